@@ -1,0 +1,1 @@
+"""A multi-user chat on Twisted: ``twistd -n chat``."""

@@ -1,0 +1,145 @@
+"""Events in words: the only place where there are any.
+
+A dialect turns an event into the bytes that a connection hears. The text dialect is here.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from chatservice.events import (
+    Announced,
+    Emoted,
+    Event,
+    Goodbye,
+    Helped,
+    Joined,
+    Left,
+    NameAsked,
+    Online,
+    Parted,
+    Reason,
+    Refusal,
+    Refused,
+    Renamed,
+    Said,
+    Sent,
+    Skipped,
+    Told,
+    Welcomed,
+)
+
+CRLF = "\r\n"
+QUESTION = "What is your name?"
+NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
+
+REFUSALS = {
+    Reason.NAME_EMPTY: "a name needs at least one character.",
+    Reason.NAME_TOO_LONG: "a name can have {limit} characters at most.",
+    Reason.NAME_CHARACTER: "a name cannot contain {character}.",
+    Reason.NAME_START: "a name cannot begin with a digit or a hyphen.",
+    Reason.NAME_DIRECTION: "a name cannot mix right-to-left and left-to-right writing like that.",
+    Reason.NAME_MIXED: "a name cannot mix letters or digits of different scripts.",
+    Reason.NAME_MARKS: "a name cannot pile up accents like that.",
+    Reason.NAME_RESERVED: "{name} is a name that the server needs.",
+    Reason.NAME_TAKEN: "{name} is taken.",
+    Reason.NAME_FIRST: "say who you are first.",
+    Reason.UNKNOWN_COMMAND: "{command} is not a command. Type /help for those there are.",
+    Reason.USAGE: "this command is used like this: {usage}",
+    Reason.NOBODY: "nobody here is called {name}.",
+    Reason.NO_CORRESPONDENT: "nobody has written to you, and you to nobody, so far.",
+    Reason.GONE: "{name} has left the chat.",
+    Reason.NOT_READING: "{name} is not reading just now; your message was not sent.",
+    Reason.LINE_TOO_LONG: "a line can have {limit} bytes at most.",
+}
+
+
+class Dialect(Protocol):
+    """How one kind of connection hears events."""
+
+    def render(self, event: Event) -> bytes:
+        """The line or lines for `event`, each with its end; nothing if the dialect is silent."""
+        ...
+
+
+class Text:
+    """For a person behind ``nc``, ``telnet`` or the stdio client. Shared: it holds no state."""
+
+    def render(self, event: Event) -> bytes:
+        return "".join([line + CRLF for line in _lines(event)]).encode()
+
+
+TEXT = Text()
+
+
+def time_of_day(at: float) -> str:
+    """``14:03:22``, UTC; `at` in seconds since the epoch."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+
+
+def several(names: Sequence[str]) -> str:
+    """``Alice, Bob, Carol and 497 others``: a list that does not grow with the crowd."""
+    if len(names) <= NAMED_AT_MOST + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED_AT_MOST])} and {len(names) - NAMED_AT_MOST} others"
+
+
+def refusal_in_words(refusal: Refusal) -> str:
+    """Why it was refused, for a person."""
+    return REFUSALS[refusal.reason].format_map(refusal.details)
+
+
+def _online(names: Sequence[str]) -> str:
+    return f"*** Online ({len(names)}): {', '.join(names)}"
+
+
+def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each event)
+    match event:
+        case Said(name=name, texts=texts):
+            return [f"{name}: {text}" for text in texts]
+        case Emoted(name=name, text=text):
+            return (f"* {name} {text}",)
+        case Joined(names=names):
+            return (f"*** {several(names)} {_has(names)} joined the chat.",)
+        case Left(names=names, lost=lost):
+            why = " (connection lost)" if lost else ""
+            return (f"*** {several(names)} {_has(names)} left the chat{why}.",)
+        case Renamed(old=old, new=new):
+            return (f"*** {old} is now known as {new}.",)
+        case Told(sender=sender, text=text):
+            return (f"[{sender} -> you] {text}",)
+        case Sent(recipient=recipient, text=text):
+            return (f"[you -> {recipient}] {text}",)
+        case NameAsked():
+            return (QUESTION,)
+        case Welcomed(name=name, names=names):
+            return (f"Welcome {name}, you are connected to the server.", _online(names))
+        case Announced(lines=lines):
+            return [f"*** {line}".rstrip() for line in lines]
+        case Online(names=names):
+            return (_online(names),)
+        case Helped(commands=commands):
+            width = max(len(usage) for usage, _ in commands)
+            return [f"*** {usage:<{width}}  {does}" for usage, does in commands]
+        case Skipped(count=count):
+            messages = "message" if count == 1 else "messages"
+            return (f"*** You missed {count} {messages}: your connection was too slow.",)
+        case Parted(name=name, why=why):
+            return (_parting(name, why),)
+        case Refused(refusal=refusal, asks_name=asks_name):
+            question = f" {QUESTION}" if asks_name else ""
+            return (f"Error: {refusal_in_words(refusal)}{question}",)
+
+
+def _has(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
+
+
+def _parting(name: str, why: Goodbye) -> str:
+    match why:
+        case Goodbye.EXIT:
+            return f"*** Goodbye, {name}." if name else "*** Goodbye."
+        case Goodbye.REFUSED:
+            return "*** Goodbye: too many refusals."
+        case Goodbye.SHUTDOWN:
+            return "*** The server is shutting down. Goodbye."
