@@ -81,10 +81,8 @@ def _enforced(name: str) -> str:
 
 
 def _refused_character(character: str) -> Refusal:
-    shown = character if character.isprintable() and character != " " else None
-    if character == " ":
-        shown = "space"
-    return Refusal(Reason.NAME_CHARACTER, character=shown or f"U+{ord(character):04X}")
+    shown = character if character.isprintable() else f"U+{ord(character):04X}"
+    return Refusal(Reason.NAME_CHARACTER, character="a space" if character == " " else shown)
 
 
 def _piles_up_marks(name: str) -> bool:

@@ -18,8 +18,9 @@ log = Logger()
 
 # Bytes in a line. Twice the longest line that a terminal sends (4096, N_TTY_BUF_SIZE).
 MAX_LINE = 8192
-# Seconds for a peer to take our last word and close in its turn; then it is cut off.
-CLOSE_SECONDS = 5.0
+# Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
+# close by itself: this is how long its user waits for the shell after /exit.
+CLOSE_SECONDS = 3.0
 
 
 def peer_of(address: object) -> object:
@@ -100,18 +101,27 @@ class ChatProtocol(LineReceiver):
         self._deadline = self.factory.clock.callLater(CLOSE_SECONDS, self.transport.abortConnection)
 
     def _serve(self) -> None:
-        while not self.paused and (end := self._buffer.rfind(self.delimiter) + 1):
+        while not self.paused and (end := self._complete()):
             lines, self._buffer = self._buffer[:end], self._buffer[end:]
             if b"\xff" in lines:
                 lines, reply = telnet.refuse_options(lines)
                 self._sender.write(reply)
-            if len(lines) > self.MAX_LENGTH and _longest(lines) > self.MAX_LENGTH:
-                self.lineLengthExceeded(lines)
-                return
             waiting = self.session.receive(lines)
             self._buffer = waiting + self._buffer
         if not self.paused and len(self._buffer) > self.MAX_LENGTH:
             self.lineLengthExceeded(self._buffer)
+
+    def _complete(self) -> int:
+        """How much of the buffer is complete lines, up to the first that is too long."""
+        end = self._buffer.rfind(self.delimiter) + 1
+        if end <= self.MAX_LENGTH:
+            return end
+        complete = 0
+        for line in self._buffer[:end].split(self.delimiter)[:-1]:
+            if len(line) > self.MAX_LENGTH:
+                break
+            complete += len(line) + 1
+        return complete
 
 
 class ChatFactory(ServerFactory):
@@ -149,7 +159,3 @@ class ChatFactory(ServerFactory):
         if self._all_closed is not None and not self.connections:
             closed, self._all_closed = self._all_closed, None
             closed.callback(None)
-
-
-def _longest(lines: bytes) -> int:
-    return max(map(len, lines.split(b"\n")))

@@ -31,6 +31,15 @@ from chatservice.events import (
 
 CRLF = "\r\n"
 QUESTION = "What is your name?"
+WELCOME = "Welcome {name}, you are connected to the server."
+RENAMED = "*** {old} is now known as {new}."
+ERROR = "Error: "
+GOODBYE = "*** Goodbye"
+GOODBYES = {
+    Goodbye.EXIT: f"{GOODBYE}.",
+    Goodbye.REFUSED: f"{GOODBYE}: too much was refused.",
+    Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
+}
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
 
 REFUSALS = {
@@ -105,7 +114,7 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
             why = " (connection lost)" if lost else ""
             return (f"*** {several(names)} {_has(names)} left the chat{why}.",)
         case Renamed(old=old, new=new):
-            return (f"*** {old} is now known as {new}.",)
+            return (RENAMED.format(old=old, new=new),)
         case Told(sender=sender, text=text):
             return (f"[{sender} -> you] {text}",)
         case Sent(recipient=recipient, text=text):
@@ -113,7 +122,7 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
         case NameAsked():
             return (QUESTION,)
         case Welcomed(name=name, names=names):
-            return (f"Welcome {name}, you are connected to the server.", _online(names))
+            return (WELCOME.format(name=name), _online(names))
         case Announced(lines=lines):
             return [f"*** {line}".rstrip() for line in lines]
         case Online(names=names):
@@ -124,22 +133,14 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
         case Skipped(count=count):
             messages = "message" if count == 1 else "messages"
             return (f"*** You missed {count} {messages}: your connection was too slow.",)
-        case Parted(name=name, why=why):
-            return (_parting(name, why),)
+        case Parted(name=name, why=Goodbye.EXIT) if name:
+            return (f"{GOODBYE}, {name}.",)
+        case Parted(why=why):
+            return (GOODBYES[why],)
         case Refused(refusal=refusal, asks_name=asks_name):
             question = f" {QUESTION}" if asks_name else ""
-            return (f"Error: {refusal_in_words(refusal)}{question}",)
+            return (f"{ERROR}{refusal_in_words(refusal)}{question}",)
 
 
 def _has(names: Sequence[str]) -> str:
     return "has" if len(names) == 1 else "have"
-
-
-def _parting(name: str, why: Goodbye) -> str:
-    match why:
-        case Goodbye.EXIT:
-            return f"*** Goodbye, {name}." if name else "*** Goodbye."
-        case Goodbye.REFUSED:
-            return "*** Goodbye: too many refusals."
-        case Goodbye.SHUTDOWN:
-            return "*** The server is shutting down. Goodbye."

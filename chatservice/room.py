@@ -399,7 +399,7 @@ class Cursor:
         """Send all that is due, until the connection takes no more."""
         was_crowded = self.crowded
         try:
-            while not self._stalled and self._read_batch():
+            while not (self._stalled or self._over) and self._read_batch():
                 pass
         except Exception:
             self._outlet.fail()

@@ -1,7 +1,9 @@
 """``twistd -n chat``: the options, and the service they describe."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -63,14 +65,25 @@ def makeService(options: Options) -> "ChatService":
 
     settings = Settings(motd=options["motd"], log_messages=bool(options["log-messages"]))
     factory = ChatFactory(Chat(reactor, echo=bool(options["echo"])), settings, reactor)
-    return ChatService(factory, options["endpoints"])
+    return ChatService(reactor, factory, options["endpoints"])
+
+
+class CannotListen(SystemExit, Exception):
+    """There is no chat to be had, for the reason given.
+
+    twistd must see an `Exception`, or a parent that waits for its daemon waits for ever; Python
+    must see a `SystemExit`, or it prints a traceback.
+    """
 
 
 class ChatService(Service):
     """Listens at every endpoint. On the way down it says goodbye to everyone first."""
 
-    def __init__(self, factory: ChatFactory, endpoints: Sequence[IStreamServerEndpoint]) -> None:
+    def __init__(
+        self, reactor: Any, factory: ChatFactory, endpoints: Sequence[IStreamServerEndpoint]
+    ) -> None:
         self.factory = factory
+        self._reactor = reactor
         self._endpoints = endpoints
         self._ports: list[IListeningPort] = []
 
@@ -81,17 +94,32 @@ class ChatService(Service):
         for endpoint in self._endpoints:
             endpoint.listen(self.factory).addCallbacks(self._listens, failures.append)
         if failures:
-            raise SystemExit(f"chat: {failures[0].getErrorMessage()}")
+            raise CannotListen(f"chat: {failures[0].getErrorMessage()}")
 
-    async def _close(self) -> None:
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
-        await self.factory.close_all()
+    def startService(self) -> None:
+        super().startService()
+        self._reactor.callWhenRunning(self._end_well)
 
     def stopService(self) -> Deferred[None]:
         """Fires when everyone has been told and is gone, after CLOSE_SECONDS at the latest."""
         super().stopService()
         return Deferred.fromCoroutine(self._close())
+
+    def _end_well(self) -> None:
+        """Being asked to end is no failure: twistd alone would die of the signal in the end. Asked
+        a second time, it does."""
+
+        def stop(number: int, frame: object) -> None:
+            signal.signal(number, signal.SIG_DFL)
+            self._reactor.callFromThread(self._reactor.stop)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+
+    async def _close(self) -> None:
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        await self.factory.close_all()
 
     def _listens(self, port: IListeningPort) -> None:
         self._ports.append(port)

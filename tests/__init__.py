@@ -1,0 +1,1 @@
+"""Tests say what a user would notice; run them with ``pytest``."""

@@ -1,0 +1,341 @@
+"""``python -m tests.benchmarks``: this chat beside its peers, in one run, taken in turn."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from tests.benchmarks import generator, measure, report
+from tests.benchmarks.measure import Figures
+from tests.benchmarks.peers import PEERS, Peer, StartError, running
+
+MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled")
+# Busy on average before we begin; more than this, and other programs disturb the figures.
+QUIET_LOAD = 0.5
+GENERATOR_BUSY = 0.95
+SERVER_BUSY = 0.90
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure of each peer. `limit`: seconds until it is given up."""
+
+    mode: Literal["saturated", "latency", "idle", "joins"]
+    readers: int
+    senders: int
+    stalled: int = 0
+    rate: int = 0
+    limit: float = 60
+
+    @property
+    def label(self) -> str:
+        match self.mode:
+            case "saturated":
+                stalled = f" + {self.stalled} stalled" if self.stalled else ""
+                return f"{self.readers}:{self.senders}{stalled}"
+            case "latency":
+                return f"{self.readers} readers, {self.rate}/s"
+            case "idle" | "joins":
+                return f"{self.readers:,} {self.mode}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which cells are measured, and for how long: `warmup` and `seconds` in seconds."""
+
+    saturated: tuple[Cell, ...]
+    latency: tuple[Cell, ...]
+    idle: tuple[Cell, ...]
+    joins: tuple[Cell, ...]
+    readers: tuple[Cell, ...]
+    stalled: tuple[Cell, ...]
+    warmup: float
+    seconds: float
+    latency_seconds: float
+
+
+def fan_out(*sizes: tuple[int, int]) -> tuple[Cell, ...]:
+    """Cells of so many readers and senders."""
+    return tuple(Cell("saturated", readers, senders) for readers, senders in sizes)
+
+
+STALLED = (*fan_out((100, 10)), Cell("saturated", 100, 10, stalled=20))
+FULL = Plan(
+    saturated=fan_out((10, 10), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100)),
+    latency=(Cell("latency", 100, 10, rate=460), Cell("latency", 1000, 10, rate=50)),
+    idle=(Cell("idle", 1000, 1), Cell("idle", 10_000, 1, limit=120)),
+    joins=(Cell("joins", 1000, 1),),
+    readers=(
+        *fan_out((10, 10), (30, 10), (100, 10), (300, 10), (1000, 10), (3000, 10)),
+        Cell("saturated", 10_000, 10, limit=120),
+    ),
+    stalled=STALLED,
+    warmup=1,
+    seconds=2,
+    latency_seconds=4,
+)
+QUICK = Plan(
+    saturated=fan_out((10, 10), (1000, 10)),
+    latency=(Cell("latency", 100, 10, rate=460),),
+    idle=(Cell("idle", 1000, 1),),
+    joins=(Cell("joins", 300, 1),),
+    readers=fan_out((10, 10), (100, 10), (1000, 10)),
+    stalled=STALLED,
+    warmup=0.3,
+    seconds=0.5,
+    latency_seconds=1,
+)
+
+
+class Benchmark:
+    """One run: measures cells once, whichever tables they are in, and keeps the figures."""
+
+    def __init__(self, plan: Plan, repeat: int, folder: Path) -> None:
+        self.cells: dict[Cell, dict[str, Figures]] = {}
+        self._plan = plan
+        self._repeat = repeat
+        self._folder = folder
+
+    def measure(self, cells: Sequence[Cell], peers: Sequence[Peer]) -> None:
+        """Measure each of `cells` of all `peers`, in turn, as often as repeats were asked for."""
+        for cell in cells:
+            measured = self.cells.setdefault(cell, {})
+            missing = [
+                peer
+                for peer in peers
+                if peer.name not in measured and cell.readers <= peer.largest_room
+            ]
+            # The memory of a connection does not vary, and ten thousand joins take long.
+            repeat = 1 if cell.mode == "idle" else self._repeat
+            repeats: dict[str, list[Figures]] = {peer.name: [] for peer in missing}
+            for turn in range(repeat):
+                for peer in missing:
+                    if any("error" in figures for figures in repeats[peer.name]):
+                        continue
+                    progress(f"{cell.mode} {cell.label}: {peer.title}, {turn + 1} of {repeat}")
+                    repeats[peer.name].append(self._measure_once(cell, peer))
+            for name, figures in repeats.items():
+                measured[name] = with_limit(measure.median(figures))
+
+    def rows(self, cells: Sequence[Cell]) -> dict[str, dict[str, Figures]]:
+        """The figures of `cells`, by label and peer."""
+        return {cell.label: self.cells[cell] for cell in cells}
+
+    def _measure_once(self, cell: Cell, peer: Peer) -> Figures:
+        plan = self._plan
+        seconds = plan.latency_seconds if cell.mode == "latency" else plan.seconds
+        warmup = max(plan.warmup, 1) if cell.stalled else plan.warmup
+        options: dict[str, float] = {
+            "readers": cell.readers,
+            "senders": cell.senders,
+            "stalled": cell.stalled,
+            "warmup": warmup,
+            "seconds": seconds,
+            "rate": cell.rate,
+        }
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            try:
+                with running(peer, Path(folder)) as server:
+                    figures = generator.run(cell.mode, server, cell.limit, **options)
+            except StartError as error:
+                return {"error": str(error)}
+        return derived(figures)
+
+
+def derived(figures: Figures) -> Figures:
+    """Adds what follows from the figures of a saturated run: rates, costs, shares of a core."""
+    if "messages" not in figures:
+        return figures
+    deliveries, wall, cpu, own_cpu = (
+        float(figures[name]) for name in ("deliveries", "wall", "server_cpu", "generator_cpu")
+    )
+    if not deliveries or not cpu:
+        return {"error": "nothing was delivered in the window"}
+    return figures | {
+        "million_per_core_second": deliveries / cpu / 1e6,
+        "million_per_second": deliveries / wall / 1e6,
+        "cpu_seconds_per_million": cpu / deliveries * 1e6,
+        "server_busy": cpu / wall,
+        "generator_busy": own_cpu / wall,
+    }
+
+
+def with_limit(figures: Figures) -> Figures:
+    """Adds whether it was the generator that could do no more."""
+    if "generator_busy" not in figures:
+        return figures
+    limited = (
+        float(figures["generator_busy"]) > GENERATOR_BUSY
+        and float(figures["server_busy"]) < SERVER_BUSY
+    )
+    return figures | {"generator_was_the_limit": limited}
+
+
+def progress(text: str) -> None:
+    """What is being measured, for whoever waits."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer and shorter measurements: a minute or two")
+    add("--repeat", type=int, default=None, metavar="N", help="repeats of each (default: 3)")
+    add("--peers", metavar="A,B", help=f"of {','.join(p.name for p in PEERS)} (default: all)")
+    add("--only", metavar="A,B", help=f"of {','.join(MEASUREMENTS)} (default: all)")
+    add("--json", type=Path, default=Path("build/benchmarks.json"), metavar="FILE")
+    add("--plot", type=Path, default=Path("build/benchmarks.png"), metavar="FILE")
+    options = parser.parse_args()
+    options.peers = chosen(parser, options.peers, [p.name for p in PEERS])
+    options.only = chosen(parser, options.only, MEASUREMENTS)
+    if options.repeat is None:
+        options.repeat = 1 if options.quick else 3
+    if options.repeat < 1:
+        parser.error("--repeat: at least 1")
+    return options
+
+
+def chosen(
+    parser: argparse.ArgumentParser, value: str | None, known: Sequence[str]
+) -> Sequence[str]:
+    """The names in a comma-separated `value`; all that are known if it is not given."""
+    if value is None:
+        return known
+    names = value.split(",")
+    for name in names:
+        if name not in known:
+            parser.error(f"{name!r} is none of {', '.join(known)}")
+    return names
+
+
+def machine() -> dict[str, Any]:
+    """On what this was measured."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "twisted": version("twisted"),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def print_results(only: Sequence[str], plan: Plan, run: Benchmark, titles: dict[str, str]) -> None:
+    """All the tables."""
+    if "saturated" in only:
+        rows = run.rows(plan.saturated)
+        for title, figure, digits in (
+            ("Saturated (million deliveries per core-second)", "million_per_core_second", 2),
+            ("Saturated, by the clock (million deliveries a second)", "million_per_second", 2),
+            ("CPU (seconds for a million deliveries)", "cpu_seconds_per_million", 3),
+        ):
+            report.print_figures(title, titles, rows, figure, digits)
+    if "latency" in only:
+        rows = run.rows(plan.latency)
+        for name in ("p50", "p99", "p999", "max"):
+            title = f"Latency {name} (microseconds from the intended time)"
+            report.print_figures(title, titles, rows, name, 0)
+    if "idle" in only:
+        rows = run.rows(plan.idle)
+        title = "Memory of an idle connection (KiB resident)"
+        report.print_figures(title, titles, rows, "kib_per_connection", 2)
+        title = "One message to all of them (reached)"
+        report.print_figures(title, titles, rows, "reached", 0)
+    if "joins" in only:
+        rows = run.rows(plan.joins)
+        title = "Joins at once (a second, until everyone knows of everyone)"
+        report.print_figures(title, titles, rows, "joins_per_second", 0)
+        title = "CPU of those joins (seconds)"
+        report.print_figures(title, titles, rows, "server_cpu", 2)
+    if "readers" in only:
+        rows = run.rows(plan.readers)
+        title = "Cost as readers grow (CPU seconds for a million deliveries)"
+        report.print_figures(title, titles, rows, "cpu_seconds_per_million", 3)
+    if "stalled" in only:
+        rows = {label: {"ours": row["ours"]} for label, row in run.rows(plan.stalled).items()}
+        title = "Readers that never read (CPU seconds for a million deliveries)"
+        report.print_figures(title, titles, rows, "cpu_seconds_per_million", 3)
+
+
+def main() -> int:
+    """The exit code: 0, or 2 if nothing can be measured here."""
+    options = arguments()
+    if not Path("/proc/self/stat").exists() or not measure.enough_cores():
+        print("The benchmarks need Linux and two cores.", file=sys.stderr)
+        return 2
+    try:
+        for program in ("load", "peer"):
+            generator.build(program)
+    except generator.NoCompilerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    measure.raise_descriptor_limit()
+    on = machine()
+    print(", ".join(f"{name}: {value}" for name, value in on.items()))
+    if on["load_before"] > QUIET_LOAD:
+        print(f"The machine is busy (load {on['load_before']:.2f}): the figures may be disturbed.")
+    asked = [peer for peer in PEERS if peer.name in options.peers]
+    peers = [peer for peer in asked if peer.available()]
+    for peer in asked:
+        if peer not in peers:
+            print(f"{peer.title} is not installed.")
+    titles = {peer.name: peer.title for peer in peers}
+    plan = QUICK if options.quick else FULL
+    only = options.only
+    with tempfile.TemporaryDirectory(prefix="chat-benchmarks-") as folder:
+        run = Benchmark(plan, options.repeat, Path(folder))
+        if "saturated" in only:
+            run.measure(plan.saturated, peers)
+        if "latency" in only:
+            run.measure(plan.latency, peers)
+        if "idle" in only:
+            run.measure(plan.idle, peers)
+        if "joins" in only:
+            run.measure(plan.joins, [peer for peer in peers if peer.tells_who_is_there])
+        if "readers" in only:
+            growing = [peer for peer in peers if peer.name in ("ours", "c", "ngircd")]
+            run.measure(plan.readers, growing)
+        if "stalled" in only:
+            run.measure(plan.stalled, [peer for peer in peers if peer.name == "ours"])
+    progress("")
+    print_results(only, plan, run, titles)
+    print(f"\n{report.LEGEND}")
+    small = [peer.title for peer in peers if peer.largest_room < 10_000]
+    print(f"Not tried with more than 1,000 readers, who take minutes to join: {', '.join(small)}.")
+    cells = [
+        {**vars(cell), "label": cell.label, "peer": name, **figures}
+        for cell, row in run.cells.items()
+        for name, figures in row.items()
+    ]
+    report.print_errors(cells)
+    for path in (options.json, options.plot):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    report.write_json(options.json, {"machine": on, "repeat": options.repeat, "cells": cells})
+    if "readers" in only:
+        rows = {cell.readers: run.cells[cell] for cell in plan.readers}
+        report.write_plot(options.plot, titles, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

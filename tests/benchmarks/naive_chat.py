@@ -1,0 +1,70 @@
+"""A naive Twisted chat, as tutorials write it: a `transport.write` for each message and reader.
+
+A peer of the benchmarks, and the baseline. It speaks this repository's text dialect.
+
+Usage: ``python naive_chat.py PORT`` (on 127.0.0.1).
+"""
+
+import sys
+
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineReceiver
+
+
+class Chat(LineReceiver):
+    """One user."""
+
+    def __init__(self, users):
+        self.users = users
+        self.name = None
+
+    def connectionMade(self):
+        self.send("What is your name?")
+
+    def connectionLost(self, reason):
+        if self.name is not None:
+            del self.users[self.name]
+            self.broadcast(f"*** {self.name} has left the chat.")
+
+    def lineReceived(self, line):
+        text = line.decode("utf-8", "replace")
+        if self.name is None:
+            self.join(text)
+        elif text == "/exit":
+            self.transport.loseConnection()
+        elif text:
+            self.broadcast(f"{self.name}: {text}")
+
+    def join(self, name):
+        if not name or name in self.users:
+            self.send(f"Error: {name} is taken. What is your name?")
+            return
+        self.name = name
+        self.users[name] = self
+        self.send(f"Welcome {name}, you are connected to the server.")
+        self.send(f"*** Online ({len(self.users)}): {', '.join(self.users)}")
+        self.broadcast(f"*** {name} has joined the chat.")
+
+    def broadcast(self, text):
+        for user in self.users.values():
+            if user is not self:
+                user.send(text)
+
+    def send(self, text):
+        self.transport.write(text.encode() + b"\r\n")
+
+
+class ChatFactory(Factory):
+    """Holds the users, by name."""
+
+    def __init__(self):
+        self.users = {}
+
+    def buildProtocol(self, addr):
+        return Chat(self.users)
+
+
+if __name__ == "__main__":
+    reactor.listenTCP(int(sys.argv[1]), ChatFactory(), backlog=4096, interface="127.0.0.1")
+    reactor.run()

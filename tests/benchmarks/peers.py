@@ -1,0 +1,278 @@
+"""The servers that are measured: how each is started, and which dialect it speaks."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.benchmarks.measure import SERVER_CORE, on_core
+
+Dialect = Literal["text", "irc", "redis", "nats"]
+
+HERE = Path(__file__).parent
+START_SECONDS = 20.0
+STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs and listens on 127.0.0.1."""
+
+    dialect: Dialect
+    port: int
+    pid: int
+
+
+class StartError(Exception):
+    """A peer did not start; the text says why."""
+
+
+class Peer:
+    """A program to measure."""
+
+    name: str
+    title: str
+    dialect: Dialect = "text"
+    # Whether its clients hear who comes and who is there.
+    tells_who_is_there = True
+    # Readers; where everyone is told of each arrival, more take minutes to join, or never do.
+    largest_room = 10_000
+
+    def available(self) -> bool:
+        """Whether it is installed."""
+        return True
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        """How to start it in the foreground. Its files go into `folder`."""
+        raise NotImplementedError
+
+
+class Ours(Peer):
+    """This repository's server, as its users start it."""
+
+    name = "ours"
+    title = "chatservice"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=4096"
+        twistd = Path(sys.executable).with_name("twistd")
+        log = folder / "ours.log"
+        return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", "--port", endpoint]
+
+
+class InC(Peer):
+    """The same idea in C: the yardstick for one core."""
+
+    name = "c"
+    title = "C"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        from tests.benchmarks.generator import build  # noqa: PLC0415 (it imports this module)
+
+        return [str(build("peer")), str(port)]
+
+
+class Naive(Peer):
+    """A write for each message and reader, on Twisted."""
+
+    name = "naive"
+    title = "naive Twisted"
+    largest_room = 1000
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        return [sys.executable, str(HERE / "naive_chat.py"), str(port)]
+
+
+class Threads(Peer):
+    """A thread for each client."""
+
+    name = "threads"
+    title = "threads"
+    largest_room = 1000
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        return [sys.executable, str(HERE / "threaded_chat.py"), str(port)]
+
+
+class Installed(Peer):
+    """A peer from the system's packages."""
+
+    program: str
+
+    def available(self) -> bool:
+        return self._path() is not None
+
+    def _path(self) -> str | None:
+        return shutil.which(self.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+    def _command(self, *arguments: object) -> list[str]:
+        return [self._path() or self.program, *map(str, arguments)]
+
+
+class NgIRCd(Installed):
+    """https://ngircd.barton.de, without look-ups, limits and penalties."""
+
+    name = "ngircd"
+    title = "ngIRCd"
+    largest_room = 1000
+    dialect = "irc"
+    program = "ngircd"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        user = "root" if os.geteuid() == 0 else str(os.geteuid())
+        config = folder / "ngircd.conf"
+        config.write_text(f"""
+[Global]
+Name = bench.test
+Info = benchmark
+Listen = 127.0.0.1
+Ports = {port}
+MotdPhrase = hello
+ServerUID = {user}
+[Limits]
+MaxConnections = 0
+MaxConnectionsIP = 0
+MaxJoins = 0
+MaxPenaltyTime = 0
+PingTimeout = 3600
+[Options]
+DNS = no
+Ident = no
+PAM = no
+""")
+        return self._command("--nodaemon", "--config", config)
+
+
+class InspIRCd(Installed):
+    """https://www.inspircd.org, without look-ups and throttling."""
+
+    name = "inspircd"
+    title = "InspIRCd"
+    dialect = "irc"
+    program = "inspircd"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        config = folder / "inspircd.conf"
+        config.write_text(f"""
+<server name="bench.test" description="benchmark" network="Bench">
+<admin name="bench" nick="bench" email="bench@bench.test">
+<bind address="127.0.0.1" port="{port}" type="clients">
+<connect name="all" allow="*" timeout="600" pingfreq="1h" threshold="1000000"
+ commandrate="100000000" fakelag="no" resolvehostnames="no" useident="no" maxconnwarn="no"
+ localmax="100000" globalmax="100000" limit="100000" maxchans="100"
+ recvq="10M" softsendq="1G" hardsendq="2G">
+<performance softlimit="19000" somaxconn="1024" netbuffersize="65534" clonesonconnect="no">
+<pid file="{folder}/inspircd.pid">
+<path configdir="{folder}" datadir="{folder}" logdir="{folder}" runtimedir="{folder}">
+<log method="file" type="*" level="default" target="{folder}/inspircd.log">
+""")
+        arguments = ["--nofork", "--config", config]
+        if os.geteuid() == 0:
+            arguments.append("--runasroot")
+        return self._command(*arguments)
+
+
+class Redis(Installed):
+    """https://redis.io, publish and subscribe, without persistence."""
+
+    name = "redis"
+    title = "Redis"
+    dialect = "redis"
+    program = "redis-server"
+    tells_who_is_there = False
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        config = folder / "redis.conf"
+        config.write_text(f"""
+bind 127.0.0.1
+port {port}
+dir {folder}
+logfile {folder}/redis.log
+save ""
+appendonly no
+maxclients 19000
+tcp-backlog 4096
+client-output-buffer-limit pubsub 0 0 0
+""")
+        return self._command(config)
+
+
+class Nats(Installed):
+    """https://nats.io."""
+
+    name = "nats"
+    title = "NATS"
+    dialect = "nats"
+    program = "nats-server"
+    tells_who_is_there = False
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        log = folder / "nats.log"
+        return self._command("-a", "127.0.0.1", "-p", port, "-l", log)
+
+
+PEERS: tuple[Peer, ...] = (
+    Ours(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(), Naive(), Threads(),
+)  # fmt: skip
+
+
+@contextmanager
+def running(peer: Peer, folder: Path) -> Iterator[Server]:
+    """`peer`, started on its own core on a free port; ended on the way out.
+
+    Raises `StartError`.
+    """
+    port = _free_port()
+    log = folder / f"{peer.name}.out"
+    with log.open("wb") as output, on_core(SERVER_CORE):
+        process = subprocess.Popen(
+            peer.command(folder, port),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    try:
+        _wait_until_it_listens(process, port, log)
+        yield Server(peer.dialect, port, process.pid)
+    finally:
+        _end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            time.sleep(0.2)  # what the probe has caused is over
+            return
+    said = log.read_text(errors="replace")[-500:]
+    raise StartError(f"does not listen (exit code {process.poll()}): {said!r}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, sign)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue

@@ -1,0 +1,17 @@
+"""Fixtures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.people")
+
+from tests.people import Server  # noqa: E402 (its assertions are to be rewritten first)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server with the default options. The test fails if it logs a traceback."""
+    with Server(tmp_path) as running:
+        yield running

@@ -1,0 +1,165 @@
+"""A real server in a process of its own, and people who talk to it through real sockets."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
+TWISTD = Path(sys.executable).with_name("twistd")
+QUESTION = "What is your name?"
+TELNET_OPTION = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
+
+
+class Server:
+    """``twistd -n chat`` at a free port of 127.0.0.1. `log` is its log so far."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.log_file = folder / "server.log"
+        self.port = 0
+        self._people: list[Person] = []
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, TWISTD, "-n", "--pidfile="),
+                    *("chat", "--port", "tcp:0:interface=127.0.0.1", *options),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def wait_for_log(self, pattern: str) -> re.Match[str]:
+        """The first match for `pattern` in the log."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if found := re.search(pattern, self.log):
+                return found
+            assert self.process.poll() is None, self.log
+            time.sleep(0.01)
+        raise AssertionError(f"{pattern} not in the log:\n{self.log}")
+
+    def __enter__(self) -> "Server":
+        self.port = int(self.wait_for_log(r"listens at \('127\.0\.0\.1', (\d+)\)")[1])
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for person in self._people:
+            person.leaves()
+        status = self.stop()
+        if kind is None:
+            assert status == 0, self.log
+            assert "Traceback" not in self.log, self.log
+
+    def stop(self) -> int:
+        """Ask it to end, as an operator does. Its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def connect(self) -> "Person":
+        """Somebody who has not been asked anything yet."""
+        person = Person(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+        self._people.append(person)
+        return person
+
+    def forget(self, people: "Sequence[Person]") -> None:
+        """They have left, and need not be sent away in the end."""
+        self._people = [person for person in self._people if person not in people]
+
+    def join(self, name: str) -> "Person":
+        """Somebody who has been let in as `name`."""
+        person = self.connect()
+        person.hears(QUESTION)
+        person.types(name)
+        person.hears(f"Welcome {name}, you are connected to the server.")
+        list_of_names = person.next_line()
+        assert list_of_names.startswith("*** Online (")
+        return person
+
+
+class Person:
+    """One end of a connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.socket.settimeout(PATIENCE)
+        self._file = connection.makefile("rb")
+
+    def types(self, *lines: str) -> None:
+        self.sends("".join(line + "\r\n" for line in lines).encode())
+
+    def sends(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def next_line(self) -> str:
+        line = self._file.readline()
+        assert line.endswith(b"\r\n"), line
+        return TELNET_OPTION.sub(b"", line)[:-2].decode()
+
+    def hears(self, *lines: str) -> None:
+        """The next lines are these, to the letter."""
+        for line in lines:
+            heard = self.next_line()
+            assert heard == line
+
+    def hears_until(self, last: str) -> list[str]:
+        """What comes before the line `last`."""
+        lines: list[str] = []
+        while (line := self.next_line()) != last:
+            lines.append(line)
+        return lines
+
+    def is_cut_off(self) -> bool:
+        """Whether the server closes now, with nothing more to say."""
+        try:
+            return self._file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def leaves(self) -> None:
+        self._file.close()
+        self.socket.close()
+
+
+def joined(name: str) -> str:
+    return f"*** {name} has joined the chat."
+
+
+def left(name: str) -> str:
+    return f"*** {name} has left the chat."
+
+
+def run_client(
+    server_port: int, *options: str, typed: bytes = b"", timeout: float = PATIENCE
+) -> "subprocess.CompletedProcess[bytes]":
+    """``python -m chatservice.client`` with `typed` coming through a pipe."""
+    return subprocess.run(
+        client_command(server_port, *options),
+        input=typed,
+        capture_output=True,
+        timeout=timeout,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        check=False,
+    )
+
+
+def client_command(server_port: int, *options: str) -> Sequence[str]:
+    return [
+        *(sys.executable, "-m", "chatservice.client", "--host", "127.0.0.1"),
+        *("--port", str(server_port), *options),
+    ]

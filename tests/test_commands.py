@@ -1,0 +1,70 @@
+"""What a typed line means."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatservice import commands
+from chatservice.commands import COMMANDS, Emote, Exit, Help, Nick, Reply, Say, Tell, Who
+from chatservice.events import Reason, Refusal
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("hello", Say("hello")),
+        ("  indented", Say("  indented")),
+        ("//exit", Say("/exit")),
+        ("///", Say("//")),
+        ("/me waves", Emote("waves")),
+        ("/ME  waves ", Emote("waves")),
+        ("/msg Bob lunch?", Tell("Bob", "lunch?")),
+        ("/w Bob  two  words ", Tell("Bob", "two  words")),
+        ("/tell Bob /exit", Tell("Bob", "/exit")),
+        ("/r sure", Reply("sure")),
+        ("/who", Who()),
+        ("/names everyone", Who()),
+        ("/users", Who()),
+        ("/nick Carol", Nick("Carol")),
+        ("/h", Help()),
+        ("/?", Help()),
+        ("/quit", Exit()),
+        ("/Exit now", Exit()),
+    ],
+)
+def test_means(line: str, request_: commands.Request) -> None:
+    assert commands.parse(line) == request_
+
+
+@pytest.mark.parametrize("line", ["/me", "/me  ", "/msg", "/msg Bob", "/msg Bob  ", "/r", "/nick"])
+def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        commands.parse(line)
+    assert refused.value.reason is Reason.USAGE
+    assert str(refused.value.details["usage"]).startswith("/")
+
+
+@pytest.mark.parametrize("line", ["/", "/ who", "/dance", "/whoami"])
+def test_what_is_no_command_is_refused(line: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        commands.parse(line)
+    assert refused.value.reason is Reason.UNKNOWN_COMMAND
+
+
+def test_without_a_name_there_is_help_and_exit() -> None:
+    allowed = set()
+    for command in COMMANDS:
+        try:
+            commands.parse(f"/{command.name} x y", has_name=False)
+            allowed.add(command.name)
+        except Refusal as refusal:
+            assert refusal.reason is Reason.NAME_FIRST
+    assert allowed == {"help", "exit"}
+
+
+@given(st.text())
+def test_every_line_means_something_or_is_refused(line: str) -> None:
+    try:
+        commands.parse(line)
+    except Refusal:
+        pass

@@ -1,0 +1,91 @@
+"""The command line: what is refused, and how."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.people import PATIENCE, TWISTD, Server
+
+
+def chat(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, TWISTD, "-n", "--pidfile=", "chat", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--port", "99999"], "--port 99999: a port number is 65535 at most."),
+        (["--port", "chat"], "--port chat: neither a port number nor"),
+        (["--port", "-1"], "--port -1: neither a port number nor"),
+        (["--port", ""], "neither a port number nor"),
+        (["--port", "tcp:1:nonsense=2"], "neither a port number nor"),
+        (["--port", "ssl:443:privateKey=missing.pem"], "neither a port number nor"),
+        (["--motd", "missing"], "--motd missing: [Errno 2] No such file"),
+        (["--motd", "latin1"], "--motd latin1: 'utf-8' codec can't decode"),
+        (["--motd", "long"], "--motd long: longer than 16384 bytes."),
+        (["--unknown"], "option --unknown not recognized"),
+        (["argument"], "argument"),
+    ],
+)
+def test_nonsense_is_refused_in_a_line(tmp_path: Path, options: list[str], complaint: str) -> None:
+    (tmp_path / "latin1").write_bytes(b"\xe9")
+    (tmp_path / "long").write_bytes(b"x" * 20_000)
+    ended = chat(tmp_path, *options)
+    assert ended.returncode == 1
+    assert complaint in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "listens" not in ended.stdout
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path, daemon: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        how = ["--pidfile=pid", "--logfile=log"] if daemon else ["-n", "--pidfile="]
+        ended = subprocess.run(
+            [sys.executable, TWISTD, *how, "chat", "--port", f"tcp:{port}:interface=127.0.0.1"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    said = (tmp_path / "log").read_text() if daemon else ended.stdout
+    complaint = f"chat: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use."
+    assert said.count(complaint) == 1
+    assert "Traceback" not in said
+    if daemon:
+        assert "Couldn't listen on" in ended.stderr
+    assert not list(tmp_path.glob("pid"))
+
+
+def test_every_option_is_explained(tmp_path: Path) -> None:
+    help_ = chat(tmp_path, "--help").stdout
+    for option in ("--port", "--motd", "--echo", "--log-messages"):
+        assert option in help_
+    assert "12345" in help_
+
+
+def test_without_options_it_listens_at_12345(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, TWISTD, "-n", "--pidfile=", "--logfile=log", "chat"], cwd=tmp_path
+    )
+    try:
+        server = Server.__new__(Server)
+        server.log_file, server.process = tmp_path / "log", process
+        server.log_file.touch()
+        server.wait_for_log(r"listens at \('0\.0\.0\.0', 12345\)")
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
