@@ -1,0 +1,11 @@
+"""A Twisted application file: ``twistd -n -y chat.tac`` runs the chat with these options."""
+
+from twisted.application.service import Application
+
+from chatservice.tap import Options, makeService
+
+options = Options()
+options.parseOptions(["--port", "tcp:12345:interface=127.0.0.1", "--port", "12346"])
+
+application = Application("chat")
+makeService(options).setServiceParent(application)

@@ -1,0 +1,264 @@
+"""The stdio client: as a tool in a pipe, and on a terminal."""
+
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from chatservice.render import QUESTION
+from tests.people import PATIENCE, Server, client_command, joined, left, run_client
+
+
+class Terminal:
+    """The client, or another command, on a terminal of its own."""
+
+    def __init__(self, port: int, *options: str, command: Sequence[str] = ()) -> None:
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            command or client_command(port, *options), stdin=slave, stdout=slave, stderr=slave
+        )
+        os.close(slave)
+        self._screen = b""
+
+    def types(self, line: str) -> None:
+        os.write(self.master, line.encode() + b"\n")
+
+    def presses(self, key: bytes) -> None:
+        os.write(self.master, key)
+
+    def shows(self, text: str) -> None:
+        """Wait until `text` is on the screen; forget what came before it."""
+        deadline = time.monotonic() + PATIENCE
+        while text.encode() not in self._screen:
+            assert time.monotonic() < deadline, self._screen.decode()
+            if select.select([self.master], [], [], 0.1)[0]:
+                self._screen += os.read(self.master, 65536)
+        self._screen = self._screen.partition(text.encode())[2]
+
+    def ends(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal(server: Server) -> Iterator[Terminal]:
+    terminal = Terminal(server.port)
+    yield terminal
+    terminal.close()
+
+
+class TestInAPipe:
+    def test_sends_says_goodbye_and_ends_well(self, server: Server) -> None:
+        alice = server.join("Alice")
+        ended = run_client(server.port, "--name", "ci", typed=b"build done\n")
+        assert ended.returncode == 0, ended.stderr
+        alice.hears(joined("ci"), "ci: build done", left("ci"))
+        assert ended.stdout.decode().splitlines()[0].startswith("Welcome ci, ")
+        assert ended.stdout.decode().splitlines()[-1] == "*** Goodbye, ci."
+        assert ended.stderr == b""
+
+    def test_a_last_line_without_its_end_is_sent(self, server: Server) -> None:
+        alice = server.join("Alice")
+        assert run_client(server.port, "--name", "ci", typed=b"one\ntwo").returncode == 0
+        alice.hears(joined("ci"), "ci: one", "ci: two")
+
+    def test_the_first_line_is_the_name_when_none_is_given(self, server: Server) -> None:
+        alice = server.join("Alice")
+        assert run_client(server.port, typed=b"ci\nhello\n").returncode == 0
+        alice.hears(joined("ci"), "ci: hello")
+
+    def test_nothing_to_send_is_no_failure(self, server: Server) -> None:
+        assert run_client(server.port, "--name", "ci").returncode == 0
+
+    def test_much_is_sent_whole(self, server: Server) -> None:
+        alice = server.join("Alice")
+        numbers = range(50_000)
+        typed = "".join(f"{number}\n" for number in numbers).encode()
+        results: list[int] = []
+        sending = threading.Thread(
+            target=lambda: results.append(
+                run_client(server.port, "--name", "ci", typed=typed, timeout=60).returncode
+            )
+        )
+        sending.start()
+        alice.hears(joined("ci"))
+        for number in numbers:
+            alice.hears(f"ci: {number}")
+        sending.join()
+        assert results == [0]
+
+    def test_a_refused_name_is_a_failure(self, server: Server) -> None:
+        ended = run_client(server.port, "--name", "a b", typed=b"hello\n")
+        assert ended.returncode == 1
+        assert ended.stderr.decode() == f"Error: a name cannot contain a space. {QUESTION}\n"
+
+    def test_a_refused_line_is_a_failure(self, server: Server) -> None:
+        ended = run_client(server.port, "--name", "ci", typed=b"/dance\n")
+        assert ended.returncode == 1
+        assert b"/dance is not a command" in ended.stderr
+
+    def test_no_server_is_a_failure(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as once:
+            port = once.getsockname()[1]
+        ended = run_client(port, "--name", "ci", typed=b"hello\n")
+        assert ended.returncode == 1
+        assert b"Cannot connect to 127.0.0.1:" in ended.stderr
+        assert b"Traceback" not in ended.stderr
+
+    def test_a_server_that_dies_is_a_failure(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def serve() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.sendall(b"What is your name?\r\n")
+                    connection.recv(100)
+                    connection.sendall(b"Welcome ci, you are connected to the server.\r\n")
+                    connection.recv(100)
+
+            server = threading.Thread(target=serve)
+            server.start()
+            ended = run_client(listening.getsockname()[1], "--name", "ci", typed=b"hello\n")
+            server.join()
+        assert ended.returncode == 1
+
+    def test_what_a_server_sends_is_made_harmless(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def serve() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.sendall(b"\x1b[2J\xff\xe2\x80\xae\r\n")
+
+            server = threading.Thread(target=serve)
+            server.start()
+            ended = run_client(listening.getsockname()[1], "--name", "ci")
+            server.join()
+        assert ended.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n"
+
+
+@pytest.mark.parametrize("option", [["--port", "0"], ["--port", "x"], ["--bogus"]])
+def test_nonsense_is_refused(option: list[str]) -> None:
+    ended = run_client(1, *option)
+    assert ended.returncode == 2
+    assert b"usage: " in ended.stderr
+
+
+class TestOnATerminal:
+    def test_asks_who_you_are_until_you_may_come_in(
+        self, server: Server, terminal: Terminal
+    ) -> None:
+        alice = server.join("Alice")
+        terminal.shows(QUESTION)
+        terminal.types("Alice")
+        terminal.shows(f"Error: Alice is taken. {QUESTION}")
+        terminal.types("Bob")
+        terminal.shows("Welcome Bob, ")
+        alice.hears(joined("Bob"))
+        terminal.types("سلام")
+        alice.hears("Bob: سلام")
+        alice.types("What is your name?")
+        terminal.shows("Alice: What is your name?")
+        terminal.types("Bob, as before")
+        alice.hears("Bob: Bob, as before")
+
+    @pytest.mark.parametrize(
+        "key", [b"\x04", b"\x03", b"/exit\n"], ids=["Ctrl-D", "Ctrl-C", "exit"]
+    )
+    def test_leaves_properly(self, server: Server, terminal: Terminal, key: bytes) -> None:
+        alice = server.join("Alice")
+        terminal.shows(QUESTION)
+        terminal.types("Bob")
+        alice.hears(joined("Bob"))
+        terminal.shows("*** Online")
+        if key == b"\x03":  # the terminal is not this process's own, and sends no signal
+            terminal.process.send_signal(signal.SIGINT)
+        else:
+            terminal.presses(key)
+        terminal.shows("*** Goodbye, Bob.")
+        alice.hears(left("Bob"))
+        assert terminal.ends() == 0
+
+    def test_comes_back_by_itself_under_the_same_name(self, tmp_path: Path) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "two").mkdir()
+        with Server(tmp_path / "one") as server:
+            port = server.port
+            terminal = Terminal(port, "--name", "Bob")
+            terminal.shows("Welcome Bob, ")
+            terminal.types("/nick Rob")
+            terminal.shows("*** Bob is now known as Rob.")
+        terminal.shows("The connection is lost")
+        terminal.shows("Trying again in")
+        terminal.types("into the void")
+        terminal.shows("Not connected: that was not sent.")
+        with Server(tmp_path / "two", "--port", f"tcp:{port}:interface=127.0.0.1"):
+            terminal.shows("Welcome Rob, ")
+            terminal.presses(b"\x04")
+            assert terminal.ends() == 0
+        terminal.close()
+
+    def test_ends_instead_with_no_retry(self, tmp_path: Path) -> None:
+        with Server(tmp_path) as server:
+            terminal = Terminal(server.port, "--name", "Bob", "--no-retry")
+            terminal.shows("Welcome Bob, ")
+        terminal.shows("The connection is lost")
+        assert terminal.ends() == 1
+        terminal.close()
+
+
+class TestWhatIsOnTheMachine:
+    """nc and telnet, where they are installed (.ci/run sees to it)."""
+
+    def test_nc(self, server: Server) -> None:
+        if shutil.which("nc") is None:
+            pytest.skip("no nc here")
+        alice = server.join("Alice")
+        with subprocess.Popen(
+            ["nc", "127.0.0.1", str(server.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as nc:
+            assert nc.stdin is not None
+            assert nc.stdout is not None
+            nc.stdin.write("Bob\nسلام\n/exit\n".encode())
+            nc.stdin.flush()
+            alice.hears(joined("Bob"), "Bob: سلام", left("Bob"))
+            assert nc.stdout.read().decode().splitlines() == [
+                QUESTION,
+                "Welcome Bob, you are connected to the server.",
+                "*** Online (2): Alice, Bob",
+                "*** Goodbye, Bob.",
+            ]
+
+    def test_telnet(self, server: Server) -> None:
+        """It shows every alphabet, but Debian's eats some bytes of those that are typed."""
+        if shutil.which("telnet") is None:
+            pytest.skip("no telnet here")
+        alice = server.join("Alice")
+        terminal = Terminal(0, command=["telnet", "127.0.0.1", str(server.port)])
+        terminal.shows(QUESTION)
+        terminal.types("Bob")
+        alice.hears(joined("Bob"))
+        alice.types("你好")
+        terminal.shows("Alice: 你好")
+        terminal.presses(b"\x03")  # telnet asks for a timing mark, and is mute until it comes
+        terminal.types("/who")
+        terminal.shows("*** Online (2): Alice, Bob")
+        terminal.types("/exit")
+        terminal.shows("*** Goodbye, Bob.")
+        alice.hears(left("Bob"))
+        assert terminal.ends() is not None
+        terminal.close()
