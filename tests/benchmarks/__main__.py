@@ -21,6 +21,12 @@ MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled")
 QUIET_LOAD = 0.5
 GENERATOR_BUSY = 0.95
 SERVER_BUSY = 0.90
+# Whose cost is measured as readers grow.
+GROWING = ("ours", "c", "ngircd")
+# Clients that join at the same time, where joining is not what is measured. Fewer for the memory
+# of idle connections, or it would be that of a thousand lists and notices under way.
+AT_ONCE = 1000
+AT_ONCE_IDLE = 64
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,14 @@ STALLED = (*fan_out((100, 10)), Cell("saturated", 100, 10, stalled=20))
 FULL = Plan(
     saturated=fan_out((10, 10), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100)),
     latency=(Cell("latency", 100, 10, rate=460), Cell("latency", 1000, 10, rate=50)),
-    idle=(Cell("idle", 1000, 1), Cell("idle", 10_000, 1, limit=120)),
+    idle=(Cell("idle", 1000, 1), Cell("idle", 10_000, 1, limit=240)),
     joins=(Cell("joins", 1000, 1),),
     readers=(
         *fan_out((10, 10), (30, 10), (100, 10), (300, 10), (1000, 10), (3000, 10)),
         Cell("saturated", 10_000, 10, limit=120),
     ),
     stalled=STALLED,
-    warmup=1,
+    warmup=0.5,
     seconds=2,
     latency_seconds=4,
 )
@@ -139,6 +145,7 @@ class Benchmark:
             "warmup": warmup,
             "seconds": seconds,
             "rate": cell.rate,
+            "at_once": AT_ONCE_IDLE if cell.mode == "idle" else AT_ONCE,
         }
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             try:
@@ -190,7 +197,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="fewer and shorter measurements: a minute or two")
+    add("--quick", action="store_true", help="fewer and shorter measurements: some 90 seconds")
     add("--repeat", type=int, default=None, metavar="N", help="repeats of each (default: 3)")
     add("--peers", metavar="A,B", help=f"of {','.join(p.name for p in PEERS)} (default: all)")
     add("--only", metavar="A,B", help=f"of {','.join(MEASUREMENTS)} (default: all)")
@@ -244,37 +251,43 @@ def print_results(only: Sequence[str], plan: Plan, run: Benchmark, titles: dict[
     """All the tables."""
     if "saturated" in only:
         rows = run.rows(plan.saturated)
-        for title, figure, digits in (
-            ("Saturated (million deliveries per core-second)", "million_per_core_second", 2),
-            ("Saturated, by the clock (million deliveries a second)", "million_per_second", 2),
-            ("CPU (seconds for a million deliveries)", "cpu_seconds_per_million", 3),
-        ):
-            report.print_figures(title, titles, rows, figure, digits)
+        title = "Saturated (million deliveries per core-second)"
+        report.print_values(title, titles, rows, "million_per_core_second", 2)
+        report.print_ratios("Saturated: ours / peer", titles, rows, "million_per_core_second")
+        title = "Saturated, by the clock (million deliveries a second)"
+        report.print_values(title, titles, rows, "million_per_second", 2)
+        title = "CPU (seconds for a million deliveries)"
+        report.print_values(title, titles, rows, "cpu_seconds_per_million", 3)
     if "latency" in only:
         rows = run.rows(plan.latency)
-        for name in ("p50", "p99", "p999", "max"):
-            title = f"Latency {name} (microseconds from the intended time)"
-            report.print_figures(title, titles, rows, name, 0)
+        for figure, name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"), ("max", "maximum")):
+            title = f"Latency, {name} (microseconds from the intended time)"
+            report.print_values(title, titles, rows, figure, 0)
+        for name in ("p50", "p99"):
+            report.print_ratios(f"Latency, {name}: ours / peer", titles, rows, name)
     if "idle" in only:
         rows = run.rows(plan.idle)
         title = "Memory of an idle connection (KiB resident)"
-        report.print_figures(title, titles, rows, "kib_per_connection", 2)
-        title = "One message to all of them (reached)"
-        report.print_figures(title, titles, rows, "reached", 0)
+        report.print_values(title, titles, rows, "kib_per_connection", 2)
+        report.print_ratios("Memory: ours / peer", titles, rows, "kib_per_connection")
+        title = "Then one message (readers that got it)"
+        report.print_values(title, titles, rows, "reached", 0)
     if "joins" in only:
         rows = run.rows(plan.joins)
-        title = "Joins at once (a second, until everyone knows of everyone)"
-        report.print_figures(title, titles, rows, "joins_per_second", 0)
-        title = "CPU of those joins (seconds)"
-        report.print_figures(title, titles, rows, "server_cpu", 2)
+        title = "Joining at once (joins a second, until everyone knows of everyone)"
+        report.print_values(title, titles, rows, "joins_per_second", 0)
+        report.print_ratios("Joins a second: ours / peer", titles, rows, "joins_per_second")
+        title = "Joining at once (CPU seconds for all of them)"
+        report.print_values(title, titles, rows, "server_cpu", 2)
     if "readers" in only:
-        rows = run.rows(plan.readers)
+        shown = {name: title for name, title in titles.items() if name in GROWING}
         title = "Cost as readers grow (CPU seconds for a million deliveries)"
-        report.print_figures(title, titles, rows, "cpu_seconds_per_million", 3)
+        rows = run.rows(plan.readers)
+        report.print_values(title, shown, rows, "cpu_seconds_per_million", 3)
     if "stalled" in only:
-        rows = {label: {"ours": row["ours"]} for label, row in run.rows(plan.stalled).items()}
-        title = "Readers that never read (CPU seconds for a million deliveries)"
-        report.print_figures(title, titles, rows, "cpu_seconds_per_million", 3)
+        shown = {name: title for name, title in titles.items() if name == "ours"}
+        title = "Readers that never read (CPU seconds for a million deliveries to the others)"
+        report.print_values(title, shown, run.rows(plan.stalled), "cpu_seconds_per_million", 3)
 
 
 def main() -> int:
@@ -313,7 +326,7 @@ def main() -> int:
         if "joins" in only:
             run.measure(plan.joins, [peer for peer in peers if peer.tells_who_is_there])
         if "readers" in only:
-            growing = [peer for peer in peers if peer.name in ("ours", "c", "ngircd")]
+            growing = [peer for peer in peers if peer.name in GROWING]
             run.measure(plan.readers, growing)
         if "stalled" in only:
             run.measure(plan.stalled, [peer for peer in peers if peer.name == "ours"])
@@ -321,7 +334,8 @@ def main() -> int:
     print_results(only, plan, run, titles)
     print(f"\n{report.LEGEND}")
     small = [peer.title for peer in peers if peer.largest_room < 10_000]
-    print(f"Not tried with more than 1,000 readers, who take minutes to join: {', '.join(small)}.")
+    if small:
+        print(f"Not tried with more than 1,000, who take minutes to join: {', '.join(small)}.")
     cells = [
         {**vars(cell), "label": cell.label, "peer": name, **figures}
         for cell, row in run.cells.items()
@@ -332,8 +346,8 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     report.write_json(options.json, {"machine": on, "repeat": options.repeat, "cells": cells})
     if "readers" in only:
-        rows = {cell.readers: run.cells[cell] for cell in plan.readers}
-        report.write_plot(options.plot, titles, rows)
+        shown = {name: title for name, title in titles.items() if name in GROWING}
+        report.write_plot(options.plot, shown, {c.readers: run.cells[c] for c in plan.readers})
     return 0
 
 

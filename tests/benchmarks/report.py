@@ -44,37 +44,37 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
             print("  ".join("-" * width for width in widths))
 
 
-def print_figures(
+def print_values(
     title: str,
     columns: dict[str, str],
     rows: dict[str, dict[str, Figures]],
     figure: str,
     digits: int,
 ) -> None:
-    """Two tables of one `figure`: its values and the ratios ours / peer.
-
-    `columns` maps the names of peers to their titles; `rows` labels to figures by peer.
-    """
+    """A table of one `figure`. `columns`: names of peers to their titles; `rows`: labels to
+    figures by peer."""
     peers = [name for name in columns if any(name in row for row in rows.values())]
-    header = ["", *(columns[name] for name in peers)]
-    print_table(
-        title,
-        header,
-        [
-            [label, *(number(row.get(name), figure, digits) for name in peers)]
-            for label, row in rows.items()
-        ],
-    )
-    others = [name for name in peers if name != "ours"]
-    if "ours" in peers and others:
-        print_table(
-            f"{title.partition(' (')[0]}: ours / peer",
-            ["", *(columns[name] for name in others)],
-            [
-                [label, *(ratio(row.get("ours"), row.get(name), figure) for name in others)]
-                for label, row in rows.items()
-            ],
-        )
+    if not peers:
+        return
+    lines = [
+        [label, *(number(row.get(name), figure, digits) for name in peers)]
+        for label, row in rows.items()
+    ]
+    print_table(title, ["", *(columns[name] for name in peers)], lines)
+
+
+def print_ratios(
+    title: str, columns: dict[str, str], rows: dict[str, dict[str, Figures]], figure: str
+) -> None:
+    """A table of ours / peer, of one `figure`."""
+    peers = [n for n in columns if n != "ours" and any(n in row for row in rows.values())]
+    if not peers or not any("ours" in row for row in rows.values()):
+        return
+    lines = [
+        [label, *(ratio(row.get("ours"), row.get(name), figure) for name in peers)]
+        for label, row in rows.items()
+    ]
+    print_table(title, ["", *(columns[name] for name in peers)], lines)
 
 
 def print_errors(cells: Iterable[dict[str, Any]]) -> None:
