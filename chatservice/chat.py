@@ -1,8 +1,10 @@
 """The rules of the chat: who is here, under which name, and who hears what."""
 
 from chatservice import names
+from chatservice.cursor import Cursor
 from chatservice.events import Reason, Refusal, Sent, Told
-from chatservice.room import Clock, Commit, Cursor, Room, commit_at_once
+from chatservice.log import Clock, Commit, commit_at_once
+from chatservice.room import Room
 
 LOBBY = "lobby"
 

@@ -6,7 +6,7 @@ from twisted.internet import tcp
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
-from chatservice.room import Cursor
+from chatservice.cursor import Cursor
 
 
 class Transport(Protocol):

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from chatservice import commands, room
+from chatservice import commands
 from chatservice.chat import Chat, User
 from chatservice.commands import COMMANDS, Emote, Exit, Help, Nick, Reply, Request, Say, Tell, Who
+from chatservice.cursor import Cursor, Outlet
 from chatservice.events import (
     Announced,
     Goodbye,
@@ -32,7 +33,7 @@ log = Logger()
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
-class Door(room.Outlet, Protocol):
+class Door(Outlet, Protocol):
     """The connection that a session serves."""
 
     @property
@@ -57,7 +58,7 @@ class Session:
     __slots__ = ("_chat", "_door", "_refused", "_settings", "_user", "closing", "cursor", "peer")
 
     def __init__(self, chat: Chat, settings: Settings, door: Door, peer: object) -> None:
-        self.cursor = room.Cursor(TEXT, door)
+        self.cursor = Cursor(TEXT, door)
         self._chat = chat
         self._settings = settings
         self._door = door

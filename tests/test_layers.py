@@ -18,15 +18,28 @@ MAY_IMPORT = {
     "names": {"events"},
     "commands": {"events"},
     "render": {"events"},
-    "room": {"events"},
-    "chat": {"events", "names", "room"},
-    "session": {"events", "screen", "commands", "render", "room", "chat"},
-    "sender": {"room"},
+    "log": {"events"},
+    "cursor": {"events", "log"},
+    "room": {"events", "log", "cursor"},
+    "chat": {"events", "names", "log", "cursor", "room"},
+    "session": {"events", "screen", "commands", "render", "cursor", "chat"},
+    "sender": {"cursor"},
     "protocol": {"events", "telnet", "chat", "session", "sender"},
     "tap": {"screen", "chat", "session", "protocol"},
     "client": {"screen", "render", "events"},
 }
-CORE = ("events", "screen", "telnet", "names", "commands", "render", "room", "chat")
+CORE = (
+    "events",
+    "screen",
+    "telnet",
+    "names",
+    "commands",
+    "render",
+    "log",
+    "cursor",
+    "room",
+    "chat",
+)
 
 
 def modules() -> list[str]:

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from chatservice import room
+from chatservice import cursor, log, room
+from chatservice.cursor import Cursor
 from chatservice.events import Event, Goodbye, Online, Parted, Skipped, Told
 from chatservice.render import TEXT
-from chatservice.room import Cursor, Room
+from chatservice.room import Room
 
 
 class Outlet:
@@ -241,7 +242,7 @@ class TestASlowReader:
     def test_is_told_exactly_how_much_it_missed(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(room, "LOG_MESSAGES", 10)
+        monkeypatch.setattr(log, "LOG_MESSAGES", 10)
         _, bob = house.populate("Alice", "Bob")
         bob.slow = True
         for number in range(50):
@@ -258,7 +259,7 @@ class TestASlowReader:
     def test_reads_on_through_the_largest_batch_there_can_be(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(room, "LOG_MESSAGES", 10)
+        monkeypatch.setattr(log, "LOG_MESSAGES", 10)
         alice, bob = house.populate("Alice", "Bob")
         house.say("Alice", *map(str, range(1000)))
         house.say("Bob", "done")
@@ -269,14 +270,14 @@ class TestASlowReader:
     def test_keeps_few_answers_and_is_read_from_no_more(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         bob.cursor.stall()
-        for number in range(room.ASIDES):
+        for number in range(cursor.ASIDES):
             assert not bob.cursor.crowded
             bob.cursor.tell(Told("Alice", str(number)))
         assert bob.cursor.crowded
         assert bob.crowded == [True]
         bob.cursor.resume()
         assert bob.crowded == [True, False]
-        assert len(bob.heard()) == room.ASIDES
+        assert len(bob.heard()) == cursor.ASIDES
 
 
 class TestTheLastWord:
@@ -305,7 +306,7 @@ def test_one_connection_that_fails_costs_only_itself(house: House) -> None:
 
 
 def test_batches_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "BATCH_SIZE", 100)
+    monkeypatch.setattr(log, "BATCH_SIZE", 100)
     _, bob = house.populate("Alice", "Bob")
     bob.slow = True
     for number in range(10):
@@ -316,9 +317,9 @@ def test_batches_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_log_that_commits_later_delivers_later_and_in_order() -> None:
     """The seam for a log on disk."""
-    waiting: list[tuple[room.Batch, object]] = []
+    waiting: list[tuple[log.Batch, object]] = []
     house = House()
-    house.room._commit = lambda batch, committed: waiting.append((batch, committed))
+    house.room.log._commit = lambda batch, committed: waiting.append((batch, committed))
     alice, bob = house.enter("Alice"), house.enter("Bob")
     house.quiet()
     house.say("Alice", "one")
@@ -361,7 +362,7 @@ def test_everyone_hears_everything_once_and_in_order(
     steps: list[tuple[str, int, int]], log_messages: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "LOG_MESSAGES", log_messages)
+        patch.setattr(log, "LOG_MESSAGES", log_messages)
         house = House()
         here: list[Reader] = []
         gone: list[Reader] = []
@@ -379,11 +380,11 @@ def test_everyone_hears_everything_once_and_in_order(
                 here.append(Reader(name, house.enter(name)))
                 continue
             reader, other = here[which % len(here)], here[whom % len(here)]
-            cursor = reader.outlet.cursor
+            reading = reader.outlet.cursor
             match what:
                 case "say":
                     texts = tuple(f"{made}.{number}" for number in range(whom % 3 + 1))
-                    house.room.say(cursor, reader.name, texts, echo=False)
+                    house.room.say(reading, reader.name, texts, echo=False)
                     for text in texts:
                         to_all(f"{reader.name}: {text}", but=reader)
                 case "emote":
@@ -398,8 +399,8 @@ def test_everyone_hears_everything_once_and_in_order(
                     to_all(f"*** {reader.name} is now known as n{made}.")
                     reader.name = f"n{made}"
                 case "leave":
-                    house.room.leave(cursor, reader.name, lost=False)
-                    cursor.tell(Parted(reader.name, Goodbye.EXIT))
+                    house.room.leave(reading, reader.name, lost=False)
+                    reading.tell(Parted(reader.name, Goodbye.EXIT))
                     reader.expected.append(f"*** Goodbye, {reader.name}.")
                     here.remove(reader)
                     gone.append(reader)
@@ -407,7 +408,7 @@ def test_everyone_hears_everything_once_and_in_order(
                     reader.outlet.slow = True
                 case "read":
                     reader.outlet.slow = bool(whom % 2)
-                    cursor.resume()
+                    reading.resume()
                 case "turn":
                     house.clock.advance(whom / 10)
         house.quiet()
@@ -446,7 +447,7 @@ def is_message(line: str) -> bool:
 
 
 def test_skipped_says_where_the_gap_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LOG_MESSAGES", 2)
+    monkeypatch.setattr(log, "LOG_MESSAGES", 2)
     told: list[Event] = []
 
     class Recording:
@@ -456,7 +457,7 @@ def test_skipped_says_where_the_gap_is(house: House, monkeypatch: pytest.MonkeyP
 
     _, bob = house.populate("Alice", "Bob")
     bob.cursor._dialect = Recording()
-    first = house.room.next_id
+    first = house.room.log.next_id
     bob.cursor.stall()
     for number in range(10):
         house.say("Alice", str(number))

@@ -1,0 +1,196 @@
+"""Where one connection is in what it hears."""
+
+from typing import Protocol
+
+from chatservice.events import Parted, PersonalEvent, Skipped
+from chatservice.log import Batch, Dialect, Log
+
+# Answers and private messages that may wait for a connection that takes nothing.
+ASIDES = 64
+
+
+class Outlet(Protocol):
+    """One connection, as its cursor needs it."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or queue: all of it is taken. May call `Cursor.stall` before it returns."""
+
+    def finish(self) -> None:
+        """The last word has been written: close."""
+
+    def crowd(self, crowded: bool) -> None:
+        """Too many answers wait for this connection: read nothing more from it until they don't."""
+
+    def fail(self) -> None:
+        """Give up this connection; an exception is being handled that says why."""
+
+
+class Cursor:
+    """Where one connection is in what it hears: a room's log, and what is addressed to it alone.
+
+    What is addressed to it (an aside) keeps its place among what the room says: it waits, with
+    the id that the room was at, until the cursor has read that far.
+    """
+
+    __slots__ = (
+        "_asides",
+        "_behind",
+        "_dialect",
+        "_heard",
+        "_log",
+        "_outlet",
+        "_over",
+        "_stalled",
+        "position",
+        "said",
+    )
+
+    def __init__(self, dialect: Dialect, outlet: Outlet) -> None:
+        self.position = 0
+        self.said = 0  # messages that this cursor's owner said and does not hear
+        self._dialect = dialect
+        self._outlet = outlet
+        self._log: Log | None = None
+        self._asides: list[tuple[int, PersonalEvent]] = []
+        self._over = False  # the last word has been written
+        self._stalled = False
+        self._behind = False
+        self._heard = 0  # messages of others before `position`; true while behind
+
+    def enter(self, log: Log) -> None:
+        """Read `log` from here on."""
+        self._log = log
+        self.position = log.next_id
+        self._heard = log.messages
+
+    def tell(self, event: PersonalEvent) -> None:
+        """Send `event` after everything that this connection was to hear until now.
+
+        `Parted` is the last word: the connection is closed after it.
+        """
+        if self._over:
+            return
+        self._asides.append((self._log.next_id if self._log is not None else 0, event))
+        if len(self._asides) == ASIDES:
+            self._outlet.crowd(True)
+        self._read_on()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether this connection takes so little that nothing more should be addressed to it."""
+        return len(self._asides) >= ASIDES
+
+    def deliver(self, batch: Batch) -> None:
+        """A batch has been committed: the newest there is."""
+        if self._stalled or self._over:
+            return
+        if self.position == batch.start and not self._asides and self not in batch.authors:
+            try:
+                self.position = batch.end
+                self._outlet.write(batch.whole(self._dialect))
+            except Exception:
+                self._outlet.fail()
+        else:
+            self._read_on()
+
+    def stall(self) -> None:
+        """The connection takes no more for now."""
+        self._stalled = True
+        if not self._behind:
+            self._behind = True
+            self._heard = self._others_before(self.position)
+
+    def resume(self) -> None:
+        """The connection has drained."""
+        self._stalled = False
+        self._read_on()
+
+    def close(self) -> None:
+        """The connection is gone. The log may know this cursor, as an author, for longer: it must
+        not keep the connection."""
+        self._over = True
+        self._asides.clear()
+        del self._outlet
+
+    def _read_on(self) -> None:
+        """Send all that is due, until the connection takes no more."""
+        if self._over:
+            return
+        was_crowded = self.crowded
+        try:
+            while not (self._stalled or self._over) and self._read_batch():
+                pass
+        except Exception:
+            self._outlet.fail()
+        self._behind = self._stalled
+        if was_crowded and not self.crowded:
+            self._outlet.crowd(False)
+
+    def _read_batch(self) -> bool:
+        """Send one batch and the asides around it. False: there was none, we are up to date."""
+        batch = self._log.batch_from(self.position) if self._log is not None else None
+        if batch is None:
+            self._write(self._due_asides(self.position))
+            return False
+        if batch.start > self.position:
+            self._skip(batch.start)
+        parts = batch.parts_for(self, self._dialect)
+        if self._asides or self.position > batch.start:
+            parts = self._woven(batch, parts)
+        if self._behind:
+            self._heard += sum(
+                entry.messages
+                for entry in batch.entries
+                if entry.event.id >= self.position and self not in entry.authors
+            )
+        self.position = batch.end
+        self._write(parts)
+        return not self._over
+
+    def _woven(self, batch: Batch, parts: list[bytes]) -> list[bytes]:
+        """The parts from our position on, with the asides in their places."""
+        woven: list[bytes] = []
+        for entry, part in zip(batch.entries, parts, strict=True):
+            if entry.event.id >= self.position:
+                woven += self._due_asides(entry.event.id)
+                if self._over:
+                    return woven
+                woven.append(part)
+        return woven + self._due_asides(batch.end)
+
+    def _due_asides(self, position: int) -> list[bytes]:
+        """Take out the asides that stand before `position`, rendered."""
+        due = 0
+        while due < len(self._asides) and self._asides[due][0] <= position:
+            due += 1
+        asides = [event for _, event in self._asides[:due]]
+        del self._asides[:due]
+        self._over = bool(asides) and isinstance(asides[-1], Parted)
+        return [self._dialect.render(event) for event in asides]
+
+    def _write(self, parts: list[bytes]) -> None:
+        data = b"".join(parts)
+        if data:
+            self._outlet.write(data)
+        if self._over:
+            self._outlet.finish()
+
+    def _skip(self, position: int) -> None:
+        """The log has moved past us: say how much we missed, and go on from `position`."""
+        heard = self._others_before(position)
+        missed, self._heard = heard - self._heard, heard
+        if missed:
+            skipped = Skipped(missed, self.position - 1, position)
+            self._asides.insert(0, (0, skipped))
+        self.position = position
+
+    def _others_before(self, position: int) -> int:
+        """How many messages of others there have been before `position`."""
+        if self._log is None:
+            return 0
+        others_after = sum(
+            entry.messages
+            for entry in self._log.entries_from(position)
+            if self not in entry.authors
+        )
+        return self._log.messages - self.said - others_after

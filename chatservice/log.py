@@ -1,0 +1,204 @@
+"""A room's log: what has happened there, in the order in which everyone hears it.
+
+What is appended waits for the end of the reactor's turn. Then it becomes one batch (or a few),
+which is handed to `commit`; when that calls back, the batch stands in the log and is delivered.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from chatservice.events import Emoted, Event, Joined, Left, Renamed, RoomEvent, Said
+
+# How far a slow reader may fall behind before it loses messages, in characters and in messages.
+# Memory is some four times the characters: texts, renderings, and the objects around them.
+LOG_SIZE = 4 * 1024 * 1024
+LOG_MESSAGES = 20_000
+# Characters in a batch (one entry more than this if it is larger). What a connection that stops
+# reading is left holding is at most one batch: as much as one read of a socket brings.
+BATCH_SIZE = 64 * 1024
+
+
+class DelayedCall(Protocol):
+    def cancel(self) -> None: ...
+
+    def active(self) -> bool: ...
+
+
+class Clock(Protocol):
+    """What a room needs of Twisted's reactor (or of `twisted.internet.task.Clock`)."""
+
+    def seconds(self) -> float: ...
+
+    def callLater(self, delay: float, f: Callable[[], object], /) -> DelayedCall: ...
+
+
+class Dialect(Protocol):
+    def render(self, event: Event, /) -> bytes: ...
+
+
+class Entry(NamedTuple):
+    """An event, the cursors of its authors (who do not hear it as others do), its messages."""
+
+    event: RoomEvent
+    authors: tuple[Hashable, ...]
+    messages: int
+
+    @property
+    def size(self) -> int:
+        """In characters, roughly."""
+        match self.event:
+            case Said(name=name, texts=texts):
+                return sum(map(len, texts)) + len(texts) * len(name)
+            case Joined(names=names) | Left(names=names):
+                return sum(map(len, names))
+            case Emoted(text=text):
+                return len(text)
+            case Renamed(old=old, new=new):
+                return len(old) + len(new)
+
+    def heard_by_author(self, author: Hashable) -> RoomEvent | None:
+        """People do not hear what they said, nor of arrivals before their own."""
+        if isinstance(self.event, Joined):
+            later = self.event.names[self.authors.index(author) + 1 :]
+            return replace(self.event, names=later) if later else None
+        return None
+
+
+class Batch:
+    """Consecutive entries that are committed together. Rendered once for each dialect."""
+
+    __slots__ = ("_parts", "_wholes", "authors", "end", "entries", "messages", "size", "start")
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.start = entries[0].event.id
+        self.end = entries[-1].event.id + (entries[-1].messages or 1)
+        self.messages = sum(entry.messages for entry in entries)
+        self.size = sum(entry.size for entry in entries)
+        self.authors: dict[Hashable, list[int]] = {}
+        for index, entry in enumerate(entries):
+            for author in entry.authors:
+                self.authors.setdefault(author, []).append(index)
+        self._parts: dict[Dialect, list[bytes]] = {}
+        self._wholes: dict[Dialect, bytes] = {}
+
+    def parts(self, dialect: Dialect) -> list[bytes]:
+        """The rendering of each entry."""
+        parts = self._parts.get(dialect)
+        if parts is None:
+            parts = self._parts[dialect] = [dialect.render(entry.event) for entry in self.entries]
+        return parts
+
+    def whole(self, dialect: Dialect) -> bytes:
+        """The rendering of all of it: the bytes that everyone who is up to date is sent."""
+        whole = self._wholes.get(dialect)
+        if whole is None:
+            whole = self._wholes[dialect] = b"".join(self.parts(dialect))
+        return whole
+
+    def parts_for(self, cursor: Hashable, dialect: Dialect) -> list[bytes]:
+        """The parts as `cursor` hears them: its own cut out."""
+        parts = self.parts(dialect)
+        if cursor in self.authors:
+            parts = parts.copy()
+            for index in self.authors[cursor]:
+                event = self.entries[index].heard_by_author(cursor)
+                parts[index] = dialect.render(event) if event is not None else b""
+        return parts
+
+
+Commit = Callable[[Batch, Callable[[Batch], None]], None]
+
+
+def commit_at_once(batch: Batch, committed: Callable[[Batch], None]) -> None:
+    """The log in memory."""
+    committed(batch)
+
+
+class Log:
+    """The newest batches of a room, and what is to become one.
+
+    Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
+    `next_id` is the next to be used, and `messages` counts all there have ever been. `commit` is
+    handed each batch with a function to call, in the same order, once it is safe; then `deliver` is
+    called with it.
+    """
+
+    def __init__(self, clock: Clock, commit: Commit, deliver: Callable[[Batch], None]) -> None:
+        self.next_id = 1
+        self.messages = 0
+        self._clock = clock
+        self._commit = commit
+        self._deliver = deliver
+        self._pending: list[Entry] = []
+        self._committing: list[Batch] = []
+        self._batches: list[Batch] = []
+        self._size = 0
+        self._held = 0
+
+    def append(
+        self, event: RoomEvent, authors: tuple[Hashable, ...] = (), messages: int = 0
+    ) -> None:
+        """`event` has happened; its id is `next_id`. `authors` do not hear it as others do."""
+        if not self._pending:
+            self._clock.callLater(0, self._end_turn)
+        self._pending.append(Entry(event, authors, messages))
+        self.next_id += messages or 1
+        self.messages += messages
+
+    def batch_from(self, position: int) -> Batch | None:
+        """The batch that holds `position`, or the oldest if the log has moved past it."""
+        index = bisect_right(self._batches, position, key=_end)
+        return self._batches[index] if index < len(self._batches) else None
+
+    def entries_from(self, position: int) -> Iterator[Entry]:
+        """What has an id of at least `position`, committed or not."""
+        index = bisect_right(self._batches, position, key=_end)
+        for batch in chain(self._batches[index:], self._committing):
+            yield from (entry for entry in batch.entries if entry.event.id >= position)
+        yield from (entry for entry in self._pending if entry.event.id >= position)
+
+    def _end_turn(self) -> None:
+        pending, self._pending = self._pending, []
+        for batch in _batches(pending):
+            self._committing.append(batch)
+            self._commit(batch, self._committed)
+
+    def _committed(self, batch: Batch) -> None:
+        self._committing.remove(batch)
+        self._batches.append(batch)
+        self._size += batch.size
+        self._held += batch.messages
+        self._forget()
+        self._deliver(batch)
+
+    def _forget(self) -> None:
+        """Keep within the bounds; but the newest batch, which is about to be read."""
+        forgotten = 0
+        while forgotten < len(self._batches) - 1 and (
+            self._size > LOG_SIZE or self._held > LOG_MESSAGES
+        ):
+            self._size -= self._batches[forgotten].size
+            self._held -= self._batches[forgotten].messages
+            forgotten += 1
+        del self._batches[:forgotten]
+
+
+def _end(batch: Batch) -> int:
+    return batch.end
+
+
+def _batches(entries: list[Entry]) -> Iterator[Batch]:
+    taken: list[Entry] = []
+    size = 0
+    for entry in entries:
+        taken.append(entry)
+        size += entry.size
+        if size >= BATCH_SIZE:
+            yield Batch(taken)
+            taken, size = [], 0
+    if taken:
+        yield Batch(taken)
