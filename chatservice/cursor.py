@@ -84,10 +84,11 @@ class Cursor:
         """A batch has been committed: the newest there is."""
         if self._stalled or self._over:
             return
-        if self.position == batch.start and not self._asides and self not in batch.authors:
+        if self.position == batch.start and not self._asides:
             try:
                 self.position = batch.end
-                self._outlet.write(batch.whole(self._dialect))
+                if data := batch.whole_for(self, self._dialect):
+                    self._outlet.write(data)
             except Exception:
                 self._outlet.fail()
         else:

@@ -48,12 +48,10 @@ class Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """In characters, roughly."""
+        """In characters, less what the rendering adds."""
         match self.event:
-            case Said(name=name, texts=texts):
-                return sum(map(len, texts)) + len(texts) * len(name)
-            case Joined(names=names) | Left(names=names):
-                return sum(map(len, names))
+            case Said(texts=texts) | Joined(names=texts) | Left(names=texts):
+                return sum(map(len, texts))
             case Emoted(text=text):
                 return len(text)
             case Renamed(old=old, new=new):
@@ -92,22 +90,24 @@ class Batch:
             parts = self._parts[dialect] = [dialect.render(entry.event) for entry in self.entries]
         return parts
 
-    def whole(self, dialect: Dialect) -> bytes:
-        """The rendering of all of it: the bytes that everyone who is up to date is sent."""
+    def parts_for(self, reader: Hashable, dialect: Dialect) -> list[bytes]:
+        """The parts as `reader` hears them: where it is an author, its own are cut out."""
+        parts = self.parts(dialect)
+        if reader in self.authors:
+            parts = parts.copy()
+            for index in self.authors[reader]:
+                event = self.entries[index].heard_by_author(reader)
+                parts[index] = dialect.render(event) if event is not None else b""
+        return parts
+
+    def whole_for(self, reader: Hashable, dialect: Dialect) -> bytes:
+        """All parts in one: the same object for everyone who is no author."""
+        if reader in self.authors:
+            return b"".join(self.parts_for(reader, dialect))
         whole = self._wholes.get(dialect)
         if whole is None:
             whole = self._wholes[dialect] = b"".join(self.parts(dialect))
         return whole
-
-    def parts_for(self, cursor: Hashable, dialect: Dialect) -> list[bytes]:
-        """The parts as `cursor` hears them: its own cut out."""
-        parts = self.parts(dialect)
-        if cursor in self.authors:
-            parts = parts.copy()
-            for index in self.authors[cursor]:
-                event = self.entries[index].heard_by_author(cursor)
-                parts[index] = dialect.render(event) if event is not None else b""
-        return parts
 
 
 Commit = Callable[[Batch, Callable[[Batch], None]], None]

@@ -1,5 +1,7 @@
 """The line door: TCP, or any other stream, to sessions."""
 
+from collections.abc import Callable
+
 from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
@@ -38,6 +40,7 @@ class ChatProtocol(LineReceiver):
     transport: Transport  # type: ignore[assignment]  # from connectionMade on
     factory: "ChatFactory"
     session: Session
+    write: Callable[[bytes], None]
     _sender: Sender
     _deadline: IDelayedCall | None = None
 
@@ -47,6 +50,7 @@ class ChatProtocol(LineReceiver):
         peer = peer_of(self.transport.getPeer())
         self.session = Session(self.factory.chat, self.factory.settings, self, peer)
         self._sender = sender_for(self.transport, self.session.cursor)
+        self.write = self._sender.write
         self.factory.connections.add(self)
         self.session.begin()
 
@@ -79,9 +83,6 @@ class ChatProtocol(LineReceiver):
 
     # The session's door.
 
-    def write(self, data: bytes) -> None:
-        self._sender.write(data)
-
     def finish(self) -> None:
         self._sender.close()
         if self.paused:
@@ -105,7 +106,7 @@ class ChatProtocol(LineReceiver):
             lines, self._buffer = self._buffer[:end], self._buffer[end:]
             if b"\xff" in lines:
                 lines, reply = telnet.refuse_options(lines)
-                self._sender.write(reply)
+                self.write(reply)
             waiting = self.session.receive(lines)
             self._buffer = waiting + self._buffer
         if not self.paused and len(self._buffer) > self.MAX_LENGTH:

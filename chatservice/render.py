@@ -18,6 +18,7 @@ from chatservice.events import (
     NameAsked,
     Online,
     Parted,
+    PersonalEvent,
     Reason,
     Refusal,
     Refused,
@@ -75,6 +76,9 @@ class Text:
     """For a person behind ``nc``, ``telnet`` or the stdio client. Shared: it holds no state."""
 
     def render(self, event: Event) -> bytes:
+        if isinstance(event, Said):  # nearly all there is to render, and many lines at once
+            prefix = event.name + ": "
+            return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
         return "".join([line + CRLF for line in _lines(event)]).encode()
 
 
@@ -102,10 +106,8 @@ def _online(names: Sequence[str]) -> str:
     return f"*** Online ({len(names)}): {', '.join(names)}"
 
 
-def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each event)
+def _lines(event: Emoted | Joined | Left | Renamed | PersonalEvent) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each event)
     match event:
-        case Said(name=name, texts=texts):
-            return [f"{name}: {text}" for text in texts]
         case Emoted(name=name, text=text):
             return (f"* {name} {text}",)
         case Joined(names=names):

@@ -191,7 +191,9 @@ def _plain_talk(data: bytes) -> tuple[str, ...]:
 
     Most reads are like this, and are served as one.
     """
-    if data[0] in b"/ \n\r" or b"\n/" in data or b"\n\n" in data or b"\n " in data:
+    if b"/" in data and (data.startswith(b"/") or b"\n/" in data):
         return ()
     lines = safe_lines(data)
-    return tuple(lines) if lines is not None and "" not in lines else ()
+    if lines is None or "" in lines or any(map(str.isspace, lines)):
+        return ()
+    return tuple(lines)

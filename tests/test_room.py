@@ -306,7 +306,7 @@ def test_one_connection_that_fails_costs_only_itself(house: House) -> None:
 
 
 def test_batches_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "BATCH_SIZE", 100)
+    monkeypatch.setattr(log, "BATCH_SIZE", 90)
     _, bob = house.populate("Alice", "Bob")
     bob.slow = True
     for number in range(10):
