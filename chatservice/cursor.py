@@ -87,7 +87,7 @@ class Cursor:
         if self.position == batch.start and not self._asides:
             try:
                 self.position = batch.end
-                if data := batch.whole_for(self, self._dialect):
+                if data := batch.bytes_for(self, self._dialect):
                     self._outlet.write(data)
             except Exception:
                 self._outlet.fail()
@@ -134,10 +134,14 @@ class Cursor:
             self._write(self._due_asides(self.position))
             return False
         if batch.start > self.position:
+            self._write(self._due_asides(self.position))
+            if self._over or self._stalled:
+                return False
             self._skip(batch.start)
-        parts = batch.parts_for(self, self._dialect)
         if self._asides or self.position > batch.start:
-            parts = self._woven(batch, parts)
+            parts = self._woven(batch)
+        else:
+            parts = [batch.bytes_for(self, self._dialect)]
         if self._behind:
             self._heard += sum(
                 entry.messages
@@ -148,9 +152,10 @@ class Cursor:
         self._write(parts)
         return not self._over
 
-    def _woven(self, batch: Batch, parts: list[bytes]) -> list[bytes]:
-        """The parts from our position on, with the asides in their places."""
+    def _woven(self, batch: Batch) -> list[bytes]:
+        """`batch` from our position on, with the asides in their places."""
         woven: list[bytes] = []
+        parts = batch.parts_for(self, self._dialect)
         for entry, part in zip(batch.entries, parts, strict=True):
             if entry.event.id >= self.position:
                 woven += self._due_asides(entry.event.id)

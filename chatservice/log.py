@@ -7,13 +7,13 @@ which is handed to `commit`; when that calls back, the batch stands in the log a
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
 from chatservice.events import Emoted, Event, Joined, Left, Renamed, RoomEvent, Said
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
-# Memory is some four times the characters: texts, renderings, and the objects around them.
+# Memory is some three times the characters: texts, renderings, and the objects around them.
 LOG_SIZE = 4 * 1024 * 1024
 LOG_MESSAGES = 20_000
 # Characters in a batch (one entry more than this if it is larger). What a connection that stops
@@ -66,48 +66,60 @@ class Entry(NamedTuple):
 
 
 class Batch:
-    """Consecutive entries that are committed together. Rendered once for each dialect."""
+    """Consecutive entries that are committed together. Rendered once for each dialect.
 
-    __slots__ = ("_parts", "_wholes", "authors", "end", "entries", "messages", "size", "start")
+    `authors` says which of the entries (their indices) are whose.
+    """
+
+    __slots__ = ("_rendered", "authors", "end", "entries", "messages", "size", "start")
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
         self.start = entries[0].event.id
         self.end = entries[-1].event.id + (entries[-1].messages or 1)
-        self.messages = sum(entry.messages for entry in entries)
-        self.size = sum(entry.size for entry in entries)
+        self.messages = sum([entry.messages for entry in entries])
+        self.size = sum([entry.size for entry in entries])
         self.authors: dict[Hashable, list[int]] = {}
         for index, entry in enumerate(entries):
             for author in entry.authors:
                 self.authors.setdefault(author, []).append(index)
-        self._parts: dict[Dialect, list[bytes]] = {}
-        self._wholes: dict[Dialect, bytes] = {}
+        self._rendered: dict[Dialect, tuple[bytes, list[int]]] = {}
 
-    def parts(self, dialect: Dialect) -> list[bytes]:
-        """The rendering of each entry."""
-        parts = self._parts.get(dialect)
-        if parts is None:
-            parts = self._parts[dialect] = [dialect.render(entry.event) for entry in self.entries]
-        return parts
+    def bytes_for(self, reader: Hashable, dialect: Dialect) -> bytes:
+        """All of it as `reader` hears it: for everyone who is no author, the same object."""
+        whole, starts = self._in(dialect)
+        own = self.authors.get(reader)
+        if own is None:
+            return whole
+        pieces: list[bytes] = []
+        heard = 0
+        for index in own:
+            pieces.append(whole[heard : starts[index]])
+            pieces.append(self._own(index, reader, dialect))
+            heard = starts[index + 1]
+        pieces.append(whole[heard:])
+        return b"".join(pieces)
 
     def parts_for(self, reader: Hashable, dialect: Dialect) -> list[bytes]:
-        """The parts as `reader` hears them: where it is an author, its own are cut out."""
-        parts = self.parts(dialect)
-        if reader in self.authors:
-            parts = parts.copy()
-            for index in self.authors[reader]:
-                event = self.entries[index].heard_by_author(reader)
-                parts[index] = dialect.render(event) if event is not None else b""
+        """The same, entry by entry."""
+        whole, starts = self._in(dialect)
+        parts = [whole[start:end] for start, end in pairwise(starts)]
+        for index in self.authors.get(reader, ()):
+            parts[index] = self._own(index, reader, dialect)
         return parts
 
-    def whole_for(self, reader: Hashable, dialect: Dialect) -> bytes:
-        """All parts in one: the same object for everyone who is no author."""
-        if reader in self.authors:
-            return b"".join(self.parts_for(reader, dialect))
-        whole = self._wholes.get(dialect)
-        if whole is None:
-            whole = self._wholes[dialect] = b"".join(self.parts(dialect))
-        return whole
+    def _in(self, dialect: Dialect) -> tuple[bytes, list[int]]:
+        """The rendering, and where in it each entry starts (and the last one ends)."""
+        rendered = self._rendered.get(dialect)
+        if rendered is None:
+            parts = [dialect.render(entry.event) for entry in self.entries]
+            starts = list(accumulate(map(len, parts), initial=0))
+            rendered = self._rendered[dialect] = (b"".join(parts), starts)
+        return rendered
+
+    def _own(self, index: int, author: Hashable, dialect: Dialect) -> bytes:
+        event = self.entries[index].heard_by_author(author)
+        return dialect.render(event) if event is not None else b""
 
 
 Commit = Callable[[Batch, Callable[[Batch], None]], None]

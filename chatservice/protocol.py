@@ -102,21 +102,20 @@ class ChatProtocol(LineReceiver):
         self._deadline = self.factory.clock.callLater(CLOSE_SECONDS, self.transport.abortConnection)
 
     def _serve(self) -> None:
-        while not self.paused and (end := self._complete()):
+        while not self.paused and (end := self._buffer.rfind(self.delimiter) + 1):
+            if end > self.MAX_LENGTH and not (end := self._end_before_long_line(end)):
+                break
             lines, self._buffer = self._buffer[:end], self._buffer[end:]
             if b"\xff" in lines:
                 lines, reply = telnet.refuse_options(lines)
                 self.write(reply)
             waiting = self.session.receive(lines)
             self._buffer = waiting + self._buffer
-        if not self.paused and len(self._buffer) > self.MAX_LENGTH:
+        if len(self._buffer) > self.MAX_LENGTH and not self.paused:
             self.lineLengthExceeded(self._buffer)
 
-    def _complete(self) -> int:
-        """How much of the buffer is complete lines, up to the first that is too long."""
-        end = self._buffer.rfind(self.delimiter) + 1
-        if end <= self.MAX_LENGTH:
-            return end
+    def _end_before_long_line(self, end: int) -> int:
+        """Where the lines in the buffer that may be served end, and at `end` at the latest."""
         complete = 0
         for line in self._buffer[:end].split(self.delimiter)[:-1]:
             if len(line) > self.MAX_LENGTH:

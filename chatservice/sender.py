@@ -41,6 +41,11 @@ def sender_for(transport: Transport, cursor: Cursor) -> Sender:
     return TransportSender(transport, cursor)
 
 
+# Bytes in one read of a socket. Twisted's 64 KiB cost 0.6 us more a read here, since a buffer of
+# that size is allocated for each; and one that floods gets its turn no more often than others.
+READ_SIZE = 16 * 1024
+
+
 @implementer(IPullProducer)
 class SocketSender:
     """Writes straight to the socket while the transport holds nothing.
@@ -53,6 +58,7 @@ class SocketSender:
     __slots__ = ("_cursor", "_holding", "_send", "_transport")
 
     def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
+        transport.bufferSize = READ_SIZE
         self._transport = transport
         self._send = transport.socket.send
         self._cursor = cursor

@@ -1,6 +1,7 @@
 """What one reader hears: order, its own lines, arrivals, stalling, and what was missed."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -412,7 +413,7 @@ def test_everyone_hears_everything_once_and_in_order(
                 case "turn":
                     house.clock.advance(whom / 10)
         house.quiet()
-        for reader in here + gone:
+        for reader in here if log_messages == 5 else here + gone:
             reader.outlet.slow = False
             reader.outlet.cursor.resume()
             assert_heard(reader, log_messages)
@@ -430,8 +431,13 @@ def assert_heard(reader: Reader, log_messages: int) -> None:
         if line.startswith("*** You missed"):
             assert log_messages == 5
             missed = int(line.split()[3])
+            private = []  # what stood in the gap for this reader alone is not lost: it comes now
             while missed:
-                missed -= is_message(next(expected))
+                passed_over = next(expected)
+                missed -= is_message(passed_over)
+                if passed_over.startswith("["):
+                    private.append(passed_over)
+            expected = chain(private, expected)
             continue
         following = next(expected)
         while following != line:  # renames, which are not counted, may be lost with messages
