@@ -82,17 +82,17 @@ class Cursor:
 
     def deliver(self, batch: Batch) -> None:
         """A batch has been committed: the newest there is."""
-        if self._stalled or self._over:
+        if self._stalled:
             return
-        if self.position == batch.start and not self._asides:
-            try:
-                self.position = batch.end
-                if data := batch.bytes_for(self, self._dialect):
-                    self._outlet.write(data)
-            except Exception:
-                self._outlet.fail()
-        else:
+        if self.position != batch.start or self._asides:
             self._read_on()
+            return
+        try:
+            self.position = batch.end
+            if data := batch.bytes_for(self, self._dialect):
+                self._outlet.write(data)
+        except Exception:
+            self._outlet.fail()
 
     def stall(self) -> None:
         """The connection takes no more for now."""
@@ -103,23 +103,22 @@ class Cursor:
 
     def resume(self) -> None:
         """The connection has drained."""
-        self._stalled = False
-        self._read_on()
+        if not self._over:
+            self._stalled = False
+            self._read_on()
 
     def close(self) -> None:
         """The connection is gone. The log may know this cursor, as an author, for longer: it must
         not keep the connection."""
-        self._over = True
+        self._over = self._stalled = True
         self._asides.clear()
         del self._outlet
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
-        if self._over:
-            return
         was_crowded = self.crowded
         try:
-            while not (self._stalled or self._over) and self._read_batch():
+            while not self._stalled and self._read_batch():
                 pass
         except Exception:
             self._outlet.fail()
@@ -135,7 +134,7 @@ class Cursor:
             return False
         if batch.start > self.position:
             self._write(self._due_asides(self.position))
-            if self._over or self._stalled:
+            if self._stalled:
                 return False
             self._skip(batch.start)
         if self._asides or self.position > batch.start:
@@ -150,7 +149,7 @@ class Cursor:
             )
         self.position = batch.end
         self._write(parts)
-        return not self._over
+        return True
 
     def _woven(self, batch: Batch) -> list[bytes]:
         """`batch` from our position on, with the asides in their places."""
@@ -179,6 +178,7 @@ class Cursor:
         if data:
             self._outlet.write(data)
         if self._over:
+            self._stalled = True  # for good
             self._outlet.finish()
 
     def _skip(self, position: int) -> None:

@@ -87,13 +87,12 @@ class Batch:
 
     def bytes_for(self, reader: Hashable, dialect: Dialect) -> bytes:
         """All of it as `reader` hears it: for everyone who is no author, the same object."""
-        whole, starts = self._in(dialect)
-        own = self.authors.get(reader)
-        if own is None:
+        whole, starts = self._rendered.get(dialect) or self._render(dialect)
+        if reader not in self.authors:
             return whole
         pieces: list[bytes] = []
         heard = 0
-        for index in own:
+        for index in self.authors[reader]:
             pieces.append(whole[heard : starts[index]])
             pieces.append(self._own(index, reader, dialect))
             heard = starts[index + 1]
@@ -102,19 +101,17 @@ class Batch:
 
     def parts_for(self, reader: Hashable, dialect: Dialect) -> list[bytes]:
         """The same, entry by entry."""
-        whole, starts = self._in(dialect)
+        whole, starts = self._rendered.get(dialect) or self._render(dialect)
         parts = [whole[start:end] for start, end in pairwise(starts)]
         for index in self.authors.get(reader, ()):
             parts[index] = self._own(index, reader, dialect)
         return parts
 
-    def _in(self, dialect: Dialect) -> tuple[bytes, list[int]]:
-        """The rendering, and where in it each entry starts (and the last one ends)."""
-        rendered = self._rendered.get(dialect)
-        if rendered is None:
-            parts = [dialect.render(entry.event) for entry in self.entries]
-            starts = list(accumulate(map(len, parts), initial=0))
-            rendered = self._rendered[dialect] = (b"".join(parts), starts)
+    def _render(self, dialect: Dialect) -> tuple[bytes, list[int]]:
+        """All entries in words, and where in them each starts (and the last one ends)."""
+        parts = [dialect.render(entry.event) for entry in self.entries]
+        rendered = b"".join(parts), list(accumulate(map(len, parts), initial=0))
+        self._rendered[dialect] = rendered
         return rendered
 
     def _own(self, index: int, author: Hashable, dialect: Dialect) -> bytes:

@@ -8,7 +8,7 @@ from chatservice.log import Batch, Clock, Commit, DelayedCall, Log, commit_at_on
 
 # Comings and goings within this many seconds of the last notice are told together: short enough
 # to look immediate, long enough to make a few lines of a thousand arrivals.
-GATHER_SECONDS = 0.5
+GATHER_SECONDS = 0.2
 
 
 class _Move(Enum):

@@ -4,6 +4,7 @@ A session is handed complete lines and turns them into requests to the chat. Ref
 answers in one place. What the connection hears goes through its cursor.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -186,14 +187,15 @@ class Session:
         self.cursor.tell(Helped(tuple((command.usage, command.help) for command in COMMANDS)))
 
 
+# A line that is a command, is blank, or may be blank.
+_NO_PLAIN_TALK = re.compile(rb"\n[/ \t\r\n]")
+
+
 def _plain_talk(data: bytes) -> tuple[str, ...]:
     """The messages in `data`, if each of its lines is one and as it should be; else nothing.
 
     Most reads are like this, and are served as one.
     """
-    if b"/" in data and (data.startswith(b"/") or b"\n/" in data):
+    if data[0] in b"/ \t\r\n" or _NO_PLAIN_TALK.search(data):
         return ()
-    lines = safe_lines(data)
-    if lines is None or "" in lines or any(map(str.isspace, lines)):
-        return ()
-    return tuple(lines)
+    return tuple(safe_lines(data) or ())

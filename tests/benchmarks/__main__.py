@@ -3,10 +3,11 @@
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.benchmarks import generator, measure, report
 from tests.benchmarks.measure import Figures
 from tests.benchmarks.peers import PEERS, Peer, StartError, running
 
+# A cell of one peer, as the JSON file has it.
+Row = dict[str, Any]
+
 MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled")
 # Busy on average before we begin; more than this, and other programs disturb the figures.
 QUIET_LOAD = 0.5
@@ -23,9 +27,8 @@ GENERATOR_BUSY = 0.95
 SERVER_BUSY = 0.90
 # Whose cost is measured as readers grow.
 GROWING = ("ours", "c", "ngircd")
-# Clients that join at the same time, where joining is not what is measured. Fewer for the memory
-# of idle connections, or it would be that of a thousand lists and notices under way.
-AT_ONCE = 1000
+# Clients that join at the same time, where the memory of connections is measured: with more it
+# would be the memory of a thousand lists and notices under way.
 AT_ONCE_IDLE = 64
 
 
@@ -76,7 +79,7 @@ STALLED = (*fan_out((100, 10)), Cell("saturated", 100, 10, stalled=20))
 FULL = Plan(
     saturated=fan_out((10, 10), (100, 10), (100, 100), (1000, 1), (1000, 10), (1000, 100)),
     latency=(Cell("latency", 100, 10, rate=460), Cell("latency", 1000, 10, rate=50)),
-    idle=(Cell("idle", 1000, 1), Cell("idle", 10_000, 1, limit=240)),
+    idle=(Cell("idle", 1000, 1), Cell("idle", 10_000, 1, limit=120)),
     joins=(Cell("joins", 1000, 1),),
     readers=(
         *fan_out((10, 10), (30, 10), (100, 10), (300, 10), (1000, 10), (3000, 10)),
@@ -103,8 +106,12 @@ QUICK = Plan(
 class Benchmark:
     """One run: measures cells once, whichever tables they are in, and keeps the figures."""
 
-    def __init__(self, plan: Plan, repeat: int, folder: Path) -> None:
+    def __init__(
+        self, plan: Plan, repeat: int, folder: Path, finished: Callable[[list[Row]], None]
+    ) -> None:
+        """`finished` is called with everything measured so far whenever a cell is done."""
         self.cells: dict[Cell, dict[str, Figures]] = {}
+        self._finished = finished
         self._plan = plan
         self._repeat = repeat
         self._folder = folder
@@ -129,6 +136,15 @@ class Benchmark:
                     repeats[peer.name].append(self._measure_once(cell, peer))
             for name, figures in repeats.items():
                 measured[name] = with_limit(measure.median(figures))
+            self._finished(self.flat())
+
+    def flat(self) -> list[Row]:
+        """The figures of each cell and peer, with what was measured."""
+        return [
+            {**vars(cell), "label": cell.label, "peer": name, **figures}
+            for cell, row in self.cells.items()
+            for name, figures in row.items()
+        ]
 
     def rows(self, cells: Sequence[Cell]) -> dict[str, dict[str, Figures]]:
         """The figures of `cells`, by label and peer."""
@@ -138,6 +154,13 @@ class Benchmark:
         plan = self._plan
         seconds = plan.latency_seconds if cell.mode == "latency" else plan.seconds
         warmup = max(plan.warmup, 1) if cell.stalled else plan.warmup
+        match cell.mode:
+            case "joins":
+                at_once = cell.readers
+            case "idle":
+                at_once = min(AT_ONCE_IDLE, peer.at_once)
+            case _:
+                at_once = peer.at_once
         options: dict[str, float] = {
             "readers": cell.readers,
             "senders": cell.senders,
@@ -145,7 +168,7 @@ class Benchmark:
             "warmup": warmup,
             "seconds": seconds,
             "rate": cell.rate,
-            "at_once": AT_ONCE_IDLE if cell.mode == "idle" else AT_ONCE,
+            "at_once": at_once,
         }
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             try:
@@ -303,6 +326,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     measure.raise_descriptor_limit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers, too
     on = machine()
     print(", ".join(f"{name}: {value}" for name, value in on.items()))
     if on["load_before"] > QUIET_LOAD:
@@ -313,10 +337,16 @@ def main() -> int:
         if peer not in peers:
             print(f"{peer.title} is not installed.")
     titles = {peer.name: peer.title for peer in peers}
+    for path in (options.json, options.plot):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(cells: list[Row]) -> None:
+        report.write_json(options.json, {"machine": on, "repeat": options.repeat, "cells": cells})
+
     plan = QUICK if options.quick else FULL
     only = options.only
     with tempfile.TemporaryDirectory(prefix="chat-benchmarks-") as folder:
-        run = Benchmark(plan, options.repeat, Path(folder))
+        run = Benchmark(plan, options.repeat, Path(folder), write)
         if "saturated" in only:
             run.measure(plan.saturated, peers)
         if "latency" in only:
@@ -336,15 +366,8 @@ def main() -> int:
     small = [peer.title for peer in peers if peer.largest_room < 10_000]
     if small:
         print(f"Not tried with more than 1,000, who take minutes to join: {', '.join(small)}.")
-    cells = [
-        {**vars(cell), "label": cell.label, "peer": name, **figures}
-        for cell, row in run.cells.items()
-        for name, figures in row.items()
-    ]
-    report.print_errors(cells)
-    for path in (options.json, options.plot):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    report.write_json(options.json, {"machine": on, "repeat": options.repeat, "cells": cells})
+    report.print_errors(run.flat())
+    print(f"\nFigures: {options.json}")
     if "readers" in only:
         shown = {name: title for name, title in titles.items() if name in GROWING}
         report.write_plot(options.plot, shown, {c.readers: run.cells[c] for c in plan.readers})

@@ -45,6 +45,8 @@ class Peer:
     tells_who_is_there = True
     # Readers; where everyone is told of each arrival, more take minutes to join, or never do.
     largest_room = 10_000
+    # Clients that join at the same time, where joining is not what is measured.
+    at_once = 1000
 
     def available(self) -> bool:
         """Whether it is installed."""
@@ -123,6 +125,7 @@ class NgIRCd(Installed):
     name = "ngircd"
     title = "ngIRCd"
     largest_room = 1000
+    at_once = 8  # its listen backlog is 10, and who finds it full is not served for seconds
     dialect = "irc"
     program = "ngircd"
 
@@ -156,6 +159,7 @@ class InspIRCd(Installed):
 
     name = "inspircd"
     title = "InspIRCd"
+    largest_room = 1000
     dialect = "irc"
     program = "inspircd"
 

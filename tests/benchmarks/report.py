@@ -89,7 +89,6 @@ def print_errors(cells: Iterable[dict[str, Any]]) -> None:
 def write_json(path: Path, results: dict[str, Any]) -> None:
     """Everything that was measured, for programs."""
     path.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"\nFigures: {path}")
 
 
 def write_plot(path: Path, columns: dict[str, str], rows: dict[int, dict[str, Figures]]) -> None:
