@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
-from chatservice.events import Emoted, Event, Joined, Left, Renamed, RoomEvent, Said
+from chatservice.events import Event, Joined, RoomEvent
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
@@ -40,22 +40,13 @@ class Dialect(Protocol):
 
 
 class Entry(NamedTuple):
-    """An event, the cursors of its authors (who do not hear it as others do), its messages."""
+    """An event; the cursors of its authors, who do not hear it as others do; and how many messages
+    and, roughly, characters it has."""
 
     event: RoomEvent
     authors: tuple[Hashable, ...]
     messages: int
-
-    @property
-    def size(self) -> int:
-        """In characters, less what the rendering adds."""
-        match self.event:
-            case Said(texts=texts) | Joined(names=texts) | Left(names=texts):
-                return sum(map(len, texts))
-            case Emoted(text=text):
-                return len(text)
-            case Renamed(old=old, new=new):
-                return len(old) + len(new)
+    size: int
 
     def heard_by_author(self, author: Hashable) -> RoomEvent | None:
         """People do not hear what they said, nor of arrivals before their own."""
@@ -149,12 +140,12 @@ class Log:
         self._held = 0
 
     def append(
-        self, event: RoomEvent, authors: tuple[Hashable, ...] = (), messages: int = 0
+        self, event: RoomEvent, size: int, *, messages: int = 0, authors: tuple[Hashable, ...] = ()
     ) -> None:
-        """`event` has happened; its id is `next_id`. `authors` do not hear it as others do."""
+        """`event` has happened; its id is `next_id`. The rest is as in `Entry`."""
         if not self._pending:
             self._clock.callLater(0, self._end_turn)
-        self._pending.append(Entry(event, authors, messages))
+        self._pending.append(Entry(event, authors, messages, size))
         self.next_id += messages or 1
         self.messages += messages
 

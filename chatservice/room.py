@@ -38,20 +38,22 @@ class Room:
         event = Said(self.log.next_id, self._clock.seconds(), self.name, name, texts)
         if not echo:
             author.said += len(texts)
-        self.log.append(event, () if echo else (author,), len(texts))
+        size = sum(map(len, texts))
+        authors = () if echo else (author,)
+        self.log.append(event, size, messages=len(texts), authors=authors)
 
     def emote(self, name: str, text: str) -> None:
         """`name` does `text`; everyone hears it."""
         self._tell_moves_of(name)
         event = Emoted(self.log.next_id, self._clock.seconds(), self.name, name, text)
-        self.log.append(event, messages=1)
+        self.log.append(event, len(text), messages=1)
 
     def rename(self, old: str, new: str) -> None:
         """Everyone hears of it."""
         self._tell_moves_of(old)
         self._tell_moves_of(new)
         event = Renamed(self.log.next_id, self._clock.seconds(), self.name, old, new)
-        self.log.append(event)
+        self.log.append(event, len(old) + len(new))
 
     def enter(self, cursor: Cursor, name: str) -> None:
         """`cursor` hears everything from here on; the others, soon, that `name` has joined."""
@@ -99,8 +101,10 @@ class Room:
             if not people:
                 continue
             names = tuple(people.values())
+            size = sum(map(len, names))
             if move is _Move.JOINED:
-                self.log.append(Joined(self.log.next_id, at, self.name, names), tuple(people))
+                joined = Joined(self.log.next_id, at, self.name, names)
+                self.log.append(joined, size, authors=tuple(people))
             else:
                 lost = move is _Move.LOST
-                self.log.append(Left(self.log.next_id, at, self.name, names, lost))
+                self.log.append(Left(self.log.next_id, at, self.name, names, lost), size)
