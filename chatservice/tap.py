@@ -23,8 +23,9 @@ log = Logger()
 
 DEFAULT_PORT = "12345"
 MAX_PORT = 65535
-# Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn is 4096
-# since 5.4), so that a thousand people can reconnect in the same moment.
+# Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn, since 5.4).
+# A thousand people who reconnect in one moment were in after 0.3 s with 4096, after 1.3 s with 511,
+# and not within a minute with Twisted's 50.
 BACKLOG = 4096
 MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
 
@@ -78,7 +79,12 @@ class CannotListen(SystemExit, Exception):
 
 
 class ChatService(Service):
-    """Listens at every endpoint. On the way down it says goodbye to everyone first."""
+    """Listens at every endpoint. On the way down it says goodbye to everyone first.
+
+    The reactor is whichever twistd has chosen: between epoll (the default on Linux), poll and
+    asyncio there was no difference in fan-out beyond the noise, since nearly all that a turn costs
+    is the calls of ``send``.
+    """
 
     def __init__(
         self, reactor: Any, factory: ChatFactory, endpoints: Sequence[IStreamServerEndpoint]
