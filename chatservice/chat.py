@@ -1,5 +1,7 @@
 """The rules of the chat: who is here, under which name, and who hears what."""
 
+from bisect import bisect_left, insort
+
 from chatservice import names
 from chatservice.cursor import Cursor
 from chatservice.events import Reason, Refusal, Sent, Told
@@ -36,7 +38,7 @@ class Chat:
         self.lobby = Room(LOBBY, clock, commit)
         self._echo = echo
         self._by_key: dict[str, User] = {}
-        self._sorted: tuple[str, ...] | None = ()
+        self._sorted: list[str] = []  # by their case-folded form, which no two share
 
     def join(self, name: str, cursor: Cursor) -> User:
         """Somebody comes in as `name`; from then on `cursor` hears the lobby."""
@@ -54,9 +56,7 @@ class Chat:
 
     def online(self) -> tuple[str, ...]:
         """Everyone's name, sorted."""
-        if self._sorted is None:
-            self._sorted = tuple(sorted(self.users, key=str.casefold))
-        return self._sorted
+        return tuple(self._sorted)
 
     def say(self, user: User, texts: tuple[str, ...]) -> None:
         """`user` says one or more messages to everyone."""
@@ -121,10 +121,10 @@ class Chat:
         self.users[user.name] = user
         for key in user.keys:
             self._by_key[key] = user
-        self._sorted = None
+        insort(self._sorted, user.name, key=str.casefold)
 
     def _unmap(self, user: User) -> None:
         del self.users[user.name]
         for key in user.keys:
             del self._by_key[key]
-        self._sorted = None
+        del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]

@@ -123,7 +123,7 @@ class Cursor:
         except Exception:
             self._outlet.fail()
         self._behind = self._stalled
-        if was_crowded and not self.crowded:
+        if was_crowded and not (self.crowded or self._over):
             self._outlet.crowd(False)
 
     def _read_batch(self) -> bool:

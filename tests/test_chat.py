@@ -1,0 +1,89 @@
+"""Who is here, under which name."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from chatservice.chat import Chat, User
+from chatservice.cursor import ASIDES, Cursor
+from chatservice.events import Reason, Refusal
+from chatservice.render import TEXT
+from tests.test_room import Outlet
+
+NAMES = ("alice", "ALICE", "Bob", "B0b", "carol", "Дима", "زهرا", "李明", "paypal", "paypaI", "Zoë")
+
+
+def join(chat: Chat, name: str) -> User:
+    return chat.join(name, Outlet().cursor)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from(NAMES))))
+def test_the_map_and_the_list_are_right_whatever_happens(
+    steps: list[tuple[bool, int, str]],
+) -> None:
+    chat = Chat(Clock())
+    here: list[User] = []
+    for leaves, which, name in steps:
+        if leaves and here:
+            user = here.pop(which % len(here))
+            chat.leave(user, lost=False)
+            continue
+        try:
+            if which % 3 == 0 and here:
+                chat.rename(here[which % len(here)], name)
+            else:
+                here.append(join(chat, name))
+        except Refusal as refusal:
+            assert refusal.reason is Reason.NAME_TAKEN  # noqa: PT017
+    assert chat.users == {user.name: user for user in here}
+    assert chat.online() == tuple(sorted((user.name for user in here), key=str.casefold))
+    assert set(chat._by_key) == {key for user in here for key in user.keys}
+    for user in here:
+        chat.leave(user, lost=True)
+    assert chat.users == chat._by_key == {}
+    assert chat.online() == ()
+
+
+def test_ones_own_name_may_be_spelled_differently() -> None:
+    chat = Chat(Clock())
+    alice = join(chat, "Alice")
+    chat.rename(alice, "ALICE")
+    assert chat.online() == ("ALICE",)
+    chat.rename(alice, "ALICE")
+    assert set(chat.users) == {"ALICE"}
+
+
+def test_a_reply_follows_a_person_through_a_new_name_but_not_to_a_namesake() -> None:
+    clock = Clock()
+    chat = Chat(clock)
+    alice, bob = join(chat, "Alice"), join(chat, "Bob")
+    chat.tell(alice, "bob", "hello")
+    chat.rename(bob, "Rob")
+    chat.reply(alice, "still you?")
+    clock.pump([0, 1, 0])
+    assert b"[Alice -> you] still you?" in bob.cursor._outlet.data  # type: ignore[attr-defined]
+    chat.leave(bob, lost=False)
+    join(chat, "Rob")
+    with pytest.raises(Refusal) as refused:
+        chat.reply(alice, "and now?")
+    assert refused.value.reason is Reason.GONE
+
+
+def test_nothing_is_sent_to_somebody_who_does_not_read() -> None:
+    chat = Chat(Clock())
+    alice, bob = join(chat, "Alice"), join(chat, "Bob")
+    bob.cursor.stall()
+    for _ in range(ASIDES):
+        chat.tell(alice, "Bob", "hello?")
+    with pytest.raises(Refusal) as refused:
+        chat.tell(alice, "Bob", "hello?")
+    assert refused.value.reason is Reason.NOT_READING
+
+
+@pytest.mark.parametrize("name", ["Nobody", "not a name", "", "4"])
+def test_nobody_by_that_name(name: str) -> None:
+    chat = Chat(Clock())
+    with pytest.raises(Refusal) as refused:
+        chat.tell(User("Alice", Cursor(TEXT, Outlet())), name, "hello")
+    assert refused.value.reason is Reason.NOBODY
