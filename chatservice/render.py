@@ -4,7 +4,6 @@ A dialect turns an event into the bytes that a connection hears. The text dialec
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from chatservice.events import (
@@ -83,11 +82,6 @@ class Text:
 
 
 TEXT = Text()
-
-
-def time_of_day(at: float) -> str:
-    """``14:03:22``, UTC; `at` in seconds since the epoch."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
 
 
 def several(names: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from chatservice.log import Batch, Clock, Commit, DelayedCall, Log, commit_at_on
 # Comings and goings within this many seconds of the last notice are told together: short enough
 # to look immediate, long enough to make a few lines of a thousand arrivals.
 GATHER_SECONDS = 0.2
+# And this many at most: each of those who arrive together hears another part of the notice, so
+# that it costs the square of their number (30 ms for these).
+GATHER_MOST = 1000
 
 
 class _Move(Enum):
@@ -82,6 +85,8 @@ class Room:
             self._moves_told = self._clock.callLater(wait, self._tell_moves)
         self._moved.setdefault(move, {})[cursor] = name
         self._moved_names.add(name)
+        if len(self._moved_names) == GATHER_MOST:
+            self._tell_moves()
 
     def _tell_moves_of(self, name: str) -> None:
         """Nobody speaks before others have heard that they are here."""

@@ -168,6 +168,19 @@ class TestComingAndGoing:
             "*** u1, u2, u3 and 496 others have joined the chat.",
         ]
 
+    def test_a_crowd_is_told_of_in_parts(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(room, "GATHER_MOST", 3)
+        (alice,) = house.populate("Alice")
+        for name in "abcde":
+            house.enter(name)
+        house.quiet()
+        assert alice.heard() == [
+            "*** a, b, c have joined the chat.",
+            "*** d, e have joined the chat.",
+        ]
+
     def test_who_arrives_in_a_crowd_hears_of_those_after(self, house: House) -> None:
         crowd = [house.enter(name) for name in ("a", "b", "c", "d")]
         house.quiet()
