@@ -66,7 +66,7 @@ class Keyboard(LineOnlyReceiver):
 
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self.closed: Deferred[None] = Deferred()
+        self.flushed: Deferred[None] = Deferred()  # nothing more can be written
 
     def lineReceived(self, line: bytes) -> None:
         self._client.typed(line.removesuffix(b"\r"))
@@ -77,10 +77,12 @@ class Keyboard(LineOnlyReceiver):
         self._client.leave()
 
     def writeConnectionLost(self) -> None:
+        self.flushed.callback(None)
         self._client.give_up("Nobody reads what this prints.")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.closed.callback(None)
+        if not self.flushed.called:
+            self.flushed.callback(None)
 
     def pauseProducing(self) -> None:
         self.transport.pauseProducing()
@@ -321,7 +323,7 @@ async def run(reactor: Any, options: argparse.Namespace) -> None:
     await task.deferLater(reactor, 0)  # the service may be in the midst of what ended it
     await service.stopService()
     keyboard.transport.loseConnection()
-    await keyboard.closed
+    await keyboard.flushed
     raise SystemExit(status)
 
 

@@ -136,6 +136,21 @@ class TestInAPipe:
             server.join()
         assert ended.returncode == 1
 
+    def test_it_ends_when_nobody_reads_what_it_prints(self, server: Server) -> None:
+        with subprocess.Popen(
+            client_command(server.port, "--name", "ci"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stdout.readline().startswith(b"Welcome ci, ")
+            client.stdout.close()
+            alice = server.join("Alice")
+            alice.types("hello")
+            assert client.wait(PATIENCE) == 1
+
     def test_what_a_server_sends_is_made_harmless(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
 
