@@ -39,6 +39,7 @@ class Chat:
         self._echo = echo
         self._by_key: dict[str, User] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
+        self._online: tuple[str, ...] | None = None
 
     def join(self, name: str, cursor: Cursor) -> User:
         """Somebody comes in as `name`; from then on `cursor` hears the lobby."""
@@ -56,7 +57,9 @@ class Chat:
 
     def online(self) -> tuple[str, ...]:
         """Everyone's name, sorted."""
-        return tuple(self._sorted)
+        if self._online is None:
+            self._online = tuple(self._sorted)
+        return self._online
 
     def say(self, user: User, texts: tuple[str, ...]) -> None:
         """`user` says one or more messages to everyone."""
@@ -112,6 +115,7 @@ class Chat:
     def _tell(self, sender: User, recipient: User, text: str) -> None:
         if recipient.cursor.crowded:
             raise Refusal(Reason.NOT_READING, name=recipient.name)
+        self.lobby.introduce(sender.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
         recipient.cursor.tell(Told(sender.name, text))
@@ -122,9 +126,11 @@ class Chat:
         for key in user.keys:
             self._by_key[key] = user
         insort(self._sorted, user.name, key=str.casefold)
+        self._online = None
 
     def _unmap(self, user: User) -> None:
         del self.users[user.name]
         for key in user.keys:
             del self._by_key[key]
         del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
+        self._online = None

@@ -18,7 +18,11 @@ from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet import stdio, task
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
@@ -93,6 +97,13 @@ class Keyboard(LineOnlyReceiver):
     def stopProducing(self) -> None:
         """The connection is lost; another may follow."""
 
+    def print_from(self, connection: Any) -> None:
+        """Nothing more is read from the transport `connection` while what it brought cannot be
+        printed; None: there is none."""
+        self.transport.unregisterProducer()
+        if connection is not None:
+            self.transport.registerProducer(connection, True)
+
 
 class _Waits(Enum):
     """What the server waits for."""
@@ -133,15 +144,17 @@ class Client:
         self._retry = retry
         self._show = show
         self._complain = complain
-        self._keyboard: IPushProducer | None = None
+        self._keyboard: Keyboard | None = None
         self._connection: Connection | None = None
         self._typed: deque[bytes] = deque()
         self._waits = _Waits.NOTHING
+        self._welcomed = False
         self._leaving = False
+        self._asked_to_leave = False
         self._parted = False
         self._failed = False
 
-    def listen_to(self, keyboard: IPushProducer) -> None:
+    def listen_to(self, keyboard: Keyboard) -> None:
         """`keyboard` calls `typed`. From a tool nothing is read before somebody waits for it."""
         self._keyboard = keyboard
         if not self._interactive:
@@ -152,15 +165,19 @@ class Client:
     def connected(self, connection: Connection) -> None:
         """There is a connection; the server is going to ask who we are."""
         self._connection = connection
+        self._welcomed = False
         connection.transport.registerProducer(self._keyboard, True)
+        if self._keyboard is not None:
+            self._keyboard.print_from(connection.transport)
 
     def heard(self, line: str) -> None:
         """The server has sent `line`."""
-        if self._waits is not _Waits.LINES:
-            if line.endswith(QUESTION):
+        if not self._welcomed:
+            if line == QUESTION or (line.startswith(ERROR) and line.endswith(QUESTION)):
                 self._answer(line)
                 return
             if welcome := _WELCOME.fullmatch(line):
+                self._welcomed = True
                 self._name = welcome["name"]
                 self._now_waits(_Waits.LINES)
         if line.startswith(ERROR):
@@ -168,8 +185,8 @@ class Client:
             if not self._interactive:
                 self._complain(line)
                 return
-        elif line.startswith(GOODBYE):
-            self._parted = True
+        elif line in (f"{GOODBYE}.", f"{GOODBYE}, {self._name}."):
+            self._parted = self._asked_to_leave
         elif (renamed := _RENAMED.fullmatch(line)) and renamed["old"] == self._name:
             self._name = renamed["new"]
         self._show(line)
@@ -178,8 +195,11 @@ class Client:
         """The connection is gone."""
         self._connection = None
         self._now_waits(_Waits.NOTHING)
+        if self._keyboard is not None:
+            self._keyboard.print_from(None)
         if self._parted:
-            self._end(1 if self._failed and not self._interactive else 0)
+            whole = not (self._failed or self._typed)
+            self._end(0 if whole or self._interactive else 1)
         elif self._leaving:
             self._end(0 if self._interactive else 1)
         elif not self.ended.called:
@@ -199,14 +219,16 @@ class Client:
 
     def leave(self) -> None:
         """Say goodbye after what has been typed; end when the server has answered."""
-        if self._connection is None or self._leaving:
+        if self._connection is None:
             self._end(0 if self._interactive else 1)
         self._leaving = True
         self._send_typed()
 
     def interrupt(self) -> None:
-        """Leave now. A tool has then not sent all that it should."""
+        """Leave; asked a second time, without waiting. A tool has not sent all that it should."""
         self._failed = True
+        if self._leaving:
+            self._end(0 if self._interactive else 1)
         self.leave()
 
     def give_up(self, why: str) -> None:
@@ -237,12 +259,16 @@ class Client:
     def _send_typed(self) -> None:
         while self._typed and self._waits is not _Waits.NOTHING:
             line = self._typed.popleft()
-            if self._waits is _Waits.NAME:
+            command = line.strip().lower()
+            if command in (b"/exit", b"/quit"):
+                self._leaving = self._asked_to_leave = True
                 self._waits = _Waits.NOTHING
+            elif self._waits is _Waits.NAME and command and not command.startswith(b"/"):
+                self._waits = _Waits.NOTHING  # that is a name, which the server answers
             self._send(line)
-        if self._leaving and not self._typed and self._waits is not _Waits.NOTHING:
-            self._waits = _Waits.NOTHING
-            self._send(b"/exit")
+        if self._leaving and self._waits is not _Waits.NOTHING:
+            self._typed.append(b"/exit")
+            self._send_typed()
 
     def _send(self, line: bytes) -> None:
         if self._connection is not None:
@@ -260,9 +286,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Join a chat. From a pipe: send each line, say goodbye, and exit with status 0 "
         "if all was sent.",
     )
-    parser.add_argument("--host", default="localhost", help="the server (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=_host, default="localhost", help="the server (default: %(default)s)"
+    )
     parser.add_argument("--port", type=_port, default=12345, help="its port (default: %(default)s)")
-    parser.add_argument("--name", help="who you are (default: you are asked)")
+    parser.add_argument("--name", type=_name, help="who you are (default: you are asked)")
     parser.add_argument(
         "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
     )
@@ -275,6 +303,36 @@ def _port(value: str) -> int:
     return int(value)
 
 
+def _host(value: str) -> str:
+    if not value:
+        raise argparse.ArgumentTypeError("a host has a name or an address")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.strip() or value.strip().startswith("/") or not value.isprintable():
+        raise argparse.ArgumentTypeError(f"{value!r} is no name")
+    return value
+
+
+@implementer(IStreamClientEndpoint)
+class Watched:
+    """An endpoint that keeps in mind why it could not connect: `why`, or empty."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+        self.why = ""
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        self.why = ""
+        connecting: Deferred[Any] = self._endpoint.connect(protocolFactory)
+        return connecting.addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> Failure:
+        self.why = failure.getErrorMessage()
+        return failure
+
+
 async def run(reactor: Any, options: argparse.Namespace) -> None:
     """Talk until the end. Raises SystemExit with the status."""
     interactive = sys.stdin.isatty()
@@ -285,7 +343,10 @@ async def run(reactor: Any, options: argparse.Namespace) -> None:
         keyboard.transport.write(line.encode() + b"\n")
 
     def complain(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        if interactive:
+            show(line)  # the same way as what the server says, or they change places
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     client = Client(
         options.name, interactive=interactive, retry=retry, show=show, complain=complain
@@ -293,29 +354,29 @@ async def run(reactor: Any, options: argparse.Namespace) -> None:
     keyboard = Keyboard(client)
     stdio.StandardIO(keyboard, reactor=reactor)
     client.listen_to(keyboard)
-    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(client.interrupt))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: reactor.callFromThread(client.interrupt))
 
     growing = backoffPolicy(FIRST_PAUSE, LONGEST_PAUSE)
 
     def pause(attempt: int) -> float:
         seconds: float = growing(attempt)
         if not client.ended.called:
-            complain(f"Trying again in {seconds:.0f} s.")
+            why = f"Cannot connect to {where}: {server.why} " if server.why else ""
+            complain(f"{why}Trying again in {seconds:.0f} s.")
         return seconds
 
+    server = Watched(HostnameEndpoint(reactor, options.host, options.port))
     service = ClientService(
-        HostnameEndpoint(reactor, options.host, options.port),
+        server,
         Factory.forProtocol(lambda: Connection(client)),
         retryPolicy=pause if retry else lambda attempt: LONGEST_PAUSE,
         clock=reactor,
     )
 
     def unreachable(failure: Failure) -> None:
-        why = f"Cannot connect to {where}: {failure.getErrorMessage()}"
-        if retry:
-            complain(why)
-        else:
-            client.give_up(why)
+        if not retry:
+            client.give_up(f"Cannot connect to {where}: {failure.getErrorMessage()}")
 
     service.startService()
     service.whenConnected(failAfterFailures=1).addErrback(unreachable)
@@ -330,7 +391,10 @@ async def run(reactor: Any, options: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """The program."""
     options = arguments(argv)
-    blocking = [(fd, os.get_blocking(fd)) for fd in (0, 1)]
+    try:
+        blocking = [(fd, os.get_blocking(fd)) for fd in (0, 1)]
+    except OSError:
+        raise SystemExit("Standard input and output must be open.") from None
     try:
         task.react(lambda reactor: Deferred.fromCoroutine(run(reactor, options)))
     finally:

@@ -107,11 +107,15 @@ _BY_NAME = {word: command for command in COMMANDS for word in (command.name, *co
 def parse(line: str, *, has_name: bool = True) -> Request:
     """What a line means. It holds no line end; blank ones are the caller's to ignore.
 
-    Raises `Refusal` (UNKNOWN_COMMAND, USAGE, NAME_FIRST).
+    Blanks before a command change nothing: a slip of the finger must not make a private message
+    public. Raises `Refusal` (UNKNOWN_COMMAND, USAGE, NAME_FIRST).
     """
-    if not line.startswith("/") or line.startswith("//"):
-        return Say(line.removeprefix("/"))
-    word, _, arguments = line[1:].partition(" ")
+    typed = line.lstrip()
+    if not typed.startswith("/"):
+        return Say(line)
+    if typed.startswith("//"):
+        return Say(typed[1:])
+    word, _, arguments = typed[1:].partition(" ")
     command = _BY_NAME.get(word.lower())
     if command is None:
         raise Refusal(Reason.UNKNOWN_COMMAND, command="/" + word)

@@ -40,20 +40,22 @@ class Cursor:
         "_log",
         "_outlet",
         "_over",
-        "_stalled",
+        "_parted",
         "position",
         "said",
+        "stalled",
     )
 
     def __init__(self, dialect: Dialect, outlet: Outlet) -> None:
         self.position = 0
         self.said = 0  # messages that this cursor's owner said and does not hear
+        self.stalled = False  # the connection takes no more for now, or for good
         self._dialect = dialect
         self._outlet = outlet
         self._log: Log | None = None
         self._asides: list[tuple[int, PersonalEvent]] = []
-        self._over = False  # the last word has been written
-        self._stalled = False
+        self._parted = False  # the last word has been said: nothing may follow it
+        self._over = False  # and written
         self._behind = False
         self._heard = 0  # messages of others before `position`; true while behind
 
@@ -68,8 +70,9 @@ class Cursor:
 
         `Parted` is the last word: the connection is closed after it.
         """
-        if self._over:
+        if self._parted:
             return
+        self._parted = isinstance(event, Parted)
         self._asides.append((self._log.next_id if self._log is not None else 0, event))
         if len(self._asides) == ASIDES:
             self._outlet.crowd(True)
@@ -78,11 +81,11 @@ class Cursor:
     @property
     def crowded(self) -> bool:
         """Whether this connection takes so little that nothing more should be addressed to it."""
-        return len(self._asides) >= ASIDES
+        return self.stalled and len(self._asides) >= ASIDES
 
     def deliver(self, batch: Batch) -> None:
         """A batch has been committed: the newest there is."""
-        if self._stalled:
+        if self.stalled:
             return
         if self.position != batch.start or self._asides:
             self._read_on()
@@ -96,7 +99,7 @@ class Cursor:
 
     def stall(self) -> None:
         """The connection takes no more for now."""
-        self._stalled = True
+        self.stalled = True
         if not self._behind:
             self._behind = True
             self._heard = self._others_before(self.position)
@@ -104,26 +107,26 @@ class Cursor:
     def resume(self) -> None:
         """The connection has drained."""
         if not self._over:
-            self._stalled = False
+            self.stalled = False
             self._read_on()
 
     def close(self) -> None:
         """The connection is gone. The log may know this cursor, as an author, for longer: it must
         not keep the connection."""
-        self._over = self._stalled = True
+        self._parted = self._over = self.stalled = True
         self._asides.clear()
         del self._outlet
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
-        was_crowded = self.crowded
+        waiting = len(self._asides)
         try:
-            while not self._stalled and self._read_batch():
+            while not self.stalled and self._read_batch():
                 pass
         except Exception:
             self._outlet.fail()
-        self._behind = self._stalled
-        if was_crowded and not (self.crowded or self._over):
+        self._behind = self.stalled
+        if len(self._asides) < ASIDES <= waiting and not self._over:
             self._outlet.crowd(False)
 
     def _read_batch(self) -> bool:
@@ -134,7 +137,7 @@ class Cursor:
             return False
         if batch.start > self.position:
             self._write(self._due_asides(self.position))
-            if self._stalled:
+            if self.stalled:
                 return False
             self._skip(batch.start)
         if self._asides or self.position > batch.start:
@@ -170,7 +173,7 @@ class Cursor:
             due += 1
         asides = [event for _, event in self._asides[:due]]
         del self._asides[:due]
-        self._over = bool(asides) and isinstance(asides[-1], Parted)
+        self._over = self._parted and not self._asides
         return [self._dialect.render(event) for event in asides]
 
     def _write(self, parts: list[bytes]) -> None:
@@ -178,7 +181,7 @@ class Cursor:
         if data:
             self._outlet.write(data)
         if self._over:
-            self._stalled = True  # for good
+            self.stalled = True  # for good
             self._outlet.finish()
 
     def _skip(self, position: int) -> None:

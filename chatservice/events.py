@@ -133,6 +133,7 @@ class Goodbye(StrEnum):
 
     EXIT = "exit"
     REFUSED = "refused"
+    LONG_LINE = "long line"
     SHUTDOWN = "shutdown"
 
 

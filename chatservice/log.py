@@ -14,6 +14,7 @@ from chatservice.events import Event, Joined, RoomEvent
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
+# A notice counts as a message here.
 LOG_SIZE = 4 * 1024 * 1024
 LOG_MESSAGES = 20_000
 # Characters in a batch (one entry more than this if it is larger). What a connection that stops
@@ -62,13 +63,12 @@ class Batch:
     `authors` says which of the entries (their indices) are whose.
     """
 
-    __slots__ = ("_rendered", "authors", "end", "entries", "messages", "size", "start")
+    __slots__ = ("_rendered", "authors", "end", "entries", "size", "start")
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
         self.start = entries[0].event.id
         self.end = entries[-1].event.id + (entries[-1].messages or 1)
-        self.messages = sum([entry.messages for entry in entries])
         self.size = sum([entry.size for entry in entries])
         self.authors: dict[Hashable, list[int]] = {}
         for index, entry in enumerate(entries):
@@ -171,7 +171,7 @@ class Log:
         self._committing.remove(batch)
         self._batches.append(batch)
         self._size += batch.size
-        self._held += batch.messages
+        self._held += batch.end - batch.start
         self._forget()
         self._deliver(batch)
 
@@ -182,7 +182,7 @@ class Log:
             self._size > LOG_SIZE or self._held > LOG_MESSAGES
         ):
             self._size -= self._batches[forgotten].size
-            self._held -= self._batches[forgotten].messages
+            self._held -= self._batches[forgotten].end - self._batches[forgotten].start
             forgotten += 1
         del self._batches[:forgotten]
 

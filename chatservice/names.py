@@ -23,6 +23,7 @@ MAX_LENGTH = 32  # characters: twice what IRC networks allow, and still a word i
 
 _PROFILE = get_profile("UsernameCasePreserved")
 _PUNCTUATION = frozenset("*:/@#,;\"'`()[]{}<>")  # comma and semicolon: names are listed
+_LIKE_COLONS = frozenset("\N{MODIFIER LETTER TRIANGULAR COLON}\N{MODIFIER LETTER COLON}")
 _QUOTES_AND_BRACKETS = frozenset(("Ps", "Pe", "Pi", "Pf"))
 _NOT_FIRST = re.compile(r"[\d-]")
 _MAX_MARKS = 4  # in a row: UTS 39, section 5.4
@@ -46,9 +47,12 @@ def checked(name: str) -> str:
     if len(name) > MAX_LENGTH:
         raise Refusal(Reason.NAME_TOO_LONG, limit=MAX_LENGTH)
     for character in name:
-        if character in _PUNCTUATION or unicodedata.category(character) in _QUOTES_AND_BRACKETS:
+        if (
+            character in _PUNCTUATION | _LIKE_COLONS
+            or unicodedata.category(character) in _QUOTES_AND_BRACKETS
+        ):
             raise _refused_character(character)
-    if _NOT_FIRST.match(name):
+    if _NOT_FIRST.match(name) or unicodedata.category(name[0]).startswith("M"):
         raise Refusal(Reason.NAME_START)
     if _piles_up_marks(name):
         raise Refusal(Reason.NAME_MARKS)

@@ -104,13 +104,14 @@ class ChatProtocol(LineReceiver):
         self._deadline = self.factory.clock.callLater(CLOSE_SECONDS, self.transport.abortConnection)
 
     def _serve(self) -> None:
+        if telnet.IAC in self._buffer:
+            self._buffer, reply = telnet.refuse_options(self._buffer)
+            if reply and not self.session.cursor.stalled:  # who does not read needs no answer
+                self.write(reply)
         while not self.paused and (end := self._buffer.rfind(self.delimiter) + 1):
             if end > self.MAX_LENGTH and not (end := self._end_before_long_line(end)):
                 break
             lines, self._buffer = self._buffer[:end], self._buffer[end:]
-            if b"\xff" in lines:
-                lines, reply = telnet.refuse_options(lines)
-                self.write(reply)
             waiting = self.session.receive(lines)
             self._buffer = waiting + self._buffer
         if len(self._buffer) > self.MAX_LENGTH and not self.paused:

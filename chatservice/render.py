@@ -38,6 +38,7 @@ GOODBYE = "*** Goodbye"
 GOODBYES = {
     Goodbye.EXIT: f"{GOODBYE}.",
     Goodbye.REFUSED: f"{GOODBYE}: too much was refused.",
+    Goodbye.LONG_LINE: f"{GOODBYE}: that line was too long.",
     Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
@@ -46,7 +47,7 @@ REFUSALS = {
     Reason.NAME_EMPTY: "a name needs at least one character.",
     Reason.NAME_TOO_LONG: "a name can have {limit} characters at most.",
     Reason.NAME_CHARACTER: "a name cannot contain {character}.",
-    Reason.NAME_START: "a name cannot begin with a digit or a hyphen.",
+    Reason.NAME_START: "a name cannot begin with a digit, a hyphen or an accent.",
     Reason.NAME_DIRECTION: "a name cannot mix right-to-left and left-to-right writing like that.",
     Reason.NAME_MIXED: "a name cannot mix letters or digits of different scripts.",
     Reason.NAME_MARKS: "a name cannot pile up accents like that.",

@@ -12,6 +12,9 @@ GATHER_SECONDS = 0.2
 # And this many at most: each of those who arrive together hears another part of the notice, so
 # that it costs the square of their number (30 ms for these).
 GATHER_MOST = 1000
+# Messages in one event: a read of 16 KiB can hold 8192 short ones, each of which is sent with the
+# name before it.
+SAID_MOST = 500
 
 
 class _Move(Enum):
@@ -37,24 +40,28 @@ class Room:
 
     def say(self, author: Cursor, name: str, texts: tuple[str, ...], *, echo: bool) -> None:
         """`name` says `texts`. With `echo` the author hears them too."""
-        self._tell_moves_of(name)
+        if len(texts) > SAID_MOST:
+            self.say(author, name, texts[:SAID_MOST], echo=echo)
+            self.say(author, name, texts[SAID_MOST:], echo=echo)
+            return
+        self.introduce(name)
         event = Said(self.log.next_id, self._clock.seconds(), self.name, name, texts)
         if not echo:
             author.said += len(texts)
-        size = sum(map(len, texts))
+        size = sum(map(len, texts)) + len(texts) * (len(name) + 4)  # ": " and CRLF
         authors = () if echo else (author,)
         self.log.append(event, size, messages=len(texts), authors=authors)
 
     def emote(self, name: str, text: str) -> None:
         """`name` does `text`; everyone hears it."""
-        self._tell_moves_of(name)
+        self.introduce(name)
         event = Emoted(self.log.next_id, self._clock.seconds(), self.name, name, text)
         self.log.append(event, len(text), messages=1)
 
     def rename(self, old: str, new: str) -> None:
         """Everyone hears of it."""
-        self._tell_moves_of(old)
-        self._tell_moves_of(new)
+        self.introduce(old)
+        self.introduce(new)
         event = Renamed(self.log.next_id, self._clock.seconds(), self.name, old, new)
         self.log.append(event, len(old) + len(new))
 
@@ -63,6 +70,11 @@ class Room:
         self._move(_Move.JOINED, cursor, name)
         self._cursors[cursor] = None
         cursor.enter(self.log)
+
+    def introduce(self, name: str) -> None:
+        """Nobody speaks before others have heard that they are here."""
+        if name in self._moved_names:
+            self._tell_moves()
 
     def leave(self, cursor: Cursor, name: str, *, lost: bool) -> None:
         """The others hear, soon, that `name` has left. `cursor` reads on until it is dropped."""
@@ -78,7 +90,7 @@ class Room:
             cursor.deliver(batch)
 
     def _move(self, move: _Move, cursor: Cursor, name: str) -> None:
-        self._tell_moves_of(name)
+        self.introduce(name)
         if self._moves_told is None:
             since = self._clock.seconds() - self._last_moves
             wait = min(max(GATHER_SECONDS - since, 0), GATHER_SECONDS)  # clocks can be set back
@@ -86,11 +98,6 @@ class Room:
         self._moved.setdefault(move, {})[cursor] = name
         self._moved_names.add(name)
         if len(self._moved_names) == GATHER_MOST:
-            self._tell_moves()
-
-    def _tell_moves_of(self, name: str) -> None:
-        """Nobody speaks before others have heard that they are here."""
-        if name in self._moved_names:
             self._tell_moves()
 
     def _tell_moves(self) -> None:

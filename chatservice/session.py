@@ -106,8 +106,10 @@ class Session:
 
     def refuse_long_line(self, limit: int) -> None:
         """A line was longer than `limit` bytes. There is no telling where the next one begins."""
+        if self.closing:
+            return
         self.cursor.tell(Refused(Refusal(Reason.LINE_TOO_LONG, limit=limit)))
-        self.part(Goodbye.REFUSED)
+        self.part(Goodbye.LONG_LINE)
 
     def _receive_line(self, line: bytes) -> None:
         text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
@@ -116,7 +118,7 @@ class Session:
         try:
             if self._user is not None:
                 self._carry_out(self._user, commands.parse(text))
-            elif text.startswith("/"):
+            elif text.lstrip().startswith("/"):
                 self._carry_out_nameless(commands.parse(text, has_name=False))
             else:
                 self._join(text)
@@ -198,4 +200,7 @@ def _plain_talk(data: bytes) -> tuple[str, ...]:
     """
     if data[0] in b"/ \t\r\n" or _NO_PLAIN_TALK.search(data):
         return ()
-    return tuple(safe_lines(data) or ())
+    lines = safe_lines(data)
+    if lines is None or not (data.isascii() or all(map(str.strip, lines))):
+        return ()  # some blanks are not ASCII
+    return tuple(lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import StandardIOEndpoint, serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
@@ -97,6 +97,7 @@ class ChatService(Service):
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
         super().privilegedStartService()
+        self._end_well()
         failures: list[Failure] = []
         for endpoint in self._endpoints:
             endpoint.listen(self.factory).addCallbacks(self._listens, failures.append)
@@ -105,7 +106,7 @@ class ChatService(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._reactor.callWhenRunning(self._end_well)
+        self._reactor.callWhenRunning(self._end_well)  # again: the reactor has set its own
         # What has been loaded stays, so that the collector need not look at it ever again: a full
         # collection took 4 to 10 ms of everybody's time, and takes 1 us now.
         gc.collect()
@@ -138,17 +139,26 @@ class ChatService(Service):
 
 
 def _endpoint(reactor: object, value: str) -> IStreamServerEndpoint:
+    given = value
     if value.isdecimal():
         if int(value) > MAX_PORT:
             raise usage.UsageError(f"--port {value}: a port number is {MAX_PORT} at most.")
-        value = f"tcp:{int(value)}:backlog={BACKLOG}"
+        value = f"tcp:{int(value)}"
+    if value.startswith(("tcp:", "tcp6:", "ssl:", "unix:")) and ":backlog=" not in value:
+        value += f":backlog={BACKLOG}"
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, value)
+    except ModuleNotFoundError as error:
+        raise usage.UsageError(
+            f"--port {given}: needs {error.name}; pip install 'chatservice[tls]' brings it."
+        ) from error
     except Exception as error:  # whatever an endpoint's parser raises, it is about the value
         raise usage.UsageError(
-            f"--port {value}: neither a port number nor a Twisted endpoint description "
+            f"--port {given}: neither a port number nor a Twisted endpoint description "
             f"({type(error).__name__}: {error})."
         ) from error
+    if isinstance(endpoint, StandardIOEndpoint):
+        raise usage.UsageError(f"--port {given}: a chat needs more than one connection.")
     return endpoint
 
 

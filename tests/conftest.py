@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.people")
 
 from tests.people import Server  # noqa: E402 (its assertions are to be rewritten first)
+
+settings.register_profile("noisy", deadline=None)  # the machine may be busy with other things
+settings.load_profile("noisy")
 
 
 @pytest.fixture

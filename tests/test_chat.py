@@ -70,6 +70,36 @@ def test_a_reply_follows_a_person_through_a_new_name_but_not_to_a_namesake() -> 
     assert refused.value.reason is Reason.GONE
 
 
+def test_who_writes_in_private_has_been_introduced_first() -> None:
+    clock = Clock()
+    chat = Chat(clock)
+    alice = join(chat, "Alice")
+    clock.pump([0, 1, 0])
+    for name in ("Bob", "Carol"):  # Carol comes too soon after Bob to be told of at once
+        newcomer = join(chat, name)
+        clock.advance(0)
+        clock.advance(0)
+    chat.tell(newcomer, "Alice", "psst")
+    clock.advance(0)
+    assert alice.cursor._outlet.data.decode().splitlines() == [  # type: ignore[attr-defined]
+        "*** Bob has joined the chat.",
+        "*** Carol has joined the chat.",
+        "[Carol -> you] psst",
+    ]
+
+
+def test_many_private_messages_in_one_turn_are_no_sign_of_not_reading() -> None:
+    clock = Clock()
+    chat = Chat(clock)
+    alice, bob = join(chat, "Alice"), join(chat, "Bob")
+    clock.pump([0, 1, 0])
+    chat.say(alice, ("something that waits for the end of the turn",))
+    for number in range(3 * ASIDES):
+        chat.tell(alice, "Bob", str(number))
+    clock.advance(0)
+    assert bob.cursor._outlet.data.count(b"[Alice -> you]") == 3 * ASIDES  # type: ignore[attr-defined]
+
+
 def test_nothing_is_sent_to_somebody_who_does_not_read() -> None:
     chat = Chat(Clock())
     alice, bob = join(chat, "Alice"), join(chat, "Bob")

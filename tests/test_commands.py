@@ -15,6 +15,8 @@ from chatservice.events import Reason, Refusal
         ("hello", Say("hello")),
         ("  indented", Say("  indented")),
         ("//exit", Say("/exit")),
+        (" //exit", Say("/exit")),
+        (" /msg Bob psst", Tell("Bob", "psst")),
         ("///", Say("//")),
         ("/me waves", Emote("waves")),
         ("/ME  waves ", Emote("waves")),

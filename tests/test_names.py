@@ -51,6 +51,9 @@ REFUSED = [
     ("4ever", Reason.NAME_START),
     ("٤ever", Reason.NAME_DIRECTION),
     ("-bob", Reason.NAME_START),
+    ("\u0301Bob", Reason.NAME_START),
+    ("\u0301", Reason.NAME_START),
+    ("Bob\u02d0", Reason.NAME_CHARACTER),
     ("aب", Reason.NAME_DIRECTION),
     ("Аlice", Reason.NAME_MIXED),  # a Cyrillic A
     ("Αlice", Reason.NAME_MIXED),  # a Greek one

@@ -294,7 +294,42 @@ class TestASlowReader:
         assert len(bob.heard()) == cursor.ASIDES
 
 
+class TestBounds:
+    def test_renames_fill_no_more_than_messages_do(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log, "LOG_MESSAGES", 100)
+        house.populate("Alice")
+        for number in range(1000):
+            house.room.rename(f"n{number}", f"n{number + 1}")
+            house.turn()
+        assert sum(len(batch.entries) for batch in house.room.log._batches) <= 100
+
+    def test_a_name_before_each_message_counts(self, house: House) -> None:
+        name = "\U00010400" * 32  # 128 bytes
+        _, bob = house.populate(name, "Bob")
+        bob.slow = True
+        for _ in range(2):
+            house.say(name, *["a"] * 8192)
+        house.turn()
+        assert len(bob.data) < 4 * log.BATCH_SIZE + 4 * room.SAID_MOST * 40
+        bob.slow = False
+        bob.cursor.resume()
+        assert len(bob.heard()) == 2 * 8192
+
+
 class TestTheLastWord:
+    def test_is_the_last_while_it_waits(self, house: House) -> None:
+        _, bob = house.populate("Alice", "Bob")
+        house.say("Alice", "due")
+        bob.cursor.tell(Parted("Bob", Goodbye.EXIT))
+        bob.cursor.tell(Told("Alice", "too late"))
+        house.turn()
+        house.say("Alice", "too late")
+        house.quiet()
+        assert bob.heard() == ["Alice: due", "*** Goodbye, Bob."]
+        assert bob.finished
+
     def test_follows_what_was_due_and_nothing_follows_it(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         house.say("Alice", "due")

@@ -42,10 +42,20 @@ def test_the_fast_way_agrees_with_the_slow_one(data: bytes) -> None:
 
 @given(st.binary())
 def test_telnet_leaves_no_command_behind(data: bytes) -> None:
-    left, reply = telnet.refuse_options(data)
+    left, reply = telnet.refuse_options(data + b"\n")
     assert b"\xff" not in left
+    assert left.count(b"\n") == data.count(b"\n") + 1  # and every line ends where it did
     assert len(reply) <= 3 * data.count(b"\xff")
     assert telnet.refuse_options(reply)[1] == b""
+
+
+@given(st.binary(), st.integers(0, 100))
+def test_telnets_sequences_may_come_in_pieces(data: bytes, cut: int) -> None:
+    whole, reply = telnet.refuse_options(data + b"\n")
+    first, reply_to_first = telnet.refuse_options(data[:cut])
+    second, reply_to_second = telnet.refuse_options(first + data[cut:] + b"\n")
+    assert second == whole
+    assert reply_to_first + reply_to_second == reply
 
 
 def test_telnets_commands_are_taken_out() -> None:
@@ -55,6 +65,8 @@ def test_telnets_commands_are_taken_out() -> None:
         (b"\xff\xfd\x06a", b"a", b"\xff\xfc\x06"),
         (b"\xff\xfc\x06\xff\xfe\x01a", b"a", b""),
         (b"a\xff\xfa\x18\x00xterm\xff\xff\xff\xf0b", b"ab", b""),
-        (b"a\xff\xf4b\xff", b"ab", b""),
+        (b"a\xff\xf4b\xff\n", b"ab\n", b""),
+        (b"a\xff\xfd", b"a\xff\xfd", b""),  # the rest of it is still to come
+        (b"\xff\xfahello\nworld\n", b"\nworld\n", b""),
     ):
         assert telnet.refuse_options(data) == (left, reply)

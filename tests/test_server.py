@@ -90,6 +90,44 @@ def test_telnets_options_are_refused(server: Server) -> None:
     alice.hears("Welcome Alice, you are connected to the server.")
 
 
+def test_telnets_ctrl_c_is_answered_before_the_next_line(server: Server) -> None:
+    alice, bob = two(server)
+    alice.sends(b"half\xff\xf4\xff\xfd")
+    alice.sends(b"\x06")
+    assert alice.socket.recv(3, socket.MSG_WAITALL) == b"\xff\xfc\x06"
+    alice.sends(b" a line\n")
+    bob.hears("Alice: half a line")
+
+
+def test_telnets_bytes_end_no_line_and_eat_none(server: Server) -> None:
+    alice, bob = two(server)
+    alice.sends(b"\xff\nhi\xff\nthere\n\xff\xfaopen\nstill\n\xff\xfb\nhere\n")
+    bob.hears("Alice: hi", "Alice: there", "Alice: still", "Alice: here")
+
+
+def test_a_storm_of_options_that_nobody_reads_the_answers_to(server: Server) -> None:
+    storm = server.connect()
+    storm.hears(QUESTION)
+    storm.socket.settimeout(0.5)
+    for _ in range(2000):
+        try:
+            storm.sends(b"\xff\xfd\x01" * 2700 + b"\n")  # 16 MB in all
+        except TimeoutError:
+            break
+    assert rss(server) < 100_000
+    bob = server.join("Bob")
+    bob.types("/who")
+    bob.hears("*** Online (1): Bob")
+
+
+def rss(server: Server) -> int:
+    """Its resident memory in KiB; a server that has just been started has some 45,000."""
+    status = Path(f"/proc/{server.process.pid}/status")
+    if not status.exists():
+        pytest.skip("no /proc here")
+    return int(status.read_text().partition("VmRSS:")[2].split()[0])
+
+
 def test_a_line_that_is_too_long_is_refused_and_ends_it(server: Server) -> None:
     alice, bob = two(server)
     try:
@@ -98,7 +136,8 @@ def test_a_line_that_is_too_long_is_refused_and_ends_it(server: Server) -> None:
     except ConnectionError:
         pass
     alice.hears(
-        f"Error: a line can have {MAX_LINE} bytes at most.", "*** Goodbye: too much was refused."
+        f"Error: a line can have {MAX_LINE} bytes at most.",
+        "*** Goodbye: that line was too long.",
     )
     assert alice.is_cut_off()
     bob.hears(left("Alice"))
@@ -224,6 +263,24 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     complete = asked.count(b"\n")
     lines = sum(alice.next_line().startswith("*** /me") for _ in range(complete * 7))
     assert lines == complete
+
+
+@pytest.mark.parametrize("blank", ["\u3000", "\u00a0", " ", "\t", "\u2003 "])
+def test_blank_lines_are_ignored_however_they_arrive(server: Server, blank: str) -> None:
+    alice, bob = two(server)
+    alice.types(blank)
+    alice.types(blank, "/who", blank, "heard", blank)
+    alice.types(blank, "heard too")
+    bob.hears("Alice: heard", "Alice: heard too")
+
+
+def test_after_exit_there_is_nothing_but_goodbye(server: Server) -> None:
+    alice, bob = two(server)
+    alice.sends(b"hello\n/exit\n" + b"x" * 9000)
+    alice.hears("*** Goodbye, Alice.")
+    bob.hears("Alice: hello")
+    bob.types("are you still there?")
+    assert alice.is_cut_off()
 
 
 class TestOptions:
