@@ -12,7 +12,7 @@ GATHER_SECONDS = 0.2
 # And this many at most: each of those who arrive together hears another part of the notice, so
 # that it costs the square of their number (30 ms for these).
 GATHER_MOST = 1000
-# Messages in one event: a read of 16 KiB can hold 8192 short ones, each of which is sent with the
+# Messages in one event: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
 # name before it.
 SAID_MOST = 500
 
