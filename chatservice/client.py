@@ -35,8 +35,8 @@ MAX_LINE = 4 * 1024 * 1024  # bytes; the server's longest is a list of everyone 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to connect
 
 
-class Connection(LineOnlyReceiver):
-    """The line to the server."""
+class _Lines(LineOnlyReceiver):
+    """A stream whose lines are the client's business."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_LINE
@@ -44,6 +44,10 @@ class Connection(LineOnlyReceiver):
 
     def __init__(self, client: "Client") -> None:
         self._client = client
+
+
+class Connection(_Lines):
+    """The line to the server."""
 
     def connectionMade(self) -> None:
         self._client.connected(self)
@@ -61,15 +65,11 @@ class Connection(LineOnlyReceiver):
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class Keyboard(LineOnlyReceiver):
+class Keyboard(_Lines):
     """Standard input and output. It can be told to wait, as a producer."""
 
-    delimiter = b"\n"
-    MAX_LENGTH = MAX_LINE
-    transport: Any
-
     def __init__(self, client: "Client") -> None:
-        self._client = client
+        super().__init__(client)
         self.flushed: Deferred[None] = Deferred()  # nothing more can be written
 
     def lineReceived(self, line: bytes) -> None:

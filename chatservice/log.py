@@ -17,8 +17,8 @@ from chatservice.events import Event, Joined, RoomEvent
 # A notice counts as a message here.
 LOG_SIZE = 4 * 1024 * 1024
 LOG_MESSAGES = 20_000
-# Characters in a batch (one entry more than this if it is larger). What a connection that stops
-# reading is left holding is at most one batch: as much as one read of a socket brings.
+# Characters in a batch (it ends with the entry that reaches this). What a connection that stops
+# reading is left holding is at most one batch.
 BATCH_SIZE = 64 * 1024
 
 
