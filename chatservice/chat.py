@@ -1,52 +1,99 @@
 """The rules of the chat: who is here, under which name, and who hears what."""
 
+import secrets
 from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Protocol
 
 from chatservice import names
 from chatservice.cursor import Cursor
-from chatservice.events import Reason, Refusal, Sent, Told
+from chatservice.events import (
+    LOBBY,
+    Burst,
+    Emoted,
+    Reason,
+    Recalled,
+    Refusal,
+    Renamed,
+    Sent,
+    Told,
+)
 from chatservice.log import Clock, Commit, commit_at_once
 from chatservice.room import Room
 
-LOBBY = "lobby"
+
+class Connection(Protocol):
+    """What the chat needs of a user's session."""
+
+    cursor: Cursor
+
+    def supersede(self) -> None:
+        """The user has come in again from elsewhere: say goodbye, and leave the user alone."""
 
 
 class User:
-    """Somebody who is here. `correspondent` is whom a reply goes to."""
+    """Somebody who is here. `correspondent` is whom a reply goes to; `token`, unless empty, is what
+    they may prove with that they are the same person."""
 
-    __slots__ = ("correspondent", "cursor", "keys", "name", "present")
+    __slots__ = ("connection", "correspondent", "keys", "name", "present", "token")
 
-    def __init__(self, name: str, cursor: Cursor) -> None:
+    def __init__(self, name: str, connection: Connection) -> None:
         self.name = name
         self.keys = names.keys(name)
-        self.cursor = cursor
+        self.connection = connection
+        self.token = ""
         self.correspondent: User | None = None
         self.present = True
+
+    @property
+    def cursor(self) -> Cursor:
+        return self.connection.cursor
 
 
 class Chat:
     """The shared user map and the room.
 
     `users` maps the name of everyone who is here, as it is shown, to them. Everything that is
-    asked of the chat and declined raises `Refusal`.
+    asked of the chat and declined raises `Refusal`. `secret` makes what nobody can guess.
     """
 
     def __init__(
-        self, clock: Clock, *, echo: bool = False, commit: Commit = commit_at_once
+        self,
+        clock: Clock,
+        *,
+        echo: bool = False,
+        commit: Commit = commit_at_once,
+        secret: Callable[[], str] = lambda: secrets.token_urlsafe(16),
     ) -> None:
         self.users: dict[str, User] = {}
-        self.lobby = Room(LOBBY, clock, commit)
+        self.lobby = Room(LOBBY, clock, commit, epoch=secret())
+        self._clock = clock
+        self._secret = secret
+        self._told = 0
         self._echo = echo
         self._by_key: dict[str, User] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
 
-    def join(self, name: str, cursor: Cursor) -> User:
-        """Somebody comes in as `name`; from then on `cursor` hears the lobby."""
-        user = User(self._free(name, None), cursor)
+    def join(self, name: str, connection: Connection, token: str = "") -> User:
+        """Somebody comes in as `name`; from then on their cursor hears the lobby.
+
+        With the `token` of the user of that name they are that user, whose other connection ends.
+        """
+        if (user := self._proven(name, token)) is not None:
+            predecessor, user.connection = user.connection, connection
+            self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
+            predecessor.supersede()
+            return user
+        user = User(self._free(name, None), connection)
         self._map(user)
-        self.lobby.enter(cursor, user.name)
+        self.lobby.enter(connection.cursor, user.name)
         return user
+
+    def token(self, user: User) -> str:
+        """What `user` may prove with, from another connection, that they are the same person."""
+        user.token = user.token or self._secret()
+        return user.token
 
     def leave(self, user: User, *, lost: bool) -> None:
         """`user` is gone; `lost`: without a goodbye. The name is free."""
@@ -61,36 +108,56 @@ class Chat:
             self._online = tuple(self._sorted)
         return self._online
 
-    def say(self, user: User, texts: tuple[str, ...]) -> None:
+    def room(self, name: str) -> Room:
+        """The room of that name."""
+        if name != LOBBY:
+            raise Refusal(Reason.UNKNOWN_ROOM, room=name)
+        return self.lobby
+
+    def say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
         """`user` says one or more messages to everyone."""
-        self.lobby.say(user.cursor, user.name, texts, echo=self._echo)
+        return self.room(room).say(user.cursor, user.name, texts, echo=self._echo)
 
-    def emote(self, user: User, text: str) -> None:
+    def emote(self, user: User, text: str, room: str = LOBBY) -> Emoted:
         """`user` does `text`."""
-        self.lobby.emote(user.name, text)
+        return self.room(room).emote(user.cursor, user.name, text)
 
-    def tell(self, user: User, recipient: str, text: str) -> None:
+    def write(self, user: User, on: bool, room: str = LOBBY) -> None:
+        """`user` is writing something, or no longer."""
+        self.room(room).writers.write(user.cursor, user.name, on)
+
+    def recall(
+        self, before: int | None, after: int | None, limit: int, room: str = LOBBY
+    ) -> Recalled:
+        """What has happened, as `requests.History` asks for it."""
+        log = self.room(room).log
+        newest = log.next_id if before is None else before
+        return Recalled(log.recall(newest, after, limit), log.first_id)
+
+    def tell(self, user: User, recipient: str, text: str) -> Sent:
         """`user` says `text` to `recipient` alone."""
-        self._tell(user, self._named(recipient), text)
+        return self._tell(user, self._named(recipient), text)
 
-    def reply(self, user: User, text: str) -> None:
+    def reply(self, user: User, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to."""
         correspondent = user.correspondent
         if correspondent is None:
             raise Refusal(Reason.NO_CORRESPONDENT)
         if not correspondent.present:
             raise Refusal(Reason.GONE, name=correspondent.name)
-        self._tell(user, correspondent, text)
+        return self._tell(user, correspondent, text)
 
-    def rename(self, user: User, name: str) -> None:
-        """`user` is called `name` from now on. The same name again is no event."""
+    def rename(self, user: User, name: str) -> Renamed:
+        """`user` is called `name` from now on. The same name again is no event: nobody hears what
+        is returned then."""
         old, new = user.name, self._free(name, user)
         if old == new:
-            return
+            last_id = self.lobby.log.next_id - 1
+            return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
         self._unmap(user)
         user.name, user.keys = new, names.keys(new)
         self._map(user)
-        self.lobby.rename(old, new)
+        return self.lobby.rename(user.cursor, old, new)
 
     def _free(self, name: str, asker: User | None) -> str:
         name = names.checked(name)
@@ -112,14 +179,23 @@ class Chat:
                 return self._by_key[key]
         raise Refusal(Reason.NOBODY, name=checked)
 
-    def _tell(self, sender: User, recipient: User, text: str) -> None:
+    def _proven(self, name: str, token: str) -> User | None:
+        """Who is here as `name` with that token."""
+        user = self.users.get(names.checked(name)) if token else None
+        if user is None or not secrets.compare_digest(user.token.encode(), token.encode()):
+            return None
+        return user
+
+    def _tell(self, sender: User, recipient: User, text: str) -> Sent:
         if recipient.cursor.crowded:
             raise Refusal(Reason.NOT_READING, name=recipient.name)
         self.lobby.introduce(sender.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
-        recipient.cursor.tell(Told(sender.name, text))
-        sender.cursor.tell(Sent(recipient.name, text))
+        self._told += 1
+        told = Told(self._told, self._clock.seconds(), sender.name, recipient.name, text)
+        recipient.cursor.tell(told)
+        return Sent(told.id, told.at, recipient.name, text)
 
     def _map(self, user: User) -> None:
         self.users[user.name] = user

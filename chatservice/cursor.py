@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from chatservice.events import Parted, PersonalEvent, Skipped
+from chatservice.events import Answered, Parted, PersonalEvent, Skipped
 from chatservice.log import Batch, Dialect, Log
 
 # Answers and private messages that may wait for a connection that takes nothing.
@@ -35,12 +35,12 @@ class Cursor:
     __slots__ = (
         "_asides",
         "_behind",
-        "_dialect",
         "_heard",
         "_log",
         "_outlet",
         "_over",
         "_parted",
+        "dialect",
         "position",
         "said",
         "stalled",
@@ -50,7 +50,7 @@ class Cursor:
         self.position = 0
         self.said = 0  # messages that this cursor's owner said and does not hear
         self.stalled = False  # the connection takes no more for now, or for good
-        self._dialect = dialect
+        self.dialect = dialect
         self._outlet = outlet
         self._log: Log | None = None
         self._asides: list[tuple[int, PersonalEvent]] = []
@@ -72,7 +72,8 @@ class Cursor:
         """
         if self._parted:
             return
-        self._parted = isinstance(event, Parted)
+        answer = event.event if isinstance(event, Answered) else event
+        self._parted = isinstance(answer, Parted)
         self._asides.append((self._log.next_id if self._log is not None else 0, event))
         if len(self._asides) == ASIDES:
             self._outlet.crowd(True)
@@ -92,8 +93,17 @@ class Cursor:
             return
         try:
             self.position = batch.end
-            if data := batch.bytes_for(self, self._dialect):
+            if data := batch.bytes_for(self, self.dialect):
                 self._outlet.write(data)
+        except Exception:
+            self._outlet.fail()
+
+    def hint(self, data: bytes) -> None:
+        """Send `data` if this connection is up to date; it is not worth keeping."""
+        if self.stalled or self._asides:
+            return
+        try:
+            self._outlet.write(data)
         except Exception:
             self._outlet.fail()
 
@@ -143,7 +153,7 @@ class Cursor:
         if self._asides or self.position > batch.start:
             parts = self._woven(batch)
         else:
-            parts = [batch.bytes_for(self, self._dialect)]
+            parts = [batch.bytes_for(self, self.dialect)]
         if self._behind:
             self._heard += sum(
                 entry.messages
@@ -157,7 +167,7 @@ class Cursor:
     def _woven(self, batch: Batch) -> list[bytes]:
         """`batch` from our position on, with the asides in their places."""
         woven: list[bytes] = []
-        parts = batch.parts_for(self, self._dialect)
+        parts = batch.parts_for(self, self.dialect)
         for entry, part in zip(batch.entries, parts, strict=True):
             if entry.event.id >= self.position:
                 woven += self._due_asides(entry.event.id)
@@ -174,7 +184,7 @@ class Cursor:
         asides = [event for _, event in self._asides[:due]]
         del self._asides[:due]
         self._over = self._parted and not self._asides
-        return [self._dialect.render(event) for event in asides]
+        return [self.dialect.render(event) for event in asides]
 
     def _write(self, parts: list[bytes]) -> None:
         data = b"".join(parts)

@@ -1,16 +1,47 @@
 """The facts a chat is made of, as frozen values. No words: those live in `render`.
 
-Two kinds of fact. What happens in a room has an ``id`` (its place in the room's log; an event
-that holds several messages takes one id for each) and a time ``at`` (seconds since the epoch),
-and goes to everyone there. The rest is addressed to one person.
+Two kinds of fact. What happens in a room has an ``id`` (its place in the room's log) and a time
+``at``, and goes to everyone there. The rest is addressed to one person.
+
+These definitions are also what goes over the wire in JSON (`jsonlines` has the table of types): a
+field is called as it is here, or by the ``key`` in its metadata.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, NamedTuple
+
+LOBBY = "lobby"  # the one room there is
+
+
+class Between(NamedTuple):
+    """The bounds of a number."""
+
+    least: int
+    most: int
+
+
+# The place of something that has happened in its room's log. (2**53: JSON's numbers are exact up
+# to there for everyone.)
+Id = Annotated[int, Between(0, 2**53)]
+# Seconds since 1970; in JSON it is ISO 8601, in UTC, with milliseconds.
+Time = Annotated[float, "time"]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
+    """Somebody said `text` to everyone."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str = field(metadata={"key": "from"})
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
     """One or more messages that `name` said together: what one read of the socket brought.
 
     The message ``texts[i]`` has the id ``id + i``.
@@ -22,15 +53,20 @@ class Said:
     name: str
     texts: tuple[str, ...]
 
+    def messages(self) -> Iterator[Said]:
+        """One by one, as others hear them."""
+        for index, text in enumerate(self.texts):
+            yield Said(self.id + index, self.at, self.room, self.name, text)
+
 
 @dataclass(frozen=True, slots=True)
 class Emoted:
-    """`name` did something: ``/me waves``."""
+    """Somebody did something, as in "Alice waves"; everyone hears it, they too."""
 
-    id: int
-    at: float
+    id: Id
+    at: Time
     room: str
-    name: str
+    name: str = field(metadata={"key": "from"})
     text: str
 
 
@@ -38,35 +74,43 @@ class Emoted:
 class Joined:
     """People who arrived together, in the order in which they came."""
 
-    id: int
-    at: float
+    id: Id
+    at: Time
     room: str
     names: tuple[str, ...]
+
+
+class Departure(StrEnum):
+    """How somebody goes. `LOST`: the connection broke; they did not say goodbye."""
+
+    LEFT = "left"
+    LOST = "connection lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together. `lost`: their connections broke; they did not say goodbye."""
+    """People who went together."""
 
-    id: int
-    at: float
+    id: Id
+    at: Time
     room: str
     names: tuple[str, ...]
-    lost: bool
+    reason: Departure
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
     """`old` is called `new` from now on."""
 
-    id: int
-    at: float
+    id: Id
+    at: Time
     room: str
     old: str
     new: str
 
 
-RoomEvent = Said | Emoted | Joined | Left | Renamed
+RoomEvent = Burst | Emoted | Joined | Left | Renamed  # as the log has them
+Happening = Said | Emoted | Joined | Left | Renamed  # as they are heard one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +120,17 @@ class NameAsked:
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """You are in, as `name`; `names` are online, you among them."""
+    """You are in, as `name`; this is who is online, you among them.
+
+    What you hear from now on has an id above `last_id`. Ids are those of this `epoch`: in another
+    they start over. The `token` is yours alone.
+    """
 
     name: str
-    names: tuple[str, ...]
+    names: tuple[str, ...] = field(metadata={"key": "users"})
+    epoch: str
+    last_id: Id
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +144,17 @@ class Announced:
 class Online:
     """The answer to "who is here?"."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = field(metadata={"key": "users"})
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A private message to you."""
+    """A private message to you. Its `id` is its number among all private ones."""
 
-    sender: str
+    id: Id
+    at: Time
+    sender: str = field(metadata={"key": "from"})
+    recipient: str = field(metadata={"key": "to"})
     text: str
 
 
@@ -108,8 +162,36 @@ class Told:
 class Sent:
     """Your private message has been handed to `recipient`."""
 
+    id: int
+    at: float
     recipient: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """What you asked for has happened, and stands in the room's log under this `id`; or it was a
+    private message, which went to `to`."""
+
+    id: Id
+    at: Time
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Somebody is writing something just now (`on`), or no longer."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What has happened, oldest first. `first_id`: nothing older is kept."""
+
+    events: tuple[Happening, ...]
+    first_id: Id
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +205,9 @@ class Helped:
 class Skipped:
     """You read too slowly and lost `count` messages, those between the ids `after` and `before`."""
 
-    count: int
-    after: int
-    before: int
+    count: Id
+    after: Id
+    before: Id
 
 
 class Goodbye(StrEnum):
@@ -135,6 +217,7 @@ class Goodbye(StrEnum):
     REFUSED = "refused"
     LONG_LINE = "long line"
     SHUTDOWN = "shutdown"
+    TAKEN_OVER = "taken over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +225,7 @@ class Parted:
     """The server's last word on a connection. `name` is empty if you never had one."""
 
     name: str
-    why: Goodbye
+    why: Goodbye = field(metadata={"key": "reason"})
 
 
 class Reason(StrEnum):
@@ -158,6 +241,7 @@ class Reason(StrEnum):
     NAME_RESERVED = "name_reserved"
     NAME_TAKEN = "name_taken"
     NAME_FIRST = "name_first"
+    NAMED_ALREADY = "named_already"
     UNKNOWN_COMMAND = "unknown_command"
     USAGE = "usage"
     NOBODY = "nobody"
@@ -165,6 +249,12 @@ class Reason(StrEnum):
     GONE = "gone"
     NOT_READING = "not_reading"
     LINE_TOO_LONG = "line_too_long"
+    NOT_JSON = "not_json"
+    UNKNOWN_TYPE = "unknown_type"
+    MISSING_FIELD = "missing_field"
+    BAD_FIELD = "bad_field"
+    EMPTY_TEXT = "empty_text"
+    UNKNOWN_ROOM = "unknown_room"
 
 
 class Refusal(Exception):
@@ -184,7 +274,37 @@ class Refused:
     asks_name: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Error:
+    """What was asked for is declined: a stable code, and words for a person."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`event` is the answer to the request that carried `ref`."""
+
+    event: "PersonalEvent"
+    ref: str
+
+
 PersonalEvent = (
-    NameAsked | Welcomed | Announced | Online | Told | Sent | Helped | Skipped | Parted | Refused
+    NameAsked
+    | Welcomed
+    | Announced
+    | Online
+    | Told
+    | Sent
+    | Acked
+    | Writing
+    | Recalled
+    | Helped
+    | Skipped
+    | Parted
+    | Refused
+    | Error
+    | Answered
 )
-Event = RoomEvent | PersonalEvent
+Event = RoomEvent | Said | PersonalEvent

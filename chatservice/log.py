@@ -5,12 +5,12 @@ which is handed to `commit`; when that calls back, the batch stands in the log a
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
-from chatservice.events import Event, Joined, RoomEvent
+from chatservice.events import Burst, Event, Happening, Joined, RoomEvent
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
@@ -20,6 +20,10 @@ LOG_MESSAGES = 20_000
 # Characters in a batch (it ends with the entry that reaches this). What a connection that stops
 # reading is left holding is at most one batch.
 BATCH_SIZE = 64 * 1024
+# What one answer brings back at most, in events and in characters: a connection that takes nothing
+# can be owed ASIDES of these (see `cursor`), some 3 MB.
+RECALLED_MOST = 200
+RECALLED_SIZE = 32 * 1024
 
 
 class DelayedCall(Protocol):
@@ -122,12 +126,16 @@ class Log:
     """The newest batches of a room, and what is to become one.
 
     Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
-    `next_id` is the next to be used, and `messages` counts all there have ever been. `commit` is
+    `next_id` is the next to be used, and `messages` counts all there have ever been. Ids start over
+    in another `epoch`. `commit` is
     handed each batch with a function to call, in the same order, once it is safe; then `deliver` is
     called with it.
     """
 
-    def __init__(self, clock: Clock, commit: Commit, deliver: Callable[[Batch], None]) -> None:
+    def __init__(
+        self, clock: Clock, commit: Commit, deliver: Callable[[Batch], None], epoch: str
+    ) -> None:
+        self.epoch = epoch
         self.next_id = 1
         self.messages = 0
         self._clock = clock
@@ -161,6 +169,47 @@ class Log:
             yield from (entry for entry in batch.entries if entry.event.id >= position)
         yield from (entry for entry in self._pending if entry.event.id >= position)
 
+    @property
+    def first_id(self) -> int:
+        """Nothing older is held."""
+        for batch in chain(self._batches, self._committing):
+            return batch.start
+        return self._pending[0].event.id if self._pending else self.next_id
+
+    def recall(self, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
+        """What happened between the ids `before` and `after`, committed or not.
+
+        Of more than `limit` (or RECALLED_MOST, or RECALLED_SIZE) the oldest; the newest if `after`
+        is None.
+        """
+        taken: list[Happening] = []
+        size = 0
+        for entry in self._backwards(before) if after is None else self._forwards(after):
+            for happening in _one_by_one(entry.event, backwards=after is None):
+                if happening.id >= before or (after is not None and happening.id <= after):
+                    continue
+                taken.append(happening)
+                size += entry.size // (entry.messages or 1)
+                if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
+                    return tuple(taken if after is not None else reversed(taken))
+        return tuple(taken if after is not None else reversed(taken))
+
+    def _forwards(self, after: int) -> Iterator[Entry]:
+        """What may be after that id, and all that is newer."""
+        index = bisect_right(self._batches, after, key=_end)
+        for batch in chain(self._batches[index:], self._committing):
+            yield from batch.entries
+        yield from self._pending
+
+    def _backwards(self, before: int) -> Iterator[Entry]:
+        """What may be before that id, and all that is older; the newest first."""
+        yield from reversed(self._pending)
+        for batch in reversed(self._committing):
+            yield from reversed(batch.entries)
+        newest = min(bisect_right(self._batches, before, key=_end), len(self._batches) - 1)
+        for index in range(newest, -1, -1):
+            yield from reversed(self._batches[index].entries)
+
     def _end_turn(self) -> None:
         pending, self._pending = self._pending, []
         for batch in _batches(pending):
@@ -185,6 +234,12 @@ class Log:
             self._held -= self._batches[forgotten].end - self._batches[forgotten].start
             forgotten += 1
         del self._batches[:forgotten]
+
+
+def _one_by_one(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:
+    if not isinstance(event, Burst):
+        return (event,)
+    return list(event.messages())[:: -1 if backwards else 1]
 
 
 def _end(batch: Batch) -> int:

@@ -8,7 +8,10 @@ from typing import Protocol
 
 from chatservice.events import (
     Announced,
+    Burst,
+    Departure,
     Emoted,
+    Error,
     Event,
     Goodbye,
     Helped,
@@ -17,7 +20,6 @@ from chatservice.events import (
     NameAsked,
     Online,
     Parted,
-    PersonalEvent,
     Reason,
     Refusal,
     Refused,
@@ -40,6 +42,7 @@ GOODBYES = {
     Goodbye.REFUSED: f"{GOODBYE}: too much was refused.",
     Goodbye.LONG_LINE: f"{GOODBYE}: that line was too long.",
     Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
+    Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
 
@@ -54,6 +57,7 @@ REFUSALS = {
     Reason.NAME_RESERVED: "{name} is a name that the server needs.",
     Reason.NAME_TAKEN: "{name} is taken.",
     Reason.NAME_FIRST: "say who you are first.",
+    Reason.NAMED_ALREADY: "you are in already.",
     Reason.UNKNOWN_COMMAND: "{command} is not a command. Type /help for those there are.",
     Reason.USAGE: "this command is used like this: {usage}",
     Reason.NOBODY: "nobody here is called {name}.",
@@ -61,6 +65,12 @@ REFUSALS = {
     Reason.GONE: "{name} has left the chat.",
     Reason.NOT_READING: "{name} is not reading just now; your message was not sent.",
     Reason.LINE_TOO_LONG: "a line can have {limit} bytes at most.",
+    Reason.NOT_JSON: "a line must be one JSON object, in UTF-8.",
+    Reason.UNKNOWN_TYPE: "there is no type {type}.",
+    Reason.MISSING_FIELD: "the field {field} is missing.",
+    Reason.BAD_FIELD: "the field {field} is of another kind: {kind}.",
+    Reason.EMPTY_TEXT: "there is nothing in that text.",
+    Reason.UNKNOWN_ROOM: "there is no room {room}.",
 }
 
 
@@ -76,7 +86,7 @@ class Text:
     """For a person behind ``nc``, ``telnet`` or the stdio client. Shared: it holds no state."""
 
     def render(self, event: Event) -> bytes:
-        if isinstance(event, Said):  # nearly all there is to render, and many lines at once
+        if isinstance(event, Burst):  # nearly all there is to render, and many lines at once
             prefix = event.name + ": "
             return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
         return "".join([line + CRLF for line in _lines(event)]).encode()
@@ -101,14 +111,16 @@ def _online(names: Sequence[str]) -> str:
     return f"*** Online ({len(names)}): {', '.join(names)}"
 
 
-def _lines(event: Emoted | Joined | Left | Renamed | PersonalEvent) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each event)
+def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each event)
     match event:
+        case Said(name=name, text=text):
+            return (f"{name}: {text}",)
         case Emoted(name=name, text=text):
             return (f"* {name} {text}",)
         case Joined(names=names):
             return (f"*** {several(names)} {_has(names)} joined the chat.",)
-        case Left(names=names, lost=lost):
-            why = " (connection lost)" if lost else ""
+        case Left(names=names, reason=reason):
+            why = " (connection lost)" if reason is Departure.LOST else ""
             return (f"*** {several(names)} {_has(names)} left the chat{why}.",)
         case Renamed(old=old, new=new):
             return (RENAMED.format(old=old, new=new),)
@@ -137,6 +149,9 @@ def _lines(event: Emoted | Joined | Left | Renamed | PersonalEvent) -> Sequence[
         case Refused(refusal=refusal, asks_name=asks_name):
             question = f" {QUESTION}" if asks_name else ""
             return (f"{ERROR}{refusal_in_words(refusal)}{question}",)
+        case Error(message=message):
+            return (f"{ERROR}{message}",)
+    return ()
 
 
 def _has(names: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
 """A room is a log; everyone in it is a cursor."""
 
+from collections.abc import Hashable
 from enum import Enum
 
 from chatservice.cursor import Cursor
-from chatservice.events import Emoted, Joined, Left, Renamed, Said
-from chatservice.log import Batch, Clock, Commit, DelayedCall, Log, commit_at_once
+from chatservice.events import Burst, Departure, Emoted, Joined, Left, Renamed, Writing
+from chatservice.log import Batch, Clock, Commit, DelayedCall, Dialect, Log, commit_at_once
+from chatservice.writers import Writers
 
 # Comings and goings within this many seconds of the last notice are told together: short enough
 # to look immediate, long enough to make a few lines of a thousand arrivals.
@@ -28,9 +30,12 @@ class _Move(Enum):
 class Room:
     """A log, the cursors in it, and who has come and gone since that was last told."""
 
-    def __init__(self, name: str, clock: Clock, commit: Commit = commit_at_once) -> None:
+    def __init__(
+        self, name: str, clock: Clock, commit: Commit = commit_at_once, epoch: str = ""
+    ) -> None:
         self.name = name
-        self.log = Log(clock, commit, self._deliver)
+        self.log = Log(clock, commit, self._deliver, epoch)
+        self.writers = Writers(clock, self._hint)
         self._clock = clock
         self._cursors: dict[Cursor, None] = {}
         self._moved: dict[_Move, dict[Cursor, str]] = {}
@@ -38,38 +43,49 @@ class Room:
         self._moves_told: DelayedCall | None = None
         self._last_moves = -GATHER_SECONDS
 
-    def say(self, author: Cursor, name: str, texts: tuple[str, ...], *, echo: bool) -> None:
-        """`name` says `texts`. With `echo` the author hears them too."""
+    def say(self, author: Cursor, name: str, texts: tuple[str, ...], *, echo: bool) -> Burst:
+        """`name` says `texts`. With `echo` the author hears them too. Returns what others hear
+        (of many texts, the last part)."""
         if len(texts) > SAID_MOST:
             self.say(author, name, texts[:SAID_MOST], echo=echo)
-            self.say(author, name, texts[SAID_MOST:], echo=echo)
-            return
+            return self.say(author, name, texts[SAID_MOST:], echo=echo)
         self.introduce(name)
-        event = Said(self.log.next_id, self._clock.seconds(), self.name, name, texts)
+        self.writers.spoke(author)
+        event = Burst(self.log.next_id, self._clock.seconds(), self.name, name, texts)
         if not echo:
             author.said += len(texts)
         size = sum(map(len, texts)) + len(texts) * (len(name) + 4)  # ": " and CRLF
         authors = () if echo else (author,)
         self.log.append(event, size, messages=len(texts), authors=authors)
+        return event
 
-    def emote(self, name: str, text: str) -> None:
+    def emote(self, author: Cursor, name: str, text: str) -> Emoted:
         """`name` does `text`; everyone hears it."""
         self.introduce(name)
+        self.writers.spoke(author)
         event = Emoted(self.log.next_id, self._clock.seconds(), self.name, name, text)
         self.log.append(event, len(text), messages=1)
+        return event
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(self, author: Cursor, old: str, new: str) -> Renamed:
         """Everyone hears of it."""
         self.introduce(old)
+        self.writers.spoke(author)
         self.introduce(new)
         event = Renamed(self.log.next_id, self._clock.seconds(), self.name, old, new)
         self.log.append(event, len(old) + len(new))
+        return event
 
     def enter(self, cursor: Cursor, name: str) -> None:
         """`cursor` hears everything from here on; the others, soon, that `name` has joined."""
         self._move(_Move.JOINED, cursor, name)
-        self._cursors[cursor] = None
-        cursor.enter(self.log)
+        self._listen(cursor)
+
+    def succeed(self, cursor: Cursor, name: str, predecessor: Cursor) -> None:
+        """`cursor` hears everything from here on, in place of `predecessor`; nobody is told."""
+        self.introduce(name)
+        self.writers.forget(predecessor)
+        self._listen(cursor)
 
     def introduce(self, name: str) -> None:
         """Nobody speaks before others have heard that they are here."""
@@ -78,12 +94,25 @@ class Room:
 
     def leave(self, cursor: Cursor, name: str, *, lost: bool) -> None:
         """The others hear, soon, that `name` has left. `cursor` reads on until it is dropped."""
+        self.writers.forget(cursor)
         self._move(_Move.LOST if lost else _Move.LEFT, cursor, name)
 
     def drop(self, cursor: Cursor) -> None:
         """The connection of `cursor`, which may never have entered, is gone."""
         self._cursors.pop(cursor, None)
         cursor.close()
+
+    def _listen(self, cursor: Cursor) -> None:
+        self._cursors[cursor] = None
+        cursor.enter(self.log)
+
+    def _hint(self, author: Hashable, event: Writing) -> None:
+        lines: dict[Dialect, bytes] = {}
+        for cursor in list(self._cursors):
+            if (line := lines.get(cursor.dialect)) is None:
+                line = lines[cursor.dialect] = cursor.dialect.render(event)
+            if line and cursor is not author:
+                cursor.hint(line)
 
     def _deliver(self, batch: Batch) -> None:
         for cursor in list(self._cursors):
@@ -118,5 +147,5 @@ class Room:
                 joined = Joined(self.log.next_id, at, self.name, names)
                 self.log.append(joined, size, authors=tuple(people))
             else:
-                lost = move is _Move.LOST
-                self.log.append(Left(self.log.next_id, at, self.name, names, lost), size)
+                reason = Departure.LOST if move is _Move.LOST else Departure.LEFT
+                self.log.append(Left(self.log.next_id, at, self.name, names, reason), size)

@@ -10,23 +10,46 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from chatservice import commands
+from chatservice import commands, jsonlines
 from chatservice.chat import Chat, User
-from chatservice.commands import COMMANDS, Emote, Exit, Help, Nick, Reply, Request, Say, Tell, Who
+from chatservice.commands import COMMANDS
 from chatservice.cursor import Cursor, Outlet
 from chatservice.events import (
+    LOBBY,
+    Acked,
     Announced,
+    Answered,
+    Burst,
+    Emoted,
     Goodbye,
     Helped,
     NameAsked,
     Online,
     Parted,
+    PersonalEvent,
     Reason,
     Refusal,
     Refused,
+    Renamed,
     Welcomed,
 )
+from chatservice.jsonlines import JSON
 from chatservice.render import TEXT
+from chatservice.requests import (
+    BEFORE_NAME,
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    History,
+    Nick,
+    Reply,
+    Request,
+    Say,
+    Tell,
+    Who,
+    Write,
+)
 from chatservice.screen import safe_lines, sanitised
 
 log = Logger()
@@ -56,7 +79,18 @@ class Settings:
 class Session:
     """The conversation with one connection. `peer` says in the log whose it is."""
 
-    __slots__ = ("_chat", "_door", "_refused", "_settings", "_user", "closing", "cursor", "peer")
+    __slots__ = (
+        "_begun",
+        "_chat",
+        "_door",
+        "_ref",
+        "_refused",
+        "_settings",
+        "_user",
+        "closing",
+        "cursor",
+        "peer",
+    )
 
     def __init__(self, chat: Chat, settings: Settings, door: Door, peer: object) -> None:
         self.cursor = Cursor(TEXT, door)
@@ -65,6 +99,8 @@ class Session:
         self._door = door
         self.peer = peer
         self._user: User | None = None
+        self._begun = False  # the first line has told the dialect
+        self._ref: str | None = None  # of the request that is being served
         self._refused = 0
         self.closing = False
 
@@ -77,7 +113,7 @@ class Session:
         """Serve complete lines. Returns those that must wait, because the door was paused."""
         if self.closing:
             return b""
-        if self._user is not None and (texts := _plain_talk(data)):
+        if self._user is not None and self.cursor.dialect is TEXT and (texts := _plain_talk(data)):
             self._say(self._user, texts)
             return b""
         lines = data.split(b"\n")
@@ -92,10 +128,18 @@ class Session:
         if self.closing:
             return
         self.closing = True
-        name = self._user.name if self._user is not None else ""
+        name = self._name
         self._door.expect_end()
-        self.cursor.tell(Parted(name, why))
+        self._answer(Parted(name, why))
         self._leave(lost=False, why=why.value)
+
+    def supersede(self) -> None:
+        log.info("{name} has left {peer} for another connection.", name=self._name, peer=self.peer)
+        name, self._user = self._name, None
+        self.closing = True
+        self._ref = None
+        self._door.expect_end()
+        self.cursor.tell(Parted(name, Goodbye.TAKEN_OVER))
 
     def lost(self, why: str, *, clean: bool) -> None:
         """The connection is gone; `clean`: the peer closed it in order."""
@@ -111,33 +155,57 @@ class Session:
         self.cursor.tell(Refused(Refusal(Reason.LINE_TOO_LONG, limit=limit)))
         self.part(Goodbye.LONG_LINE)
 
+    @property
+    def _name(self) -> str:
+        return self._user.name if self._user is not None else ""
+
     def _receive_line(self, line: bytes) -> None:
-        text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
-        if self.closing or not text.strip():
+        if self.closing or not line.strip():
             return
+        if not self._begun:
+            self._begun = True
+            if line.startswith(b"{"):
+                self.cursor.dialect = JSON
         try:
-            if self._user is not None:
-                self._carry_out(self._user, commands.parse(text))
-            elif text.lstrip().startswith("/"):
-                self._carry_out_nameless(commands.parse(text, has_name=False))
-            else:
-                self._join(text)
+            self._carry_out(self._asked(line))
         except Refusal as refusal:
             self._refuse(refusal)
+        self._ref = None
+
+    def _asked(self, line: bytes) -> Request:
+        """What a line asks for, in either dialect."""
+        if self.cursor.dialect is TEXT:
+            text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            return commands.parse(text, has_name=self._user is not None)
+        request, self._ref = jsonlines.read(line)
+        if isinstance(request, Refusal):
+            raise request
+        return request
+
+    def _answer(self, event: PersonalEvent) -> None:
+        self.cursor.tell(event if self._ref is None else Answered(event, self._ref))
+
+    def _acknowledge(self, event: Burst | Emoted | Renamed) -> None:
+        """A person sees what they have typed; a program is told where it stands in the log."""
+        if self.cursor.dialect is JSON:
+            self._answer(Acked(event.id, event.at))
 
     def _refuse(self, refusal: Refusal) -> None:
         if self._user is not None:
-            self.cursor.tell(Refused(refusal))
+            self._answer(Refused(refusal))
             return
         self._refused += 1
         over = self._refused == REFUSED_NAMES
-        self.cursor.tell(Refused(refusal, asks_name=not over))
+        self._answer(Refused(refusal, asks_name=not over))
         if over:
+            self._ref = None
             self.part(Goodbye.REFUSED)
 
-    def _join(self, name: str) -> None:
-        self._user = user = self._chat.join(name, self.cursor)
-        self.cursor.tell(Welcomed(user.name, self._chat.online()))
+    def _join(self, name: str, token: str) -> None:
+        self._user = user = self._chat.join(name, self, token)
+        proof = self._chat.token(user) if self.cursor.dialect is JSON else ""
+        room = self._chat.lobby.log
+        self._answer(Welcomed(user.name, self._chat.online(), room.epoch, room.next_id - 1, proof))
         if self._settings.motd:
             self.cursor.tell(Announced(self._settings.motd))
         log.info("{name} has joined from {peer}.", name=user.name, peer=self.peer)
@@ -148,45 +216,55 @@ class Session:
             self._chat.leave(user, lost=lost)
             log.info("{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why)
 
-    def _say(self, user: User, texts: tuple[str, ...]) -> None:
-        self._chat.say(user, texts)
+    def _say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
+        said = self._chat.say(user, texts, room)
         if self._settings.log_messages:
             for text in texts:
                 log.info("{name}: {text!r}", name=user.name, text=text)
+        return said
 
-    def _carry_out_nameless(self, request: Request) -> None:
+    def _carry_out(self, request: Request) -> None:
+        user = self._user
+        if user is None and not isinstance(request, BEFORE_NAME):
+            raise Refusal(Reason.NAME_FIRST)
         match request:
+            case Hello(name=name, token=token):
+                if user is not None:
+                    raise Refusal(Reason.NAMED_ALREADY)
+                self._join(name, token)
             case Help():
                 self._help()
             case Exit():
                 self.part(Goodbye.EXIT)
+            case _ if user is not None:
+                self._carry_out_for(user, request)
 
-    def _carry_out(self, user: User, request: Request) -> None:
+    def _carry_out_for(self, user: User, request: Request) -> None:
         match request:
-            case Say(text=text):
-                if text.strip():
-                    self._say(user, (text,))
-            case Emote(text=text):
-                self._chat.emote(user, text)
+            case Say(text=text, room=room):
+                self._acknowledge(self._say(user, (text,), room))
+            case Emote(text=text, room=room):
+                self._acknowledge(self._chat.emote(user, text, room))
                 if self._settings.log_messages:
                     log.info("* {name} {text!r}", name=user.name, text=text)
-            case Tell(recipient=recipient, text=text):
-                self._chat.tell(user, recipient, text)
+            case Tell(to=to, text=text):
+                self._answer(self._chat.tell(user, to, text))
             case Reply(text=text):
-                self._chat.reply(user, text)
+                self._answer(self._chat.reply(user, text))
+            case Write(on=on, room=room):
+                self._chat.write(user, on, room)
             case Nick(name=name):
                 old = user.name
-                self._chat.rename(user, name)
+                self._acknowledge(self._chat.rename(user, name))
                 log.info("{old} is now known as {new}.", old=old, new=user.name)
-            case Who():
-                self.cursor.tell(Online(self._chat.online()))
-            case Help():
-                self._help()
-            case Exit():
-                self.part(Goodbye.EXIT)
+            case Who(room=room):
+                self._chat.room(room)
+                self._answer(Online(self._chat.online()))
+            case History(before=before, after=after, limit=limit, room=room):
+                self._answer(self._chat.recall(before, after, limit, room))
 
     def _help(self) -> None:
-        self.cursor.tell(Helped(tuple((command.usage, command.help) for command in COMMANDS)))
+        self._answer(Helped(tuple((command.usage, command.help) for command in COMMANDS)))
 
 
 # A line that is a command, is blank, or may be blank.

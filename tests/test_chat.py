@@ -6,16 +6,26 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from chatservice.chat import Chat, User
-from chatservice.cursor import ASIDES, Cursor
+from chatservice.cursor import ASIDES
 from chatservice.events import Reason, Refusal
-from chatservice.render import TEXT
 from tests.test_room import Outlet
 
 NAMES = ("alice", "ALICE", "Bob", "B0b", "carol", "Дима", "زهرا", "李明", "paypal", "paypaI", "Zoë")
 
 
+class Connection:
+    """A session that does nothing but hear."""
+
+    def __init__(self) -> None:
+        self.cursor = Outlet().cursor
+        self.superseded = False
+
+    def supersede(self) -> None:
+        self.superseded = True
+
+
 def join(chat: Chat, name: str) -> User:
-    return chat.join(name, Outlet().cursor)
+    return chat.join(name, Connection())
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from(NAMES))))
@@ -115,5 +125,5 @@ def test_nothing_is_sent_to_somebody_who_does_not_read() -> None:
 def test_nobody_by_that_name(name: str) -> None:
     chat = Chat(Clock())
     with pytest.raises(Refusal) as refused:
-        chat.tell(User("Alice", Cursor(TEXT, Outlet())), name, "hello")
+        chat.tell(User("Alice", Connection()), name, "hello")
     assert refused.value.reason is Reason.NOBODY

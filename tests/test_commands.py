@@ -5,8 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatservice import commands
-from chatservice.commands import COMMANDS, Emote, Exit, Help, Nick, Reply, Say, Tell, Who
+from chatservice.commands import COMMANDS
 from chatservice.events import Reason, Refusal
+from chatservice.requests import (
+    BEFORE_NAME,
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    Nick,
+    Reply,
+    Request,
+    Say,
+    Tell,
+    Who,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +47,7 @@ from chatservice.events import Reason, Refusal
         ("/Exit now", Exit()),
     ],
 )
-def test_means(line: str, request_: commands.Request) -> None:
+def test_means(line: str, request_: Request) -> None:
     assert commands.parse(line) == request_
 
 
@@ -55,13 +68,12 @@ def test_what_is_no_command_is_refused(line: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_without_a_name_there_is_help_and_exit(command: commands.Command) -> None:
-    line = f"/{command.name} x y"
-    if command.name in ("help", "exit"):
-        commands.parse(line, has_name=False)
-    else:
-        with pytest.raises(Refusal) as refused:
-            commands.parse(line, has_name=False)
-        assert refused.value.reason is Reason.NAME_FIRST
+    request = commands.parse(f"/{command.name} x y", has_name=False)
+    assert isinstance(request, BEFORE_NAME) == (command.name in ("help", "exit"))
+
+
+def test_without_a_name_a_line_is_one() -> None:
+    assert commands.parse(" Alice", has_name=False) == Hello(" Alice")
 
 
 @given(st.text())

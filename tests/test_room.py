@@ -15,6 +15,10 @@ from chatservice.render import TEXT
 from chatservice.room import Room
 
 
+def aside(sender: str, text: str) -> Told:
+    return Told(1, 0.0, sender, "you", text)
+
+
 class Outlet:
     """Takes everything; while `slow`, each write fills it, and it stalls its cursor."""
 
@@ -111,7 +115,7 @@ def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:
     dialect = Counting()
     for name in "abc":
         outlet = house.enter(name)
-        outlet.cursor._dialect = dialect
+        outlet.cursor.dialect = dialect
     house.quiet()
     dialect.calls = 0
     house.say("a", "hello")
@@ -129,7 +133,7 @@ def test_with_echo_the_author_hears_it_too(house: House) -> None:
 def test_an_answer_keeps_its_place(house: House) -> None:
     _, bob = house.populate("Alice", "Bob")
     house.say("Alice", "before")
-    bob.cursor.tell(Told("Alice", "between"))
+    bob.cursor.tell(aside("Alice", "between"))
     house.say("Alice", "after")
     house.turn()
     assert bob.heard() == ["Alice: before", "[Alice -> you] between", "Alice: after"]
@@ -286,7 +290,7 @@ class TestASlowReader:
         bob.cursor.stall()
         for number in range(cursor.ASIDES):
             assert not bob.cursor.crowded
-            bob.cursor.tell(Told("Alice", str(number)))
+            bob.cursor.tell(aside("Alice", str(number)))
         assert bob.cursor.crowded
         assert bob.crowded == [True]
         bob.cursor.resume()
@@ -301,7 +305,7 @@ class TestBounds:
         monkeypatch.setattr(log, "LOG_MESSAGES", 100)
         house.populate("Alice")
         for number in range(1000):
-            house.room.rename(f"n{number}", f"n{number + 1}")
+            house.room.rename(house.outlets["Alice"].cursor, f"n{number}", f"n{number + 1}")
             house.turn()
         assert sum(len(batch.entries) for batch in house.room.log._batches) <= 100
 
@@ -323,7 +327,7 @@ class TestTheLastWord:
         _, bob = house.populate("Alice", "Bob")
         house.say("Alice", "due")
         bob.cursor.tell(Parted("Bob", Goodbye.EXIT))
-        bob.cursor.tell(Told("Alice", "too late"))
+        bob.cursor.tell(aside("Alice", "too late"))
         house.turn()
         house.say("Alice", "too late")
         house.quiet()
@@ -335,12 +339,12 @@ class TestTheLastWord:
         house.say("Alice", "due")
         bob.cursor.tell(Parted("Bob", Goodbye.EXIT))
         house.say("Alice", "too late")
-        bob.cursor.tell(Told("Alice", "too late"))
+        bob.cursor.tell(aside("Alice", "too late"))
         assert not bob.finished
         house.turn()
         assert bob.heard() == ["Alice: due", "*** Goodbye, Bob."]
         assert bob.finished
-        bob.cursor.tell(Told("Alice", "too late"))
+        bob.cursor.tell(aside("Alice", "too late"))
         house.quiet()
         assert bob.heard() == []
 
@@ -373,7 +377,7 @@ def test_a_log_that_commits_later_delivers_later_and_in_order() -> None:
     house.quiet()
     house.say("Alice", "one")
     house.turn()
-    bob.cursor.tell(Told("Alice", "between"))
+    bob.cursor.tell(aside("Alice", "between"))
     house.say("Alice", "two")
     house.turn()
     assert bob.heard() == []
@@ -437,14 +441,14 @@ def test_everyone_hears_everything_once_and_in_order(
                     for text in texts:
                         to_all(f"{reader.name}: {text}", but=reader)
                 case "emote":
-                    house.room.emote(reader.name, str(made))
+                    house.room.emote(reading, reader.name, str(made))
                     to_all(f"* {reader.name} {made}")
                 case "tell":
                     if not other.outlet.cursor.crowded:
-                        other.outlet.cursor.tell(Told(reader.name, str(made)))
+                        other.outlet.cursor.tell(aside(reader.name, str(made)))
                         other.expected.append(f"[{reader.name} -> you] {made}")
                 case "rename":
-                    house.room.rename(reader.name, f"n{made}")
+                    house.room.rename(reading, reader.name, f"n{made}")
                     to_all(f"*** {reader.name} is now known as n{made}.")
                     reader.name = f"n{made}"
                 case "leave":
@@ -510,7 +514,7 @@ def test_skipped_says_where_the_gap_is(house: House, monkeypatch: pytest.MonkeyP
             return b"x"
 
     _, bob = house.populate("Alice", "Bob")
-    bob.cursor._dialect = Recording()
+    bob.cursor.dialect = Recording()
     first = house.room.log.next_id
     bob.cursor.stall()
     for number in range(10):

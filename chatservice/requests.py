@@ -1,0 +1,98 @@
+"""What somebody asks of the chat, as frozen values, whichever dialect they asked it in.
+
+Both dialects read into these (`commands` a typed line, `jsonlines` an object), and `Session`
+carries them out.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from chatservice.events import LOBBY, Between, Id
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Come in as `name`. With the `token` of your last welcome you take your name over from a
+    connection of yours that is still there; nobody hears of it."""
+
+    name: str
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say `text` to everyone."""
+
+    text: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Emote:
+    """Do `text`, as in "waves"."""
+
+    text: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Say `text` to one person alone."""
+
+    to: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Say `text` to whoever last wrote to you, or you last wrote to."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """You are writing something (`on`), or no longer. There is no answer."""
+
+    on: bool
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Ask who is online."""
+
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Nick:
+    """Be called `name` from now on."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Ask for what has happened: the newest events before the id `before`, or, with `after`, the
+    oldest ones after that id. At most `limit`, or fewer: a long answer is cut short."""
+
+    before: Id | None = None
+    after: Id | None = None
+    limit: Annotated[int, Between(1, 1000)] = 50
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Ask what commands there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Leave."""
+
+
+Request = Hello | Say | Emote | Tell | Reply | Write | Who | Nick | History | Help | Exit
+
+BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is
