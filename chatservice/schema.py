@@ -31,6 +31,7 @@ from chatservice.events import (
 )
 from chatservice.jsonlines import EVENTS, REQUESTS
 from chatservice.objects import Field, Vocabulary
+from chatservice.render import REFUSALS
 
 _NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
 # One of each type, at least.
@@ -87,7 +88,7 @@ def schema() -> dict[str, Any]:
 
 
 def tables() -> str:
-    """The types, their fields and what they mean, in Markdown."""
+    """The types, their fields and what they mean, and the codes of errors, in Markdown."""
     return "\n".join(
         [
             "| request | fields | meaning |",
@@ -97,6 +98,10 @@ def tables() -> str:
             "| event | fields | meaning |",
             "|---|---|---|",
             *_rows(EVENTS),
+            "",
+            "| code of an error | its message |",
+            "|---|---|",
+            *(f"| `{reason}` | {words} |" for reason, words in REFUSALS.items()),
             "",
         ]
     )

@@ -167,16 +167,17 @@ class Session:
             if line.startswith(b"{"):
                 self.cursor.dialect = JSON
         try:
-            self._carry_out(self._asked(line))
+            if (request := self._asked(line)) is not None:
+                self._carry_out(request)
         except Refusal as refusal:
             self._refuse(refusal)
         self._ref = None
 
-    def _asked(self, line: bytes) -> Request:
-        """What a line asks for, in either dialect."""
+    def _asked(self, line: bytes) -> Request | None:
+        """What a line asks for, in either dialect; nothing if it is blank."""
         if self.cursor.dialect is TEXT:
             text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
-            return commands.parse(text, has_name=self._user is not None)
+            return commands.parse(text, has_name=self._user is not None) if text.strip() else None
         request, self._ref = jsonlines.read(line)
         if isinstance(request, Refusal):
             raise request

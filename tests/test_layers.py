@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "commands": {"events", "requests"},
     "render": {"events"},
     "jsonlines": {"events", "requests", "objects", "render"},
-    "schema": {"events", "requests", "objects", "jsonlines"},
+    "schema": {"events", "requests", "objects", "render", "jsonlines"},
     "log": {"events"},
     "writers": {"events", "log"},
     "cursor": {"events", "log"},
