@@ -1,0 +1,18 @@
+"""The client's side of the chat: `ChatClient` for programs, and faces of it for people.
+
+``python -m chatservice.client`` is the one for the terminal and for pipes.
+"""
+
+from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
+from chatservice.client.outstanding import ChatError, Declined, Gone, Unsure
+
+__all__ = [
+    "ChatClient",
+    "ChatError",
+    "Declined",
+    "Disconnected",
+    "Gone",
+    "Heard",
+    "Missed",
+    "Unsure",
+]

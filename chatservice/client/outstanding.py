@@ -1,0 +1,129 @@
+"""The requests that have not been answered, in the order in which they were made."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatservice.events import Acked, Emoted, Error, Happening, Left, Renamed, Said
+from chatservice.requests import Emote, Reply, Request, Say, Tell
+from chatservice.screen import sanitised
+
+
+class ChatError(Exception):
+    """Something did not work out, and why."""
+
+
+class Declined(ChatError):
+    """The server declines a request. `code` is one of `events.Reason`."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.code = error.code
+
+
+class Gone(ChatError):
+    """There is no connection, and there will be none."""
+
+
+class Unsure(ChatError):
+    """The connection broke, and nobody can tell whether the request has been carried out."""
+
+
+class Asked:
+    """A request. `answer` fires with the event that answers it."""
+
+    __slots__ = ("answer", "ref", "request", "sent")
+
+    def __init__(self, ref: str, request: Request, answer: "Deferred[Any]") -> None:
+        self.ref = ref
+        self.request = request
+        self.answer = answer
+        self.sent = False
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether what it asks for comes to stand in the room's log."""
+        return isinstance(self.request, Say | Emote)
+
+    @property
+    def is_private(self) -> bool:
+        return isinstance(self.request, Tell | Reply)
+
+    def has_become(self, event: Said | Emoted) -> bool:
+        """Whether `event` is what comes of it."""
+        match self.request, event:
+            case (Say(text=asked), Said(text=text)) | (Emote(text=asked), Emoted(text=text)):
+                return sanitised(asked) == text
+        return False
+
+
+class Outstanding:
+    """Requests by their ref."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._asked: dict[str, Asked] = {}
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def __iter__(self) -> Iterator[Asked]:
+        return iter(list(self._asked.values()))
+
+    def add(self, request: Request) -> Asked:
+        """Nobody has sent it so far. Who cancels `answer` does not want it any more."""
+        self._made += 1
+        ref = str(self._made)
+
+        def cancelled(answer: "Deferred[Any]") -> None:
+            del self._asked[ref]
+
+        answer: Deferred[Any] = Deferred(cancelled)
+        self._asked[ref] = asked = Asked(ref, request, answer)
+        return asked
+
+    def pop(self, ref: str | None) -> Asked | None:
+        """The request with that ref, which is answered now."""
+        return self._asked.pop(ref, None) if ref is not None else None
+
+    def settle(
+        self, events: Iterable[Happening], name: str | None, *, echo: bool
+    ) -> Iterator[Happening]:
+        """Acknowledge what stands among `events`, the part of the log that we did not hear.
+
+        Yields the events that we are to hear: our own messages only with `echo`. Those stand there
+        in the order in which they were sent, under `name`; what comes after we have left is
+        somebody else's.
+        """
+        sent = [asked for asked in self if asked.sent and asked.is_logged]
+        for event in events:
+            match event:
+                case Left(names=names) if name in names:
+                    name = None
+                case Renamed(old=old, new=new) if name == old:
+                    name = new
+                case Said() | Emoted() if event.name == name:
+                    found = next((a for a in sent if a.has_become(event)), None)
+                    if found is not None:
+                        del sent[: sent.index(found) + 1]
+                        self.pop(found.ref)
+                        found.answer.callback(Acked(event.id, event.at))
+                        if isinstance(event, Said) and not echo:
+                            continue
+            yield event
+
+    def unsettled(self, *, lost_track: bool) -> None:
+        """The connection is gone. Nobody knows what became of the private messages that were sent;
+        nor, if we `lost_track` of the log, of the others."""
+        for asked in self:
+            if asked.sent and (asked.is_private or (lost_track and asked.is_logged)):
+                self.pop(asked.ref)
+                asked.answer.errback(Unsure("The connection broke: it may not have arrived."))
+
+    def fail(self, error: ChatError) -> None:
+        """There will be no answers."""
+        for asked in self:
+            self.pop(asked.ref)
+            asked.answer.errback(error)
