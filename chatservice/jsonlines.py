@@ -97,7 +97,7 @@ def read(line: bytes) -> Asked:
 
 def asking(request: Request, ref: str | None = None) -> bytes:
     """The line for `request`: what `read` reads."""
-    return _line(REQUESTS.write(request), ref)
+    return line_of(REQUESTS.write(request), ref)
 
 
 def hear(line: bytes) -> tuple[Event, str | None]:
@@ -119,7 +119,7 @@ class JsonLines:
         return self._lines(event, None)
 
     def _lines(self, event: Event, ref: str | None) -> bytes:
-        return b"".join([_line(EVENTS.write(heard), ref) for heard in _as_heard(event)])
+        return b"".join([line_of(EVENTS.write(heard), ref) for heard in _as_heard(event)])
 
 
 JSON = JsonLines()
@@ -147,7 +147,8 @@ def _as_heard(event: Event) -> Iterable[Event]:
     return (event,)
 
 
-def _line(written: dict[str, Any], ref: str | None) -> bytes:
+def line_of(written: dict[str, Any], ref: str | None) -> bytes:
+    """An object as a line; with `ref`, it is marked with that."""
     line = json.dumps(written, ensure_ascii=False)
     if ref is not None:  # in ASCII: it is given back as it came, be it half a surrogate pair
         line = f'{line[:-1]}, "ref": {json.dumps(ref)}}}'

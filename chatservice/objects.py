@@ -176,6 +176,7 @@ def _same(value: Any) -> Any:
 _KINDS = {
     str: _Kind("string", _read_string, _same, lambda _: {"type": "string"}),
     bool: _Kind("true or false", _read_boolean, _same, lambda _: {"type": "boolean"}),
+    float: _Kind("number", float, _same, lambda _: {"type": "number"}),
     Annotated[float, "time"]: _Kind(
         "time", _read_time, _write_time, lambda _: {"type": "string", "format": "date-time"}
     ),

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from chatservice.events import Welcomed
+from chatservice.jsonlines import JSON
 from chatservice.render import QUESTION
 from tests.people import PATIENCE, Server, client_command, joined, left, run_client
 
@@ -104,7 +106,7 @@ class TestInAPipe:
     def test_a_refused_name_is_a_failure(self, server: Server) -> None:
         ended = run_client(server.port, "--name", "a b", typed=b"hello\n")
         assert ended.returncode == 1
-        assert ended.stderr.decode() == f"Error: a name cannot contain a space. {QUESTION}\n"
+        assert ended.stderr.decode() == "Error: a name cannot contain a space.\n"
 
     def test_a_refused_line_is_a_failure(self, server: Server) -> None:
         ended = run_client(server.port, "--name", "ci", typed=b"/dance\n")
@@ -155,7 +157,7 @@ class TestInAPipe:
                 with connection:
                     connection.sendall(b"What is your name?\r\n")
                     connection.recv(100)
-                    connection.sendall(b"Welcome ci, you are connected to the server.\r\n")
+                    connection.sendall(JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token")))
                     connection.recv(100)
 
             server = threading.Thread(target=serve)
@@ -185,13 +187,16 @@ class TestInAPipe:
             def serve() -> None:
                 connection, _ = listening.accept()
                 with connection:
-                    connection.sendall(b"\x1b[2J\xff\xe2\x80\xae\r\n")
+                    connection.sendall(b'\x1b[2J\r\n{\x1b\r\n{"type": "new"}\r\n')
+                    connection.recv(100)
+                    connection.sendall(JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token")))
+                    connection.sendall(b'{"type": "announced", "lines": ["\\u001b[2J \\u202e"]}\n')
 
             server = threading.Thread(target=serve)
             server.start()
             ended = run_client(listening.getsockname()[1], "--name", "ci")
             server.join()
-        assert ended.stdout.decode() == "\ufffd[2J\ufffd\ufffd\n"
+        assert ended.stdout.decode().splitlines()[2:] == ["*** \ufffd[2J \ufffd"]
 
 
 @pytest.mark.parametrize(

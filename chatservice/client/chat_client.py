@@ -29,6 +29,7 @@ from chatservice.events import (
     Event,
     Goodbye,
     Happening,
+    Id,
     Joined,
     Left,
     Online,
@@ -74,10 +75,12 @@ _HELLO, _GAP = "hello", "gap"  # the refs of requests of our own
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """There is no connection, for the reason given. The next attempt is in `again` seconds."""
+    """There is no connection, for the reason given; `lost`: there was one. The next attempt is in
+    `again` seconds."""
 
     why: str
     again: float
+    lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ class Missed:
     """The next `count` messages were said while you were away. `gone`: so many older events are
     not kept any more."""
 
-    count: int
-    gone: int
+    count: Id
+    gone: Id
 
 
 Heard = Event | Disconnected | Missed
@@ -119,8 +122,8 @@ class ChatClient:
     `retry`: a connection that is lost, or cannot be had, is followed by another, after as many
     seconds as `pause` says of the number of failures before (by default, more and more). `echo`:
     what you say yourself is among the events, in its place. `ask`, if there is one, is called for a
-    name when there is none or it is refused (with the error), and gives a Deferred; without it a
-    refused name ends the iteration with `Declined`.
+    name when there is none or it is refused (with the error), and gives a Deferred, which may fail
+    with a `ChatError`; without it a refused name ends the iteration with `Declined`.
 
     To iterate is to connect. The iteration ends after `leave`; with `Gone` if there is no
     connection to be had any more. `name`, `users` (who is online) and `writing` (who is writing
@@ -166,6 +169,7 @@ class ChatClient:
         self._in = False  # and we have caught up
         self._paused = False
         self._leaving = False
+        self._done = False  # the server has said goodbye as well
         self._failure: ChatError | None = None
         self._over = False
         # Where we are in the room's log.
@@ -276,7 +280,7 @@ class ChatClient:
 
     def abort(self) -> None:
         """Leave without a word, and without waiting for anything."""
-        self._leaving = True
+        self._leaving = self._done = True
         if self._step is not None:
             self._step.cancel()
         if self._connection is not None:
@@ -288,11 +292,10 @@ class ChatClient:
         """Be connected, for as long as that is wanted."""
         attempt = 0
         while True:
+            self._welcome = False
             factory = Factory.forProtocol(lambda: _Connection(self))
             try:
                 connection = await self._wait(self._endpoint.connect(factory))
-            except CancelledError:
-                break
             except Exception as error:
                 why = str(error) or type(error).__name__
             else:
@@ -300,14 +303,15 @@ class ChatClient:
                 attempt = 0 if self._welcome else attempt
                 why = self._why or why
                 self._disconnected()
-            if self._leaving or self._failure is not None:
+            if self._done or self._failure is not None:
                 break
             if not self._retry:
-                self._failure = Gone(why)
+                self._failure = Gone(why, lost=self._welcome)
+            if self._leaving or not self._retry:
                 break
             pause = self._pause(attempt)
             attempt += 1
-            self._deliver(Disconnected(why, pause))
+            self._deliver(Disconnected(why, pause, self._welcome))
             try:
                 await self._wait(deferLater(self._reactor, pause))
             except CancelledError:
@@ -323,7 +327,7 @@ class ChatClient:
 
     def _connected(self, connection: _Connection) -> None:
         self._connection = connection
-        self._welcome = self._paused = False
+        self._paused = False
         self._why = ""
         if ITCPTransport.providedBy(connection.transport):
             connection.transport.setTcpNoDelay(True)
@@ -367,8 +371,8 @@ class ChatClient:
         self._asked.fail(self._gone())
         self._wake()
 
-    def _gone(self) -> ChatError:
-        return self._failure or Gone("You have left the chat.")
+    def _gone(self) -> Gone:
+        return Gone(str(self._failure or "You have left the chat."))
 
     # Who we are.
 
@@ -377,7 +381,7 @@ class ChatClient:
         self._send(Hello(name, self._token), _HELLO)
 
     def _ask_name(self, error: Error | None) -> None:
-        if self._ask is None:
+        if self._ask is None or (self._leaving and error is not None):
             self._failure = Declined(error or Error(Reason.NAME_EMPTY, "There is no name."))
             self._hang_up("")
             return
@@ -391,11 +395,15 @@ class ChatClient:
             self._asking = None
             self._say_hello(name)
 
-        def gone(failure: Failure) -> None:
+        def unanswered(failure: Failure) -> None:
             self._asking = None
-            failure.trap(CancelledError)
+            if isinstance(failure.value, ChatError):
+                self._failure = failure.value
+                self._hang_up("")
+            else:
+                failure.trap(CancelledError)
 
-        asking.addCallbacks(answered, gone)
+        asking.addCallbacks(answered, unanswered)
 
     def _name_refused(self, error: Error) -> None:
         if self._epoch and self._ask is None:
@@ -457,7 +465,7 @@ class ChatClient:
             case Parted(why=why):
                 if why is Goodbye.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
-                self._leaving = self._leaving or why is Goodbye.EXIT
+                self._done = self._done or why is Goodbye.EXIT
                 self._deliver(event)
             case _:
                 self._deliver(event)

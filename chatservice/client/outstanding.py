@@ -24,7 +24,11 @@ class Declined(ChatError):
 
 
 class Gone(ChatError):
-    """There is no connection, and there will be none."""
+    """There is no connection, and there will be none. `lost`: there was one."""
+
+    def __init__(self, why: str, *, lost: bool = True) -> None:
+        super().__init__(why)
+        self.lost = lost
 
 
 class Unsure(ChatError):

@@ -7,59 +7,61 @@ from twisted.python.failure import Failure
 
 from chatservice import commands
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
-from chatservice.client.outstanding import ChatError, Declined
+from chatservice.client.outstanding import ChatError, Declined, Gone
 from chatservice.commands import COMMANDS
-from chatservice.events import Error, Event, Helped, NameAsked, Parted, Reason, Refusal, Refused
+from chatservice.events import Error, Helped, NameAsked, Reason, Refusal, Refused
+from chatservice.render import ERROR, QUESTION, TEXT
 from chatservice.requests import Exit, Hello, Help, Request
 
 
 class Talk:
-    """Turns typed lines into requests to a client, as the server does with those of `nc`.
+    """Turns typed lines into requests to `client`, as the server does with those of `nc`.
 
-    `show` is given what is to be shown, be it an event or words of our own. `refused` says whether
-    anything has been, `parted` whether the server has said goodbye.
+    `show` is given what is to be shown: an event, or a line of words. `answered` is called after
+    each answer. `refused`: something has been.
     """
 
-    def __init__(self, show: Callable[[Heard | str], None]) -> None:
-        self.client: ChatClient
+    client: ChatClient
+
+    def __init__(
+        self, show: Callable[[Heard | str], None], answered: Callable[[], None] = lambda: None
+    ) -> None:
         self.refused = False
-        self.parted = False
-        self.leaving = False  # and nothing more is obeyed
+        self.leaving = False  # nothing more is obeyed
         self._show = show
+        self._answered = answered
         self._asking: Deferred[str] | None = None
-
-    async def listen(self) -> None:
-        """Show what happens until the end. Raises what ends the client before its time."""
-        async for event in self.client:
-            self.parted = self.parted or isinstance(event, Parted)
-            self._show(event)
-
-    def ask(self, error: Error | None) -> "Deferred[str]":
-        """The next line that is typed is a name. `error`: what was wrong with the last one."""
-        if error is not None:
-            self.refused = True
-            self._show(f"Error: {error.message} What is your name?")
-        else:
-            self._show(NameAsked())
-        self._asking = Deferred(self._no_more_asking)
-        return self._asking
 
     @property
     def ready(self) -> bool:
         """Whether a line that is typed now goes somewhere."""
         return self._asking is not None or self.client.connected
 
+    def ask(self, error: Error | None) -> "Deferred[str]":
+        """The next line that is typed is a name. `error`: what was wrong with the last one."""
+        self._show(NameAsked() if error is None else f"{ERROR}{error.message} {QUESTION}")
+
+        def cancelled(asking: "Deferred[str]") -> None:
+            self._asking = None
+
+        self._asking = Deferred(cancelled)
+        return self._asking
+
     def typed(self, line: str) -> None:
         """Do what `line` says."""
-        if not line.strip() or self.leaving:
+        if not line.strip():
+            return
+        if self.leaving:
+            self.refused = True
             return
         try:
             self._carry_out(commands.parse(line, has_name=self._asking is None))
         except Refusal as refusal:
-            self._refuse(refusal)
+            self.refused = True
+            self._show(Refused(refusal, asks_name=self._asking is not None))
 
     def leave(self) -> None:
-        """Say goodbye."""
+        """Say goodbye, after what has been typed."""
         self.leaving = True
         self.client.leave()
 
@@ -75,29 +77,41 @@ class Talk:
             case _ if self._asking is not None:
                 raise Refusal(Reason.NAME_FIRST)
             case _:
-                self.client.request(request).addCallbacks(self._answered, self._failed)
-
-    def _answered(self, event: Event) -> None:
-        self._show(event)
+                answer = self.client.request(request)
+                answer.addCallbacks(self._show, self._failed)
+                answer.addCallback(lambda _: self._answered())
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(ChatError)
         self.refused = True
         error = failure.value
-        self._show(error.error if isinstance(error, Declined) else f"Error: {error}")
-
-    def _refuse(self, refusal: Refusal) -> None:
-        self.refused = True
-        self._show(Refused(refusal, asks_name=self._asking is not None))
-
-    def _no_more_asking(self, asking: "Deferred[str]") -> None:
-        self._asking = None
+        if isinstance(error, Declined):
+            self._show(error.error)
+        elif not isinstance(error, Gone):  # which is said once, for all that was asked
+            self._show(f"{ERROR}{error}")
 
 
-def in_words(event: Disconnected | Missed) -> str:
-    """What befalls the connection."""
-    if isinstance(event, Disconnected):
-        return f"The connection is lost: {event.why} Trying again in {event.again:.0f} s."
-    messages = "message" if event.count == 1 else "messages"
-    gone = f" ({event.gone} older events are gone.)" if event.gone else ""
-    return f"*** {event.count} {messages} while you were away:{gone}"
+def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR0911 (a case each)
+    """The lines for `event`, without the last one's end; empty if there is nothing to say.
+    `where`: the server."""
+    match event:
+        case str():
+            return event
+        case Disconnected(why=why, again=again, lost=lost):
+            return f"{_no_connection(why, where, lost)} Trying again in {again:.0f} s."
+        case Gone(lost=lost):
+            return _no_connection(str(event), where, lost)
+        case Declined(error=error):
+            return f"{ERROR}{error.message}"
+        case ChatError():
+            return f"{ERROR}{event}"
+        case Missed(count=count, gone=gone):
+            messages = "message" if count == 1 else "messages"
+            older = f" ({gone} older events are not kept any more.)" if gone else ""
+            return f"*** {count} {messages} while you were away:{older}"
+        case _:
+            return "\n".join(TEXT.render(event).decode().splitlines())
+
+
+def _no_connection(why: str, where: str, lost: bool) -> str:
+    return f"The connection is lost: {why}" if lost else f"Cannot connect to {where}: {why}"

@@ -1,0 +1,77 @@
+"""``python -m chatservice.client``: the options, and which face the client shows."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+
+from chatservice.client.chat_client import ChatClient
+from chatservice.client.plain import talk_plainly
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m chatservice.client",
+        description="Join a chat. From a pipe: send each line, say goodbye, and exit with status 0 "
+        "if all was sent.",
+    )
+    parser.add_argument(
+        "--host", type=_host, default="localhost", help="the server (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=_port, default=12345, help="its port (default: %(default)s)")
+    parser.add_argument("--name", type=_name, help="who you are (default: you are asked)")
+    parser.add_argument(
+        "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
+    )
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+    return parser.parse_args(argv)
+
+
+def _port(value: str) -> int:
+    if not (value.isdecimal() and 0 < int(value) < 65536):
+        raise argparse.ArgumentTypeError(f"{value}: a port is a number from 1 to 65535")
+    return int(value)
+
+
+def _host(value: str) -> str:
+    if not value:
+        raise argparse.ArgumentTypeError("a host has a name or an address")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.strip() or value.strip().startswith("/") or not value.isprintable():
+        raise argparse.ArgumentTypeError(f"{value!r} is no name")
+    return value
+
+
+async def run(reactor: Any, options: argparse.Namespace) -> None:
+    """Talk until the end. Raises SystemExit with the status."""
+    make = partial(ChatClient, options.name, options.host, options.port, reactor=reactor)
+    where = f"{options.host}:{options.port}"
+    raise SystemExit(
+        await talk_plainly(reactor, make, where, retry=not options.no_retry, as_json=options.json)
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program."""
+    options = arguments(argv)
+    try:
+        blocking = [(fd, os.get_blocking(fd)) for fd in (0, 1)]
+    except OSError:
+        raise SystemExit("Standard input and output must be open.") from None
+    try:
+        task.react(lambda reactor: Deferred.fromCoroutine(run(reactor, options)))
+    finally:
+        for fd, was_blocking in blocking:  # the terminal is the shell's, too
+            os.set_blocking(fd, was_blocking)
+
+
+if __name__ == "__main__":
+    main()
