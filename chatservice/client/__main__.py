@@ -1,15 +1,18 @@
 """``python -m chatservice.client``: the options, and which face the client shows."""
 
 import argparse
+import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet import task
+from twisted.internet import asyncioreactor, task
 from twisted.internet.defer import Deferred
 
 from chatservice.client.chat_client import ChatClient
+from chatservice.client.looks import BELLS
 from chatservice.client.plain import talk_plainly
 
 
@@ -29,6 +32,19 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
+    parser.add_argument(
+        "--plain", action="store_true", help="on a terminal too: read and print lines, no more"
+    )
+    parser.add_argument(
+        "--bell",
+        choices=BELLS,
+        default="mentions",
+        help="on a terminal: ring for every message, for none, or for those that mention you and "
+        "private ones (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timestamps", action="store_true", help="on a terminal: print when it was said"
+    )
     return parser.parse_args(argv)
 
 
@@ -50,13 +66,32 @@ def _name(value: str) -> str:
     return value
 
 
-async def run(reactor: Any, options: argparse.Namespace) -> None:
+def wants_terminal(options: argparse.Namespace) -> bool:
+    """Whether there is a terminal that can do more than print lines, and the library for it."""
+    if options.plain or options.json or os.environ.get("TERM", "") in ("", "dumb"):
+        return False
+    try:
+        import prompt_toolkit  # noqa: F401, PLC0415 (the base install lacks it)
+    except ImportError:
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def run(reactor: Any, options: argparse.Namespace, *, on_terminal: bool) -> None:
     """Talk until the end. Raises SystemExit with the status."""
+    await task.deferLater(reactor, 0)  # it runs, and its signal handlers are set: ours come next
     make = partial(ChatClient, options.name, options.host, options.port, reactor=reactor)
     where = f"{options.host}:{options.port}"
-    raise SystemExit(
-        await talk_plainly(reactor, make, where, retry=not options.no_retry, as_json=options.json)
-    )
+    retry = not options.no_retry
+    if on_terminal:
+        from chatservice.client.terminal import talk_on_terminal  # noqa: PLC0415 (see above)
+
+        talk = talk_on_terminal(
+            reactor, make, where, retry=retry, bell=options.bell, timestamps=options.timestamps
+        )
+    else:
+        talk = talk_plainly(reactor, make, where, retry=retry, as_json=options.json)
+    raise SystemExit(await talk)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,8 +101,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         blocking = [(fd, os.get_blocking(fd)) for fd in (0, 1)]
     except OSError:
         raise SystemExit("Standard input and output must be open.") from None
+    on_terminal = wants_terminal(options)
+    if on_terminal:
+        asyncioreactor.install(asyncio.new_event_loop())
     try:
-        task.react(lambda reactor: Deferred.fromCoroutine(run(reactor, options)))
+        task.react(
+            lambda reactor: Deferred.fromCoroutine(run(reactor, options, on_terminal=on_terminal))
+        )
     finally:
         for fd, was_blocking in blocking:  # the terminal is the shell's, too
             os.set_blocking(fd, was_blocking)

@@ -18,7 +18,7 @@ class Talk:
     """Turns typed lines into requests to `client`, as the server does with those of `nc`.
 
     `show` is given what is to be shown: an event, or a line of words. `answered` is called after
-    each answer. `refused`: something has been.
+    each answer. `refused`: something has been. `unanswered`: so many requests will get no answer.
     """
 
     client: ChatClient
@@ -27,6 +27,7 @@ class Talk:
         self, show: Callable[[Heard | str], None], answered: Callable[[], None] = lambda: None
     ) -> None:
         self.refused = False
+        self.unanswered = 0
         self.leaving = False  # nothing more is obeyed
         self._show = show
         self._answered = answered
@@ -35,7 +36,12 @@ class Talk:
     @property
     def ready(self) -> bool:
         """Whether a line that is typed now goes somewhere."""
-        return self._asking is not None or self.client.connected
+        return self.asks_name or self.client.connected
+
+    @property
+    def asks_name(self) -> bool:
+        """Whether the next line that is typed is a name."""
+        return self._asking is not None
 
     def ask(self, error: Error | None) -> "Deferred[str]":
         """The next line that is typed is a name. `error`: what was wrong with the last one."""
@@ -55,10 +61,10 @@ class Talk:
             self.refused = True
             return
         try:
-            self._carry_out(commands.parse(line, has_name=self._asking is None))
+            self._carry_out(commands.parse(line, has_name=not self.asks_name))
         except Refusal as refusal:
             self.refused = True
-            self._show(Refused(refusal, asks_name=self._asking is not None))
+            self._show(Refused(refusal, asks_name=self.asks_name))
 
     def leave(self) -> None:
         """Say goodbye, after what has been typed."""
@@ -74,7 +80,7 @@ class Talk:
             case Hello(name=name) if self._asking is not None:
                 asking, self._asking = self._asking, None
                 asking.callback(name)
-            case _ if self._asking is not None:
+            case _ if self.asks_name:
                 raise Refusal(Reason.NAME_FIRST)
             case _:
                 answer = self.client.request(request)
@@ -87,7 +93,9 @@ class Talk:
         error = failure.value
         if isinstance(error, Declined):
             self._show(error.error)
-        elif not isinstance(error, Gone):  # which is said once, for all that was asked
+        elif isinstance(error, Gone):  # which is said once, for all that was asked
+            self.unanswered += 1
+        else:
             self._show(f"{ERROR}{error}")
 
 
