@@ -1,4 +1,4 @@
-"""The stdio client: as a tool in a pipe, and on a terminal."""
+"""The plain face of the client: as a tool in a pipe, and on a terminal."""
 
 import os
 import pty
@@ -26,7 +26,10 @@ class Terminal:
     def __init__(self, port: int, *options: str, command: Sequence[str] = ()) -> None:
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            command or client_command(port, *options), stdin=slave, stdout=slave, stderr=slave
+            command or client_command(port, "--plain", *options),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
         )
         os.close(slave)
         self._screen = b""
@@ -250,6 +253,16 @@ class TestOnATerminal:
             terminal.presses(key)
         terminal.shows("*** Goodbye, Bob.")
         alice.hears(left("Bob"))
+        assert terminal.ends() == 0
+
+    def test_says_goodbye_when_it_is_told_to_end(self, server: Server, terminal: Terminal) -> None:
+        alice = server.join("Alice")
+        terminal.shows(QUESTION)
+        terminal.types("Bob")
+        alice.hears(joined("Bob"))
+        terminal.shows("*** Online")
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.shows("*** Goodbye, Bob.")
         assert terminal.ends() == 0
 
     def test_comes_back_by_itself_under_the_same_name(self, tmp_path: Path) -> None:

@@ -45,7 +45,14 @@ MAY_IMPORT = {
         *{"events", "screen", "render", "jsonlines", "objects"},
         *{"client.chat_client", "client.outstanding", "client.talk"},
     },
-    "client.__main__": {"client.chat_client", "client.plain"},
+    "client.completion": {"commands"},
+    "client.status": set(),
+    "client.looks": {"events", "render", "client.chat_client", "client.talk"},
+    "client.terminal": {
+        *{"events", "screen", "render", "client.chat_client", "client.outstanding", "client.talk"},
+        *{"client.completion", "client.status", "client.looks"},
+    },
+    "client.__main__": {"client.chat_client", "client.plain", "client.looks", "client.terminal"},
 }
 CORE = (
     "events",
@@ -110,4 +117,11 @@ def test_the_arrows_make_no_circle() -> None:
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_imports_no_twisted(module: str) -> None:
     program = f"import sys, chatservice.{module}; sys.exit('twisted' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("early", ["prompt_toolkit", "twisted.internet.reactor"])
+def test_the_client_chooses_its_face_first(early: str) -> None:
+    """The base install lacks the one, and the other is chosen by importing it."""
+    program = f"import sys, chatservice.client.__main__; sys.exit({early!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

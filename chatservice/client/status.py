@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import ceil
 
 from prompt_toolkit.utils import get_cwidth
 
@@ -16,7 +17,7 @@ class Status:
 
     where: str
     connected: bool
-    again: float | None = None
+    again: float = 0.0
     waiting: int = 0
     leaving: bool = False
     name: str | None = None
@@ -30,8 +31,8 @@ class Status:
     def _parts(self) -> tuple[str, ...]:
         if self.connected:
             state = f"connected to {self.where}"
-        elif self.again is not None:
-            state = f"no connection, again in {max(self.again, 0):.0f} s"
+        elif self.again > 0:
+            state = f"no connection, again in {ceil(self.again)} s"
         else:
             state = f"connecting to {self.where}{CUT}"
         lines = "line waits" if self.waiting == 1 else "lines wait"

@@ -34,6 +34,7 @@ from prompt_toolkit.layout.processors import BeforeInput
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.utils import get_cwidth
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -86,7 +87,8 @@ class Face:
         self._rings = False
         self._refreshing = False
         # The connection.
-        self._again: float | None = None  # when there will be another attempt
+        self._lost = False
+        self._again = 0.0  # when there will be another attempt
         self._nameless = False  # and who we are is asked for when there is one
         # Whether you are writing something, as far as others have been told, and when they were.
         self._writing = False
@@ -144,6 +146,7 @@ class Face:
         if not running.done():
             self._app.exit()
         await ended
+        self._release()
         for complaint in complaints:
             print(sanitised(complaint), file=sys.stderr)
         return status
@@ -187,12 +190,12 @@ class Face:
                 return  # the prompt asks
             case Welcomed():
                 self._nameless = False
-                self._again = None
+                self._lost = False
             case Disconnected(again=again):
-                is_known = self._again is not None
                 self._again = self._reactor.seconds() + again
-                if is_known:  # the status line says the rest
+                if self._lost:  # and that has been said; the status line says the rest
                     return
+                self._lost = True
             case Refused(refusal=refusal):
                 event = Refused(refusal)
         self._rings = self._rings or rings(event, me, self._bell)
@@ -209,9 +212,10 @@ class Face:
         """What has arrived, where the prompt was; which is drawn anew after this."""
         self._refreshing = False
         self._screen.held = True
+        if self._pieces or self._shrinks():
+            app.renderer.erase(leave_alternate_screen=False)
         if self._pieces:
             pieces, self._pieces = self._pieces, []
-            app.renderer.erase(leave_alternate_screen=False)
             text = FormattedText(pieces)
             print_formatted_text(
                 self._screen, text, app.renderer.style, color_depth=app.color_depth
@@ -219,6 +223,13 @@ class Face:
         if self._rings:
             self._rings = False
             self._screen.bell()
+
+    def _shrinks(self) -> bool:
+        """Whether what is drawn needs fewer rows than the last time; the renderer keeps them."""
+        size = self._screen.get_size()
+        wanted = self._app.layout.container.preferred_height(size.columns, size.rows)
+        last = self._app.renderer.last_rendered_screen
+        return last is not None and wanted.preferred < last.height
 
     def _release(self) -> None:
         self._screen.held = False
@@ -229,10 +240,10 @@ class Face:
         status = Status(
             self._where,
             connected=self.talk.ready,
-            again=self._again and self._again - self._reactor.seconds(),
+            again=self._again - self._reactor.seconds(),
             waiting=client.outstanding,
             leaving=self.talk.leaving,
-            name=client.name,
+            name=None if self.talk.asks_name else client.name,
             online=len(client.users),
             writing=client.writing,
         )
@@ -257,6 +268,16 @@ class Face:
         @keys.add("tab")
         def _(event: KeyPressEvent) -> None:
             self._complete()
+
+        @keys.add("left")
+        @keys.add("c-b")
+        def _(event: KeyPressEvent) -> None:
+            self._move(-1)
+
+        @keys.add("right")
+        @keys.add("c-f")
+        def _(event: KeyPressEvent) -> None:
+            self._move(+1)
 
         @keys.add("c-z")
         def _(event: KeyPressEvent) -> None:
@@ -296,6 +317,15 @@ class Face:
         position = len(self._line.text)
         self._line.document = Document(self._line.text + after, position)
 
+    def _move(self, by: int) -> None:
+        """The cursor, past what takes no column: accents, and the joiners in Persian words."""
+        line = self._line
+        while 0 <= line.cursor_position + by <= len(line.text):
+            line.cursor_position += by
+            under = line.document.current_char
+            if not under or get_cwidth(under) > 0:
+                return
+
     def _complete(self) -> None:
         if self._line.complete_state is not None:
             self._line.complete_next()
@@ -327,7 +357,7 @@ class Face:
         """There is no terminal any more."""
         self.talk.leaving = True
         self.talk.client.abort()
-        failure.trap(EOFError)
+        failure.trap(EOFError, OSError)
 
 
 async def talk_on_terminal(
