@@ -293,11 +293,8 @@ class Face:
         """Do what the line says. True: it stays where it is, as there is nobody to hear it."""
         if self.talk.leaving or (self._nameless and not self.talk.asks_name):
             return True
-        text = line.text
-        if self.talk.asks_name:
-            line.reset()  # a name is not worth coming back to
         self._writing = False  # they hear what it was
-        self.talk.typed(text)
+        self.talk.typed(line.text)
         self._refresh()
         return False
 
