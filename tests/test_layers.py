@@ -33,19 +33,22 @@ MAY_IMPORT = {
     "sender": {"cursor"},
     "protocol": {"events", "telnet", "chat", "session", "sender"},
     "tap": {"screen", "chat", "session", "protocol"},
-    "client": {"client.chat_client", "client.outstanding"},
-    "client.outstanding": {"events", "requests", "screen"},
+    "client": {"client.chat_client", "client.errors"},
+    "client.errors": {"events"},
+    "client.trust": {"client.errors"},
+    "client.outstanding": {"events", "requests", "screen", "client.errors"},
     "client.chat_client": {
-        *{"events", "requests", "screen", "render", "jsonlines", "client.outstanding"},
+        *{"events", "requests", "screen", "render", "jsonlines"},
+        *{"client.errors", "client.outstanding"},
     },
     "client.talk": {
-        *{"events", "requests", "commands", "render", "client.chat_client", "client.outstanding"},
+        *{"events", "requests", "commands", "render", "client.chat_client", "client.errors"},
     },
     "client.plain": {
         *{"events", "screen", "render", "jsonlines", "objects"},
-        *{"client.chat_client", "client.outstanding", "client.talk"},
+        *{"client.chat_client", "client.errors", "client.talk"},
     },
-    "client.__main__": {"client.chat_client", "client.plain"},
+    "client.__main__": {"client.chat_client", "client.plain", "client.trust"},
 }
 CORE = (
     "events",
