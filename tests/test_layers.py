@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "session": {"events", "screen", "commands", "render", "cursor", "chat"},
     "sender": {"cursor"},
     "protocol": {"events", "telnet", "chat", "session", "sender"},
-    "tap": {"screen", "chat", "session", "protocol"},
+    "proxied": set(),
+    "tls": set(),
+    "tap": {"screen", "chat", "session", "protocol", "proxied", "tls"},
     "client": {"screen", "render", "events"},
 }
 CORE = (

@@ -14,6 +14,12 @@ from tests.people import QUESTION, Person, Server, joined, left
 HARMLESS = "\N{REPLACEMENT CHARACTER}"
 
 
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    """Each test here is run through both."""
+    return bool(request.param)
+
+
 def two(server: Server) -> tuple[Person, Person]:
     alice = server.join("Alice")
     bob = server.join("Bob")
@@ -86,7 +92,7 @@ def test_telnets_options_are_refused(server: Server) -> None:
     alice = server.connect()
     alice.hears(QUESTION)
     alice.sends(b"\xff\xf4\xff\xfd\x06Alice\r\n")
-    assert alice.socket.recv(3, socket.MSG_WAITALL) == b"\xff\xfc\x06"
+    assert alice.reads(3) == b"\xff\xfc\x06"
     alice.hears("Welcome Alice, you are connected to the server.")
 
 
@@ -94,7 +100,7 @@ def test_telnets_ctrl_c_is_answered_before_the_next_line(server: Server) -> None
     alice, bob = two(server)
     alice.sends(b"half\xff\xf4\xff\xfd")
     alice.sends(b"\x06")
-    assert alice.socket.recv(3, socket.MSG_WAITALL) == b"\xff\xfc\x06"
+    assert alice.reads(3) == b"\xff\xfc\x06"
     alice.sends(b" a line\n")
     bob.hears("Alice: half a line")
 
@@ -254,7 +260,7 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     selector = selectors.DefaultSelector()
     selector.register(alice.socket, selectors.EVENT_WRITE)
     while selector.select(1):
-        asked += question[: alice.socket.send(question[len(asked) % len(question) :])]
+        asked += question[: alice.sends_some(question[len(asked) % len(question) :])]
     selector.close()
     bob.types("/who")
     bob.hears("*** Online (2): Alice, Bob")
