@@ -101,13 +101,13 @@ class Options(usage.Options):
             ports = []
         self["endpoints"] = [_endpoint(reactor, "--port", value) for value in ports]
         self["tls-endpoints"] = [_endpoint(reactor, "--tls", value) for value in self.tls_ports]
-        self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         for option, needed, there in (
             ("certificate", "--tls", self.tls_ports),
             ("key", "--certificate", self["certificate"]),
         ):
             if self[option] is not None and not there:
                 raise usage.UsageError(f"--{option} needs {needed}.")
+        self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
     def _server_certificate(self) -> ServerCertificate:

@@ -25,8 +25,8 @@ class Server:
     """
 
     def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
-        self.folder = folder
         self.tls = tls
+        self.certificate = folder / "chat-certificate.pem"  # that people trust
         self.log_file = folder / "server.log"
         self.port = 0
         self.killed = False  # by the test itself
@@ -79,11 +79,13 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def connect(self) -> "Person":
-        """Somebody who has not been asked anything yet."""
-        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+    def connect(self, source: str = "127.0.0.1", first: bytes = b"") -> "Person":
+        """Somebody at the address `source` who has not been asked anything yet. `first` is sent
+        before anything else, TLS included."""
+        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
+        connection.sendall(first)
         if self.tls:
-            connection = trusting(self.folder / "chat-certificate.pem").wrap_socket(
+            connection = trusting(self.certificate).wrap_socket(
                 connection,
                 server_hostname="localhost",
                 suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
