@@ -193,7 +193,7 @@ class ChatService(Service):
         if self._certificate is not None:
             try:
                 self._certificate.prepare()
-            except Exception as error:
+            except ValueError as error:
                 raise CannotListen(f"chat: {error}") from None
         failures: list[Failure] = []
         for door in self._doors:

@@ -57,16 +57,16 @@ HANDSHAKE_STEPS = 1000
 SELF_SIGNED_DAYS = 3650  # people compare its fingerprint: it had better stay
 
 
-class BadCertificate(Exception):
+class BadCertificate(ValueError):
     """A certificate or its key cannot be used; says which file, and why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A certificate, and the TLS context that uses it."""
+    """A certificate, and the TLS context that shows it."""
 
     certificate: x509.Certificate
-    options: CertificateOptions
+    context: SSL.Context
 
 
 def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
@@ -88,14 +88,13 @@ def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
     try:
         if leaf.public_key() != key.public_key():
             raise BadCertificate(f"{key_file} is not the key of {certificate_file}.")
-        options = CertificateOptions(
+        context = CertificateOptions(
             privateKey=key,  # type: ignore[arg-type]  # pyOpenSSL's own kinds are deprecated
             certificate=leaf,  # type: ignore[arg-type]
             extraCertChain=chain,  # type: ignore[arg-type]
             raiseMinimumTo=TLSVersion.TLSv1_2,
             acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
-        )
-        context = options.getContext()
+        ).getContext()
     except SSL.Error as error:
         reasons = [reason for _, _, reason in error.args[0]]
         raise BadCertificate(f"{certificate_file}: {', '.join(reasons)}.") from None
@@ -105,7 +104,7 @@ def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
     # without TLS; only whole lines are obeyed, so nothing can be cut short unnoticed.
     context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
     context.set_info_callback(_count_step)
-    return Credentials(leaf, options)
+    return Credentials(leaf, context)
 
 
 def make_self_signed(certificate_file: Path, key_file: Path) -> None:
@@ -178,7 +177,9 @@ class ServerCertificate:
                 self._announce()
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return self._credentials.options.serverConnectionForTLS(protocol)
+        connection = SSL.Connection(self._credentials.context)
+        connection.set_app_data(protocol)
+        return connection
 
     def _announce(self) -> None:
         certificate = self._credentials.certificate
