@@ -74,20 +74,20 @@ def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
 
     Raises `BadCertificate`. Never asks for a passphrase.
     """
+    certificate_pem, key_pem = _read(certificate_file), _read(key_file)
     try:
-        certificates = x509.load_pem_x509_certificates(_read(certificate_file))
+        leaf, *chain = x509.load_pem_x509_certificates(certificate_pem)
     except ValueError:
         raise BadCertificate(f"{certificate_file} holds no certificate in PEM.") from None
     try:
-        key = load_pem_private_key(_read(key_file), password=None)
+        key = load_pem_private_key(key_pem, password=None)
     except TypeError:
         raise BadCertificate(f"{key_file}: the key is encrypted.") from None
     except (ValueError, UnsupportedAlgorithm):
         raise BadCertificate(f"{key_file} holds no private key in PEM.") from None
-    leaf, *chain = certificates
     try:
         if leaf.public_key() != key.public_key():
-            raise BadCertificate(f"{key_file} is not the key of {certificate_file}.")
+            raise ValueError(f"{key_file} is not its key")
         context = CertificateOptions(
             privateKey=key,  # type: ignore[arg-type]  # pyOpenSSL's own kinds are deprecated
             certificate=leaf,  # type: ignore[arg-type]

@@ -79,10 +79,12 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def connect(self, source: str = "127.0.0.1", first: bytes = b"") -> "Person":
-        """Somebody at the address `source` who has not been asked anything yet. `first` is sent
-        before anything else, TLS included."""
-        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
+    def connect(self, source: str = "", first: bytes = b"") -> "Person":
+        """Somebody who has not been asked anything yet, at the address `source` if that matters.
+        `first` is sent before anything else, TLS included."""
+        connection = socket.create_connection(
+            ("127.0.0.1", self.port), PATIENCE, (source, 0) if source else None
+        )
         connection.sendall(first)
         if self.tls:
             connection = trusting(self.certificate).wrap_socket(
