@@ -22,8 +22,6 @@ class Transport(Protocol):
 
     def abortConnection(self) -> None: ...
 
-    def getPeer(self) -> object: ...
-
 
 class Sender(Protocol):
     """Takes all that it is given, and stalls the cursor while the connection takes no more."""

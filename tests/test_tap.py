@@ -72,7 +72,10 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, daemon: bool) -> None:
 
 def test_every_option_is_explained(tmp_path: Path) -> None:
     help_ = chat(tmp_path, "--help").stdout
-    for option in ("--port", "--motd", "--echo", "--log-messages"):
+    for option in (
+        *("--port", "--tls", "--certificate", "--key", "--proxy-protocol"),
+        *("--motd", "--echo", "--log-messages"),
+    ):
         assert option in help_
     assert "12345" in help_
 
