@@ -182,11 +182,15 @@ def left(name: str) -> str:
 
 
 def run_client(
-    server_port: int, *options: str, typed: bytes = b"", timeout: float = PATIENCE
+    server_port: int,
+    *options: str,
+    typed: bytes = b"",
+    timeout: float = PATIENCE,
+    host: str = "127.0.0.1",
 ) -> "subprocess.CompletedProcess[bytes]":
     """``python -m chatservice.client`` with `typed` coming through a pipe."""
     return subprocess.run(
-        client_command(server_port, *options),
+        client_command(server_port, *options, host=host),
         input=typed,
         capture_output=True,
         timeout=timeout,
@@ -195,8 +199,8 @@ def run_client(
     )
 
 
-def client_command(server_port: int, *options: str) -> Sequence[str]:
+def client_command(server_port: int, *options: str, host: str = "127.0.0.1") -> Sequence[str]:
     return [
-        *(sys.executable, "-m", "chatservice.client", "--host", "127.0.0.1"),
+        *(sys.executable, "-m", "chatservice.client", "--host", host),
         *("--port", str(server_port), *options),
     ]

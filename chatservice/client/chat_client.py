@@ -303,7 +303,7 @@ class ChatClient:
                 lost = await connection.over
                 attempt = 0 if self._welcome else attempt
                 self._disconnected()
-            why = self._why or str(lost) or type(lost).__name__
+            why = self._why or _in_words(lost)
             if isinstance(lost, ChatError):  # which will be no better next time
                 self._failure = lost
             if self._done or self._failure is not None:
@@ -615,6 +615,13 @@ class ChatClient:
     def _leave_if_done(self) -> None:
         if self._leaving and self._in and not self._asked:
             self._send(Exit())
+
+
+def _in_words(error: BaseException) -> str:
+    match error.args:
+        case ([(_, _, str(reason)), *_],):  # OpenSSL's
+            return f"TLS: {reason}"
+    return str(error) or type(error).__name__
 
 
 def _messages(events: Iterable[Happening]) -> int:

@@ -91,14 +91,16 @@ class Trust:
         self._known = known
         self._tell = tell
         self._fingerprint = fingerprint
+        self._errors: set[int] = set()  # that OpenSSL has found in this connection's chain
         self._context = CertificateOptions(
             trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2
         ).getContext()
         self._context.set_verify(SSL.VERIFY_PEER, self._verify)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        self._errors = set()
         connection = SSL.Connection(self._context, None)
-        connection.set_app_data((tlsProtocol, []))
+        connection.set_app_data(tlsProtocol)
         if not _is_address(self._host):
             connection.set_tlsext_host_name(self._host.encode("idna"))
         return connection
@@ -108,20 +110,20 @@ class Trust:
     ) -> bool:
         """OpenSSL asks this for each fault that it finds, and for each certificate without one.
         That of the server itself comes last."""
-        protocol, errors = connection.get_app_data()
-        if error and error not in errors:
-            errors.append(error)
+        if error:
+            self._errors.add(error)
         if depth > 0:
             return True
         try:
-            self._judge(certificate, set(errors))
+            self._judge(certificate)
         except Untrusted as why:
-            protocol.failVerification(Failure(why))
+            connection.get_app_data().failVerification(Failure(why))
             return False
         return True
 
-    def _judge(self, certificate: crypto.X509, errors: set[int]) -> None:
+    def _judge(self, certificate: crypto.X509) -> None:
         """Raises `Untrusted`."""
+        errors = self._errors
         shown = certificate.digest("sha256").decode()
         known = self._known.get(self._where)
         if self._fingerprint is not None:
