@@ -380,6 +380,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     measure.raise_descriptor_limit()
+    measure.forbid_core_dumps()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers, too
     on = machine()
     print(", ".join(f"{name}: {value}" for name, value in on.items()))
