@@ -1,9 +1,10 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
-from typing import Protocol
+from typing import Any, Protocol, TypeGuard
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
 from chatservice.cursor import Cursor
@@ -33,10 +34,17 @@ class Sender(Protocol):
 
 
 def sender_for(transport: Transport, cursor: Cursor) -> Sender:
-    """The fastest way that keeps the order: plain sockets can be written to directly."""
-    if isinstance(transport, tcp.Server) and not transport.TLS:
+    """The fastest way that keeps the order: plain sockets can be written to directly, also by
+    what wraps them, such as TLS."""
+    if _is_plain_socket(transport):
         return SocketSender(transport, cursor)
+    if isinstance(transport, ProtocolWrapper) and _is_plain_socket(transport.transport):
+        transport.transport = SocketBeneath(transport.transport)  # type: ignore[assignment]
     return TransportSender(transport, cursor)
+
+
+def _is_plain_socket(transport: object) -> TypeGuard[tcp.Server]:
+    return isinstance(transport, tcp.Server) and not transport.TLS
 
 
 # Bytes in one read of a socket. What one read brings becomes one batch: with 16 KiB, a burst of 256
@@ -46,22 +54,29 @@ READ_SIZE = 32 * 1024
 
 
 @implementer(IPullProducer)
-class SocketSender:
+class StraightWriter:
     """Writes straight to the socket while the transport holds nothing.
 
     `transport.write` waits for the reactor's next turn, and costs two calls of ``epoll_ctl``.
     Only what the socket did not take is given to the transport; from then on until that has been
-    sent, the transport is asked to say so (as to a pull producer), and the cursor stands still.
+    sent, the transport is asked to say so (as to a pull producer), and the source is stalled.
     """
 
-    __slots__ = ("_cursor", "_holding", "_send", "_transport")
+    __slots__ = ("_holding", "_send", "_transport")
 
-    def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
+    def __init__(self, transport: tcp.Server) -> None:
         transport.bufferSize = READ_SIZE
         self._transport = transport
         self._send = transport.socket.send
-        self._cursor = cursor
         self._holding = False
+
+    def stall(self) -> None:
+        """The connection takes no more for now."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The connection has drained."""
+        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         if not self._holding:
@@ -74,17 +89,38 @@ class SocketSender:
             data = data[sent:]
         self._transport.write(data)
         if not self._holding:
-            self._cursor.stall()
+            self.stall()
             self._transport.registerProducer(self, False)
             self._holding = True
 
     def resumeProducing(self) -> None:
         if self._holding:  # registering calls this at once
             self._release()
-            self._cursor.resume()
+            self.resume()
 
     def stopProducing(self) -> None:
         """The connection is lost: the protocol is told so."""
+
+    def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self._transport.unregisterProducer()
+
+
+class SocketSender(StraightWriter):
+    """The sender of a connection that is a plain socket."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
+        super().__init__(transport)
+        self._cursor = cursor
+
+    def stall(self) -> None:
+        self._cursor.stall()
+
+    def resume(self) -> None:
+        self._cursor.resume()
 
     def close(self) -> None:
         """Only our half: a peer that is still sending would otherwise be answered with a reset,
@@ -92,10 +128,36 @@ class SocketSender:
         self._release()
         self._transport.loseWriteConnection()
 
-    def _release(self) -> None:
-        if self._holding:
-            self._holding = False
-            self._transport.unregisterProducer()
+
+class SocketBeneath(StraightWriter):
+    """A plain socket's transport as TLS, or any other wrapper, has it beneath itself.
+
+    All that TLS sends, handshake and all, goes through `write`, so that records keep their order.
+    It registers a push producer here, and merges what that is told with pauses of its own.
+    """
+
+    __slots__ = ("_producer",)
+
+    def __init__(self, transport: tcp.Server) -> None:
+        super().__init__(transport)
+        self._producer: IPushProducer | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def stall(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resume(self) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
 
 
 @implementer(IPushProducer)
