@@ -90,11 +90,13 @@ class Ours(Peer):
 
     def command(self, folder: Path, port: int) -> list[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=4096"
+        doors = ["--port", endpoint]
         if tls := self.certificate:
-            endpoint = f"ssl{endpoint[3:]}:privateKey={tls.key}:certKey={tls.certificate}"
+            doors = ["--port", "none", "--tls", endpoint]
+            doors += ["--certificate", str(tls.certificate), "--key", str(tls.key)]
         twistd = Path(sys.executable).with_name("twistd")
         log = folder / "ours.log"
-        return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", "--port", endpoint]
+        return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", *doors]
 
 
 class InC(Peer):
