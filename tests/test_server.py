@@ -20,6 +20,10 @@ def tls(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+# Where TLS would add time (10,000 pairs of handshakes, many more servers) and nothing else.
+tcp_alone = pytest.mark.parametrize("tls", [False], ids=["tcp"])
+
+
 def two(server: Server) -> tuple[Person, Person]:
     alice = server.join("Alice")
     bob = server.join("Bob")
@@ -59,6 +63,7 @@ def test_no_byte_moves_anybodys_cursor(server: Server) -> None:
     assert heard[1 + ord("~")] == "Alice: a~z"
 
 
+@tcp_alone
 @pytest.mark.parametrize(
     ("sent", "heard"),
     [
@@ -183,7 +188,7 @@ def test_a_name_is_free_again_when_its_owner_has_left(server: Server) -> None:
     server.join("Bob")
 
 
-@pytest.mark.parametrize("tls", [False])  # TLS would add 20,000 handshakes, and nothing else
+@tcp_alone
 def test_two_who_ask_for_one_name_at_once(server: Server) -> None:
     """10,000 times: exactly one has it each time."""
     for number in range(10_000):
@@ -272,6 +277,7 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     assert lines == complete
 
 
+@tcp_alone
 @pytest.mark.parametrize("blank", ["\u3000", "\u00a0", " ", "\t", "\u2003 "])
 def test_blank_lines_are_ignored_however_they_arrive(server: Server, blank: str) -> None:
     alice, bob = two(server)
