@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Sequence
 from ipaddress import ip_network
@@ -184,6 +185,7 @@ class ChatService(Service):
         self._doors = doors
         self._certificate = certificate
         self._ports: list[IListeningPort] = []
+        self._has_terminal = _has_terminal()
 
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
@@ -228,7 +230,10 @@ class ChatService(Service):
             signal.signal(number, stop)
 
     def _hang_up(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._read_certificate_again)
+        if self._has_terminal and not _has_terminal():  # somebody has closed it
+            self._reactor.callFromThread(self._reactor.stop)
+        else:
+            self._reactor.callFromThread(self._read_certificate_again)
 
     def _read_certificate_again(self) -> None:
         if self._certificate is None:
@@ -247,6 +252,14 @@ class ChatService(Service):
         self._ports.append(port)
         address = peer_of(port.getHost())
         log.info("The chat listens at {address}{how}.", address=address, how=door.how)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:

@@ -1,5 +1,7 @@
 """The command line: what is refused, and how."""
 
+import os
+import pty
 import socket
 import subprocess
 import sys
@@ -100,3 +102,26 @@ def test_without_options_it_listens_at_12345(tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_closing_its_terminal_ends_it(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    log = tmp_path / "server.log"
+    process = subprocess.Popen(
+        [
+            *("setsid", "-c", sys.executable, TWISTD, "-n", "--pidfile=", f"--logfile={log}"),
+            *("chat", "--port", "tcp:0:interface=127.0.0.1"),
+        ],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=tmp_path,
+    )
+    os.close(slave)
+    server = Server.__new__(Server)
+    server.log_file, server.process = log, process
+    log.touch()
+    server.wait_for_log("listens at")
+    os.close(master)
+    process.wait(PATIENCE)
+    assert "Server Shut Down" in log.read_text()
