@@ -152,6 +152,14 @@ class ProxiedFactory(ServerFactory):
         self.clock = clock
         self._trusted = tuple(trusted)
 
+    def doStart(self) -> None:
+        self.wrapped.doStart()
+        super().doStart()
+
+    def doStop(self) -> None:
+        super().doStop()
+        self.wrapped.doStop()
+
     def buildProtocol(self, addr: Any) -> Any:
         if isinstance(addr, TCPAddress) and self._trusts(addr):
             return TrustedProxy(self)

@@ -1,5 +1,6 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
+import socket
 from typing import Any, Protocol, TypeGuard
 
 from twisted.internet import tcp
@@ -33,18 +34,49 @@ class Sender(Protocol):
         """Close once everything has been sent."""
 
 
-def sender_for(transport: Transport, cursor: Cursor) -> Sender:
+def sender_for(transport: Transport, cursor: Cursor, ping: float) -> Sender:
     """The fastest way that keeps the order: plain sockets can be written to directly, also by
-    what wraps them, such as TLS."""
+    what wraps them, such as TLS. `ping`: see `limits.Limits`."""
     if _is_plain_socket(transport):
+        _prepare(transport, ping)
         return SocketSender(transport, cursor)
     if isinstance(transport, ProtocolWrapper) and _is_plain_socket(transport.transport):
+        _prepare(transport.transport, ping)
         transport.transport = SocketBeneath(transport.transport)  # type: ignore[assignment]
     return TransportSender(transport, cursor)
 
 
 def _is_plain_socket(transport: object) -> TypeGuard[tcp.Server]:
     return isinstance(transport, tcp.Server) and not transport.TLS
+
+
+# Bytes that the kernel holds for a connection that takes nothing (it doubles what it is told). By
+# itself it goes up to 4 MB (net.ipv4.tcp_wmem), for each of those.
+SEND_BUFFER = 128 * 1024
+# How often a silent peer is asked whether it is still there, before it is given up.
+PROBES = 4
+
+
+def _prepare(transport: tcp.Server, ping: float) -> None:
+    """Bound what the kernel holds for a peer, and have it notice within `ping` seconds that the
+    peer has vanished: after half of that in silence it is asked PROBES times."""
+    connection = transport.socket
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    # Or a line waits until the one before it is acknowledged: the 99th percentile at 460 messages
+    # a second is 0.7 ms with it and 19.6 ms for servers without it.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    seconds = max(int(ping), 2 * PROBES)
+    for option, value in (
+        ("TCP_KEEPIDLE", seconds // 2),
+        ("TCP_KEEPINTVL", seconds // 2 // PROBES),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", seconds * 1000),  # if it has not acknowledged what it was sent
+    ):
+        if hasattr(socket, option):  # they are Linux's
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 # Bytes in one read of a socket. What one read brings becomes one batch: with 16 KiB, a burst of 256

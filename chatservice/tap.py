@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
+import resource
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +22,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from chatservice.chat import Chat
+from chatservice.limits import Limits
 from chatservice.protocol import ChatFactory, peer_of
 from chatservice.proxied import Network, ProxiedFactory
 from chatservice.screen import sanitised
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 log = Logger()
 
 DEFAULT_PORT = "12345"
+DEFAULT = Limits()
+# Descriptors that are no connection's: the log, the reactor's, threads', files that are read, and
+# those who are accepted only to be turned away (Twisted accepts some hundred at once).
+RESERVED_DESCRIPTORS = 200
 MAX_PORT = 65535
 # Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn, since 5.4).
 # A thousand people who reconnect in one moment were in after 0.3 s with 4096, after 1.3 s with 511,
@@ -46,7 +54,9 @@ class Options(usage.Options):
 
     synopsis = (
         "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
-        "[--proxy-protocol ADDRESSES] [--motd FILE] [--echo] [--log-messages]"
+        "[--proxy-protocol ADDRESSES] [--motd FILE] [--echo] [--log-messages] "
+        "[--max-users N] [--max-per-address N] [--login-timeout SECONDS] [--rate LINES[:BURST]] "
+        "[--ping SECONDS] [--shutdown-timeout SECONDS]"
     )
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
@@ -61,6 +71,24 @@ class Options(usage.Options):
         ],
         ["key", None, None, "its private key (PEM) [default: in the certificate's file]"],
         ["motd", None, None, "a text file (UTF-8) whose lines are shown after the welcome"],
+        ["max-users", None, DEFAULT.max_users, "connections at a time"],
+        [
+            *("max-per-address", None, DEFAULT.max_per_address),
+            "of these from one address (IPv6: one /64); 0: any number",
+        ],
+        ["login-timeout", None, DEFAULT.login_timeout, "seconds to say who one is"],
+        [
+            *("rate", None, f"{DEFAULT.rate:g}:{DEFAULT.burst}"),
+            "lines a second from one connection, and how many at once before that; 0: any number",
+        ],
+        [
+            *("ping", None, DEFAULT.ping),
+            "seconds until a peer that has vanished, or takes nothing, is given up",
+        ],
+        [
+            *("shutdown-timeout", None, DEFAULT.shutdown_timeout),
+            "seconds that people have to take what they are owed in the end",
+        ],
     ]
 
     def __init__(self) -> None:
@@ -109,7 +137,21 @@ class Options(usage.Options):
             if self[option] is not None and not there:
                 raise usage.UsageError(f"--{option} needs {needed}.")
         self["server-certificate"] = self._server_certificate() if self.tls_ports else None
+        self["limits"] = self._limits()
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
+
+    def _limits(self) -> Limits:
+        rate, _, burst = str(self["rate"]).partition(":")
+        per_second = _number("--rate", rate, 0, 1_000_000)
+        return Limits(
+            max_users=int(_number("--max-users", self["max-users"], 1, 1_000_000)),
+            max_per_address=int(_number("--max-per-address", self["max-per-address"], 0, 1e6)),
+            login_timeout=_number("--login-timeout", self["login-timeout"], 1, 86400),
+            rate=per_second,
+            burst=int(_number("--rate", burst or per_second * 10 + 1, 1, 1e7)),
+            ping=_number("--ping", self["ping"], 8, 86400),
+            shutdown_timeout=_number("--shutdown-timeout", self["shutdown-timeout"], 0, 3600),
+        )
 
     def _server_certificate(self) -> ServerCertificate:
         try:
@@ -132,7 +174,9 @@ def makeService(options: Options) -> ChatService:
     from twisted.internet import reactor  # noqa: PLC0415
 
     settings = Settings(motd=options["motd"], log_messages=bool(options["log-messages"]))
-    factory = ChatFactory(Chat(reactor, echo=bool(options["echo"])), settings, reactor)
+    chat = Chat(reactor, echo=bool(options["echo"]))
+    limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
+    factory = ChatFactory(chat, settings, reactor, limits)
 
     def door(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Door:
         if options.proxies:
@@ -147,6 +191,21 @@ def makeService(options: Options) -> ChatService:
         secured = TLSFactory(certificate, factory, reactor)
         doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
     return ChatService(reactor, factory, doors, certificate)
+
+
+def within_descriptors(max_users: int) -> int:
+    """As many connections as asked for, or as the system has descriptors for: what it allows us at
+    most is made what it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_users + RESERVED_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft >= wanted:
+        return max_users
+    most = max(soft - RESERVED_DESCRIPTORS, soft // 2)
+    log.warn("There are {soft} descriptors: {most} connections at a time.", soft=soft, most=most)
+    return most
 
 
 class Door(NamedTuple):
@@ -283,6 +342,16 @@ def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint
     if isinstance(endpoint, StandardIOEndpoint):
         raise usage.UsageError(f"{given}: a chat needs more than one connection.")
     return endpoint
+
+
+def _number(option: str, value: object, least: float, most: float) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise usage.UsageError(f"{option} {value}: a number from {least:g} to {most:g}.")
+    return number
 
 
 def _motd(path: str) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from chatservice.protocol import TurnedAway
+
 log = Logger()
 
 # Mozilla's intermediate configuration (wiki.mozilla.org/Security/Server_Side_TLS), without its DHE
@@ -221,8 +223,11 @@ class TLSFactory(TLSMemoryBIOFactory):
         super().__init__(certificate, isClient=False, wrappedFactory=wrapped, clock=clock)
 
     def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
+        """Nobody is met with a handshake, which costs a millisecond, to be turned away then."""
         wrapped = self.wrappedFactory.buildProtocol(addr)
-        return None if wrapped is None else self.protocol(self, wrapped)
+        if wrapped is None or isinstance(wrapped, TurnedAway):
+            return None
+        return self.protocol(self, wrapped)
 
 
 def _read(path: Path) -> bytes:
