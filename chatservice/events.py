@@ -218,6 +218,7 @@ class Goodbye(StrEnum):
     LONG_LINE = "long line"
     SHUTDOWN = "shutdown"
     TAKEN_OVER = "taken over"
+    LATE = "login timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,8 @@ class Reason(StrEnum):
     GONE = "gone"
     NOT_READING = "not_reading"
     LINE_TOO_LONG = "line_too_long"
+    SERVER_FULL = "server_full"
+    ADDRESS_FULL = "address_full"
     NOT_JSON = "not_json"
     UNKNOWN_TYPE = "unknown_type"
     MISSING_FIELD = "missing_field"

@@ -42,6 +42,7 @@ GOODBYES = {
     Goodbye.REFUSED: f"{GOODBYE}: too much was refused.",
     Goodbye.LONG_LINE: f"{GOODBYE}: that line was too long.",
     Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
+    Goodbye.LATE: f"{GOODBYE}: you did not say who you are in time.",
     Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
@@ -65,6 +66,8 @@ REFUSALS = {
     Reason.GONE: "{name} has left the chat.",
     Reason.NOT_READING: "{name} is not reading just now; your message was not sent.",
     Reason.LINE_TOO_LONG: "a line can have {limit} bytes at most.",
+    Reason.SERVER_FULL: "the server is full. Try again later.",
+    Reason.ADDRESS_FULL: "there are too many connections from your address.",
     Reason.NOT_JSON: "a line must be one JSON object, in UTF-8.",
     Reason.UNKNOWN_TYPE: "there is no type {type}.",
     Reason.MISSING_FIELD: "the field {field} is missing.",

@@ -1,9 +1,11 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
-from typing import Protocol
+import socket
+from typing import Any, Protocol, TypeGuard
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
 from chatservice.cursor import Cursor
@@ -22,8 +24,6 @@ class Transport(Protocol):
 
     def abortConnection(self) -> None: ...
 
-    def getPeer(self) -> object: ...
-
 
 class Sender(Protocol):
     """Takes all that it is given, and stalls the cursor while the connection takes no more."""
@@ -34,11 +34,49 @@ class Sender(Protocol):
         """Close once everything has been sent."""
 
 
-def sender_for(transport: Transport, cursor: Cursor) -> Sender:
-    """The fastest way that keeps the order: plain sockets can be written to directly."""
-    if isinstance(transport, tcp.Server) and not transport.TLS:
+def sender_for(transport: Transport, cursor: Cursor, ping: float) -> Sender:
+    """The fastest way that keeps the order: plain sockets can be written to directly, also by
+    what wraps them, such as TLS. `ping`: see `limits.Limits`."""
+    if _is_plain_socket(transport):
+        _prepare(transport, ping)
         return SocketSender(transport, cursor)
+    if isinstance(transport, ProtocolWrapper) and _is_plain_socket(transport.transport):
+        _prepare(transport.transport, ping)
+        transport.transport = SocketBeneath(transport.transport)  # type: ignore[assignment]
     return TransportSender(transport, cursor)
+
+
+def _is_plain_socket(transport: object) -> TypeGuard[tcp.Server]:
+    return isinstance(transport, tcp.Server) and not transport.TLS
+
+
+# Bytes that the kernel holds for a connection that takes nothing (it doubles what it is told). By
+# itself it goes up to 4 MB (net.ipv4.tcp_wmem), for each of those.
+SEND_BUFFER = 128 * 1024
+# How often a silent peer is asked whether it is still there, before it is given up.
+PROBES = 4
+
+
+def _prepare(transport: tcp.Server, ping: float) -> None:
+    """Bound what the kernel holds for a peer, and have it notice within `ping` seconds that the
+    peer has vanished: after half of that in silence it is asked PROBES times."""
+    connection = transport.socket
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    # Or a line waits until the one before it is acknowledged: the 99th percentile at 460 messages
+    # a second is 0.7 ms with it and 19.6 ms for servers without it.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    seconds = max(int(ping), 2 * PROBES)
+    for option, value in (
+        ("TCP_KEEPIDLE", seconds // 2),
+        ("TCP_KEEPINTVL", seconds // 2 // PROBES),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", seconds * 1000),  # if it has not acknowledged what it was sent
+    ):
+        if hasattr(socket, option):  # they are Linux's
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 # Bytes in one read of a socket. What one read brings becomes one batch: with 16 KiB, a burst of 256
@@ -48,22 +86,29 @@ READ_SIZE = 32 * 1024
 
 
 @implementer(IPullProducer)
-class SocketSender:
+class StraightWriter:
     """Writes straight to the socket while the transport holds nothing.
 
     `transport.write` waits for the reactor's next turn, and costs two calls of ``epoll_ctl``.
     Only what the socket did not take is given to the transport; from then on until that has been
-    sent, the transport is asked to say so (as to a pull producer), and the cursor stands still.
+    sent, the transport is asked to say so (as to a pull producer), and the source is stalled.
     """
 
-    __slots__ = ("_cursor", "_holding", "_send", "_transport")
+    __slots__ = ("_holding", "_send", "_transport")
 
-    def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
+    def __init__(self, transport: tcp.Server) -> None:
         transport.bufferSize = READ_SIZE
         self._transport = transport
         self._send = transport.socket.send
-        self._cursor = cursor
         self._holding = False
+
+    def stall(self) -> None:
+        """The connection takes no more for now."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """The connection has drained."""
+        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         if not self._holding:
@@ -76,17 +121,38 @@ class SocketSender:
             data = data[sent:]
         self._transport.write(data)
         if not self._holding:
-            self._cursor.stall()
+            self.stall()
             self._transport.registerProducer(self, False)
             self._holding = True
 
     def resumeProducing(self) -> None:
         if self._holding:  # registering calls this at once
             self._release()
-            self._cursor.resume()
+            self.resume()
 
     def stopProducing(self) -> None:
         """The connection is lost: the protocol is told so."""
+
+    def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self._transport.unregisterProducer()
+
+
+class SocketSender(StraightWriter):
+    """The sender of a connection that is a plain socket."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
+        super().__init__(transport)
+        self._cursor = cursor
+
+    def stall(self) -> None:
+        self._cursor.stall()
+
+    def resume(self) -> None:
+        self._cursor.resume()
 
     def close(self) -> None:
         """Only our half: a peer that is still sending would otherwise be answered with a reset,
@@ -94,10 +160,36 @@ class SocketSender:
         self._release()
         self._transport.loseWriteConnection()
 
-    def _release(self) -> None:
-        if self._holding:
-            self._holding = False
-            self._transport.unregisterProducer()
+
+class SocketBeneath(StraightWriter):
+    """A plain socket's transport as TLS, or any other wrapper, has it beneath itself.
+
+    All that TLS sends, handshake and all, goes through `write`, so that records keep their order.
+    It registers a push producer here, and merges what that is told with pauses of its own.
+    """
+
+    __slots__ = ("_producer",)
+
+    def __init__(self, transport: tcp.Server) -> None:
+        super().__init__(transport)
+        self._producer: IPushProducer | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def stall(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resume(self) -> None:
+        if self._producer is not None:
+            self._producer.resumeProducing()
 
 
 @implementer(IPushProducer)

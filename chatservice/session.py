@@ -5,6 +5,7 @@ answers in one place. What the connection hears goes through its cursor.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +65,9 @@ class Door(Outlet, Protocol):
     def paused(self) -> bool:
         """Whether no more lines may be served for now."""
 
+    def let_in(self) -> None:
+        """They have said who they are."""
+
     def expect_end(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
 
@@ -77,12 +81,14 @@ class Settings:
 
 
 class Session:
-    """The conversation with one connection. `peer` says in the log whose it is."""
+    """The conversation with one connection. `peer` says in the log whose it is; `note` takes a line
+    for the log, and values for its fields."""
 
     __slots__ = (
         "_begun",
         "_chat",
         "_door",
+        "_note",
         "_ref",
         "_refused",
         "_settings",
@@ -92,12 +98,20 @@ class Session:
         "peer",
     )
 
-    def __init__(self, chat: Chat, settings: Settings, door: Door, peer: object) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        settings: Settings,
+        door: Door,
+        peer: object,
+        note: Callable[..., None],
+    ) -> None:
         self.cursor = Cursor(TEXT, door)
         self._chat = chat
         self._settings = settings
         self._door = door
         self.peer = peer
+        self._note = note
         self._user: User | None = None
         self._begun = False  # the first line has told the dialect
         self._ref: str | None = None  # of the request that is being served
@@ -106,7 +120,7 @@ class Session:
 
     def begin(self) -> None:
         """The connection is there: ask who it is."""
-        log.info("{peer} has connected.", peer=self.peer)
+        self._note("{peer} has connected.", peer=self.peer)
         self.cursor.tell(NameAsked())
 
     def receive(self, data: bytes) -> bytes:
@@ -134,7 +148,9 @@ class Session:
         self._leave(lost=False, why=why.value)
 
     def supersede(self) -> None:
-        log.info("{name} has left {peer} for another connection.", name=self._name, peer=self.peer)
+        self._note(
+            "{name} has left {peer} for another connection.", name=self._name, peer=self.peer
+        )
         name, self._user = self._name, None
         self.closing = True
         self._ref = None
@@ -146,7 +162,7 @@ class Session:
         self.closing = True
         self._leave(lost=not clean, why=why)
         self._chat.lobby.drop(self.cursor)
-        log.info("{peer} has disconnected: {why}", peer=self.peer, why=why)
+        self._note("{peer} has disconnected: {why}", peer=self.peer, why=why)
 
     def refuse_long_line(self, limit: int) -> None:
         """A line was longer than `limit` bytes. There is no telling where the next one begins."""
@@ -204,18 +220,21 @@ class Session:
 
     def _join(self, name: str, token: str) -> None:
         self._user = user = self._chat.join(name, self, token)
+        self._door.let_in()
         proof = self._chat.token(user) if self.cursor.dialect is JSON else ""
         room = self._chat.lobby.log
         self._answer(Welcomed(user.name, self._chat.online(), room.epoch, room.next_id - 1, proof))
         if self._settings.motd:
             self.cursor.tell(Announced(self._settings.motd))
-        log.info("{name} has joined from {peer}.", name=user.name, peer=self.peer)
+        self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         user, self._user = self._user, None
         if user is not None:
             self._chat.leave(user, lost=lost)
-            log.info("{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why)
+            self._note(
+                "{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why
+            )
 
     def _say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
         said = self._chat.say(user, texts, room)
@@ -257,7 +276,7 @@ class Session:
             case Nick(name=name):
                 old = user.name
                 self._acknowledge(self._chat.rename(user, name))
-                log.info("{old} is now known as {new}.", old=old, new=user.name)
+                self._note("{old} is now known as {new}.", old=old, new=user.name)
             case Who(room=room):
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))

@@ -1,73 +1,219 @@
 """``twistd -n chat``: the options, and the service they describe."""
 
+from __future__ import annotations
+
 import gc
+import math
+import os
+import resource
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import StandardIOEndpoint, serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
 from chatservice.chat import Chat
+from chatservice.limits import Limits
 from chatservice.protocol import ChatFactory, peer_of
+from chatservice.proxied import Network, ProxiedFactory
 from chatservice.screen import sanitised
 from chatservice.session import Settings
+
+if TYPE_CHECKING:
+    from chatservice.tls import ServerCertificate
 
 log = Logger()
 
 DEFAULT_PORT = "12345"
+DEFAULT = Limits()
+# Descriptors that are no connection's: the log, the reactor's, threads', files that are read, and
+# those who are accepted only to be turned away (Twisted accepts some hundred at once).
+RESERVED_DESCRIPTORS = 200
 MAX_PORT = 65535
 # Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn, since 5.4).
 # A thousand people who reconnect in one moment were in after 0.3 s with 4096, after 1.3 s with 511,
 # and not within a minute with Twisted's 50.
 BACKLOG = 4096
 MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
+# Twisted's endpoints for which there is an option that does more: the first takes weak suites and
+# never reads its files again, the second believes everyone.
+BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
 
 
 class Options(usage.Options):
     """The command line."""
 
-    synopsis = "[--port PORT]... [--motd FILE] [--echo] [--log-messages]"
+    synopsis = (
+        "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
+        "[--proxy-protocol ADDRESSES] [--motd FILE] [--echo] [--log-messages] "
+        "[--max-users N] [--max-per-address N] [--login-timeout SECONDS] [--rate LINES[:BURST]] "
+        "[--ping SECONDS] [--shutdown-timeout SECONDS]"
+    )
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
         ["echo", None, "send people their own messages too"],
         ["log-messages", None, "write public messages into the server's log"],
     ]
     optParameters = [  # noqa: RUF012
+        [
+            *("certificate", None, None),
+            "the certificate for --tls (PEM), with the chain after it; read again on SIGHUP "
+            "[default: one is made and kept]",
+        ],
+        ["key", None, None, "its private key (PEM) [default: in the certificate's file]"],
         ["motd", None, None, "a text file (UTF-8) whose lines are shown after the welcome"],
+        ["max-users", None, DEFAULT.max_users, "connections at a time"],
+        [
+            *("max-per-address", None, DEFAULT.max_per_address),
+            "of these from one address (IPv6: one /64); 0: any number",
+        ],
+        ["login-timeout", None, DEFAULT.login_timeout, "seconds to say who one is"],
+        [
+            *("rate", None, f"{DEFAULT.rate:g}:{DEFAULT.burst}"),
+            "lines a second from one connection, and how many at once before that; 0: any number",
+        ],
+        [
+            *("ping", None, DEFAULT.ping),
+            "seconds until a peer that has vanished, or takes nothing, is given up",
+        ],
+        [
+            *("shutdown-timeout", None, DEFAULT.shutdown_timeout),
+            "seconds that people have to take what they are owed in the end",
+        ],
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.ports: list[str] = []
+        self.tls_ports: list[str] = []
+        self.proxies: list[Network] = []
 
     def opt_port(self, value: str) -> None:
         """A port number, or a Twisted endpoint description such as
-        tcp:12345:interface=127.0.0.1; may be given more than once. [default: 12345]"""
+        tcp:12345:interface=127.0.0.1; may be given more than once; none for no port
+        but that of --tls. [default: 12345]"""
         self.ports.append(value)
 
     opt_p = opt_port
 
+    def opt_tls(self, value: str) -> None:
+        """A port for TLS beside the plain one: what --port takes; may be given more than once."""
+        self.tls_ports.append(value)
+
+    def opt_proxy_protocol(self, value: str) -> None:
+        """The addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8: they must send
+        a PROXY header, and nobody else may; may be given more than once."""
+        for item in value.split(","):
+            try:
+                self.proxies.append(ip_network(item.strip()))
+            except ValueError as error:
+                raise usage.UsageError(f"--proxy-protocol {value}: {error}.") from error
+
     def postOptions(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 (after twistd has installed it)
 
-        self["endpoints"] = [_endpoint(reactor, value) for value in self.ports or [DEFAULT_PORT]]
+        ports = self.ports or [DEFAULT_PORT]
+        if "none" in ports:
+            if len(ports) > 1 or not self.tls_ports:
+                raise usage.UsageError(
+                    "--port none: there must be --tls then, and no other --port."
+                )
+            ports = []
+        self["endpoints"] = [_endpoint(reactor, "--port", value) for value in ports]
+        self["tls-endpoints"] = [_endpoint(reactor, "--tls", value) for value in self.tls_ports]
+        for option, needed, there in (
+            ("certificate", "--tls", self.tls_ports),
+            ("key", "--certificate", self["certificate"]),
+        ):
+            if self[option] is not None and not there:
+                raise usage.UsageError(f"--{option} needs {needed}.")
+        self["server-certificate"] = self._server_certificate() if self.tls_ports else None
+        self["limits"] = self._limits()
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
+    def _limits(self) -> Limits:
+        rate, _, burst = str(self["rate"]).partition(":")
+        per_second = _number("--rate", rate, 0, 1_000_000)
+        return Limits(
+            max_users=int(_number("--max-users", self["max-users"], 1, 1_000_000)),
+            max_per_address=int(_number("--max-per-address", self["max-per-address"], 0, 1e6)),
+            login_timeout=_number("--login-timeout", self["login-timeout"], 1, 86400),
+            rate=per_second,
+            burst=int(_number("--rate", burst or per_second * 10 + 1, 1, 1e7)),
+            ping=_number("--ping", self["ping"], 8, 86400),
+            shutdown_timeout=_number("--shutdown-timeout", self["shutdown-timeout"], 0, 3600),
+        )
 
-def makeService(options: Options) -> "ChatService":
+    def _server_certificate(self) -> ServerCertificate:
+        try:
+            from chatservice import tls  # noqa: PLC0415 (what it needs is an extra)
+        except ModuleNotFoundError as error:
+            raise usage.UsageError(
+                f"--tls needs {error.name}: pip install 'chatservice[tls]' brings it."
+            ) from error
+        files = [
+            Path(self[option]) for option in ("certificate", "key") if self[option] is not None
+        ]
+        try:
+            return tls.ServerCertificate(*files)
+        except tls.BadCertificate as error:
+            raise usage.UsageError(f"--tls: {error}") from error
+
+
+def makeService(options: Options) -> ChatService:
     """The chat that `options` describe."""
     from twisted.internet import reactor  # noqa: PLC0415
 
     settings = Settings(motd=options["motd"], log_messages=bool(options["log-messages"]))
-    factory = ChatFactory(Chat(reactor, echo=bool(options["echo"])), settings, reactor)
-    return ChatService(reactor, factory, options["endpoints"])
+    chat = Chat(reactor, echo=bool(options["echo"]))
+    limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
+    factory = ChatFactory(chat, settings, reactor, limits)
+
+    def door(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Door:
+        if options.proxies:
+            served = ProxiedFactory(served, options.proxies, reactor)
+        return Door(endpoint, served, how)
+
+    doors = [door(endpoint, factory, "") for endpoint in options["endpoints"]]
+    certificate = options["server-certificate"]
+    if certificate is not None:
+        from chatservice.tls import TLSFactory  # noqa: PLC0415
+
+        secured = TLSFactory(certificate, factory, reactor)
+        doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
+    return ChatService(reactor, factory, doors, certificate)
+
+
+def within_descriptors(max_users: int) -> int:
+    """As many connections as asked for, or as the system has descriptors for: what it allows us at
+    most is made what it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_users + RESERVED_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft >= wanted:
+        return max_users
+    most = max(soft - RESERVED_DESCRIPTORS, soft // 2)
+    log.warn("There are {soft} descriptors: {most} connections at a time.", soft=soft, most=most)
+    return most
+
+
+class Door(NamedTuple):
+    """An endpoint, what serves the connections to it, and how the log is to speak of it."""
+
+    endpoint: IStreamServerEndpoint
+    factory: IProtocolFactory
+    how: str
 
 
 class CannotListen(SystemExit, Exception):
@@ -87,20 +233,34 @@ class ChatService(Service):
     """
 
     def __init__(
-        self, reactor: Any, factory: ChatFactory, endpoints: Sequence[IStreamServerEndpoint]
+        self,
+        reactor: Any,
+        factory: ChatFactory,
+        doors: Sequence[Door],
+        certificate: ServerCertificate | None = None,
     ) -> None:
         self.factory = factory
         self._reactor = reactor
-        self._endpoints = endpoints
+        self._doors = doors
+        self._certificate = certificate
         self._ports: list[IListeningPort] = []
+        self._has_terminal = _has_terminal()
 
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
         super().privilegedStartService()
         self._end_well()
+        signal.signal(signal.SIGHUP, self._hang_up)
+        if self._certificate is not None:
+            try:
+                self._certificate.prepare()
+            except ValueError as error:
+                raise CannotListen(f"chat: {error}") from None
         failures: list[Failure] = []
-        for endpoint in self._endpoints:
-            endpoint.listen(self.factory).addCallbacks(self._listens, failures.append)
+        for door in self._doors:
+            door.endpoint.listen(door.factory).addCallbacks(
+                self._listens, failures.append, callbackArgs=(door,)
+            )
         if failures:
             raise CannotListen(f"chat: {failures[0].getErrorMessage()}")
 
@@ -128,38 +288,70 @@ class ChatService(Service):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
 
+    def _hang_up(self, number: int, frame: object) -> None:
+        if self._has_terminal and not _has_terminal():  # somebody has closed it
+            self._reactor.callFromThread(self._reactor.stop)
+        else:
+            self._reactor.callFromThread(self._read_certificate_again)
+
+    def _read_certificate_again(self) -> None:
+        if self._certificate is None:
+            log.info("SIGHUP: there is no TLS certificate to be read again.")
+            return
+        Deferred.fromCoroutine(self._certificate.reload(self._reactor)).addErrback(
+            lambda failure: log.failure("The TLS certificate stays as it was.", failure)
+        )
+
     async def _close(self) -> None:
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         await self.factory.close_all()
 
-    def _listens(self, port: IListeningPort) -> None:
+    def _listens(self, port: IListeningPort, door: Door) -> None:
         self._ports.append(port)
-        log.info("The chat listens at {address}.", address=peer_of(port.getHost()))
+        address = peer_of(port.getHost())
+        log.info("The chat listens at {address}{how}.", address=address, how=door.how)
 
 
-def _endpoint(reactor: object, value: str) -> IStreamServerEndpoint:
-    given = value
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:
+    given = f"{option} {value}"
+    for prefix, better in BETTER_OPTIONS.items():
+        if value.startswith(prefix):
+            raise usage.UsageError(f"{given}: for that there is {better}.")
     if value.isdecimal():
         if int(value) > MAX_PORT:
-            raise usage.UsageError(f"--port {value}: a port number is {MAX_PORT} at most.")
+            raise usage.UsageError(f"{given}: a port number is {MAX_PORT} at most.")
         value = f"tcp:{int(value)}"
-    if value.startswith(("tcp:", "tcp6:", "ssl:", "unix:")) and ":backlog=" not in value:
+    if value.startswith(("tcp:", "tcp6:", "unix:")) and ":backlog=" not in value:
         value += f":backlog={BACKLOG}"
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, value)
-    except ModuleNotFoundError as error:
-        raise usage.UsageError(
-            f"--port {given}: needs {error.name}; pip install 'chatservice[tls]' brings it."
-        ) from error
     except Exception as error:  # whatever an endpoint's parser raises, it is about the value
         raise usage.UsageError(
-            f"--port {given}: neither a port number nor a Twisted endpoint description "
+            f"{given}: neither a port number nor a Twisted endpoint description "
             f"({type(error).__name__}: {error})."
         ) from error
     if isinstance(endpoint, StandardIOEndpoint):
-        raise usage.UsageError(f"--port {given}: a chat needs more than one connection.")
+        raise usage.UsageError(f"{given}: a chat needs more than one connection.")
     return endpoint
+
+
+def _number(option: str, value: object, least: float, most: float) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise usage.UsageError(f"{option} {value}: a number from {least:g} to {most:g}.")
+    return number
 
 
 def _motd(path: str) -> tuple[str, ...]:

@@ -15,7 +15,13 @@ settings.load_profile("noisy")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def tls() -> bool:
+    """Whether `server` is reached through TLS."""
+    return False
+
+
+@pytest.fixture
+def server(tmp_path: Path, tls: bool) -> Iterator[Server]:
     """A server with the default options. The test fails if it logs a traceback."""
-    with Server(tmp_path) as running:
+    with Server(tmp_path, tls=tls) as running:
         yield running

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,13 +15,20 @@ from types import TracebackType
 PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
 TWISTD = Path(sys.executable).with_name("twistd")
 QUESTION = "What is your name?"
+# Tests are many people at one address who talk fast; what holds these has tests of its own.
+GENEROUS = ("--max-per-address", "0", "--rate", "0")
 TELNET_OPTION = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
 
 
 class Server:
-    """``twistd -n chat`` at a free port of 127.0.0.1. `log` is its log so far."""
+    """``twistd -n chat`` at a free port of 127.0.0.1. `log` is its log so far.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
+    """
+
+    def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
+        self.tls = tls
+        self.certificate = folder / "chat-certificate.pem"  # that people trust
         self.log_file = folder / "server.log"
         self.port = 0
         self.killed = False  # by the test itself
@@ -29,7 +37,8 @@ class Server:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, TWISTD, "-n", "--pidfile="),
-                    *("chat", "--port", "tcp:0:interface=127.0.0.1", *options),
+                    *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
+                    *("tcp:0:interface=127.0.0.1", *GENEROUS, *options),
                 ],
                 stdout=log,
                 stderr=log,
@@ -72,9 +81,20 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def connect(self) -> "Person":
-        """Somebody who has not been asked anything yet."""
-        person = Person(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+    def connect(self, source: str = "", first: bytes = b"") -> "Person":
+        """Somebody who has not been asked anything yet, at the address `source` if that matters.
+        `first` is sent before anything else, TLS included."""
+        connection = socket.create_connection(
+            ("127.0.0.1", self.port), PATIENCE, (source, 0) if source else None
+        )
+        connection.sendall(first)
+        if self.tls:
+            connection = trusting(self.certificate).wrap_socket(
+                connection,
+                server_hostname="localhost",
+                suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
+            )
+        person = Person(connection)
         self._people.append(person)
         return person
 
@@ -107,6 +127,16 @@ class Person:
     def sends(self, data: bytes) -> None:
         self.socket.sendall(data)
 
+    def sends_some(self, data: bytes) -> int:
+        """How many bytes of `data` a socket that does not block has taken."""
+        try:
+            return self.socket.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            return 0
+
+    def reads(self, size: int) -> bytes:
+        return self._file.read(size)
+
     def next_line(self) -> str:
         line = self._file.readline()
         assert line.endswith(b"\r\n"), line
@@ -137,6 +167,14 @@ class Person:
         self.socket.close()
 
 
+def trusting(certificate: Path) -> ssl.SSLContext:
+    """TLS for a client that trusts this certificate alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
+    return context
+
+
 def joined(name: str) -> str:
     return f"*** {name} has joined the chat."
 
@@ -146,11 +184,15 @@ def left(name: str) -> str:
 
 
 def run_client(
-    server_port: int, *options: str, typed: bytes = b"", timeout: float = PATIENCE
+    server_port: int,
+    *options: str,
+    typed: bytes = b"",
+    timeout: float = PATIENCE,
+    host: str = "127.0.0.1",
 ) -> "subprocess.CompletedProcess[bytes]":
     """``python -m chatservice.client`` with `typed` coming through a pipe."""
     return subprocess.run(
-        client_command(server_port, *options),
+        client_command(server_port, *options, host=host),
         input=typed,
         capture_output=True,
         timeout=timeout,
@@ -159,8 +201,8 @@ def run_client(
     )
 
 
-def client_command(server_port: int, *options: str) -> Sequence[str]:
+def client_command(server_port: int, *options: str, host: str = "127.0.0.1") -> Sequence[str]:
     return [
-        *(sys.executable, "-m", "chatservice.client", "--host", "127.0.0.1"),
+        *(sys.executable, "-m", "chatservice.client", "--host", host),
         *("--port", str(server_port), *options),
     ]

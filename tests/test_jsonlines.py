@@ -177,6 +177,11 @@ def test_no_line_is_answered_with_anything_but_sense(given_lines: list[bytes]) -
 
 
 class TestARealServer:
+    @pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+    def tls(self, request: pytest.FixtureRequest) -> bool:
+        """Each test here is run through both."""
+        return bool(request.param)
+
     def test_programs_and_people_share_the_room(self, server: Server) -> None:
         program = join(server, "Robot")
         alice = server.join("Alice")

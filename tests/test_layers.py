@@ -31,28 +31,39 @@ MAY_IMPORT = {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},
     },
     "sender": {"cursor"},
-    "protocol": {"events", "telnet", "chat", "session", "sender"},
-    "tap": {"screen", "chat", "session", "protocol"},
-    "client": {"client.chat_client", "client.outstanding"},
-    "client.outstanding": {"events", "requests", "screen"},
+    "limits": {"events"},
+    "journal": set(),
+    "protocol": {
+        *{"events", "telnet", "render", "limits", "journal", "chat", "session", "sender"},
+    },
+    "proxied": set(),
+    "tls": {"protocol"},
+    "tap": {"screen", "limits", "chat", "session", "protocol", "proxied", "tls"},
+    "client": {"client.chat_client", "client.errors"},
+    "client.errors": {"events"},
+    "client.trust": {"client.errors"},
+    "client.outstanding": {"events", "requests", "screen", "client.errors"},
     "client.chat_client": {
-        *{"events", "requests", "screen", "render", "jsonlines", "client.outstanding"},
+        *{"events", "requests", "screen", "render", "jsonlines"},
+        *{"client.errors", "client.outstanding"},
     },
     "client.talk": {
-        *{"events", "requests", "commands", "render", "client.chat_client", "client.outstanding"},
+        *{"events", "requests", "commands", "render", "client.chat_client", "client.errors"},
     },
     "client.plain": {
         *{"events", "screen", "render", "jsonlines", "objects"},
-        *{"client.chat_client", "client.outstanding", "client.talk"},
+        *{"client.chat_client", "client.errors", "client.talk"},
     },
     "client.completion": {"commands"},
     "client.status": set(),
     "client.looks": {"events", "render", "client.chat_client", "client.talk"},
     "client.terminal": {
-        *{"events", "screen", "render", "client.chat_client", "client.outstanding", "client.talk"},
+        *{"events", "screen", "render", "client.chat_client", "client.errors", "client.talk"},
         *{"client.completion", "client.status", "client.looks"},
     },
-    "client.__main__": {"client.chat_client", "client.plain", "client.looks", "client.terminal"},
+    "client.__main__": {
+        *{"client.chat_client", "client.trust", "client.plain", "client.looks", "client.terminal"},
+    },
 }
 CORE = (
     "events",

@@ -17,6 +17,12 @@ INTRODUCTION = re.compile(r"(?P<names>[\w, ]+) (is|are) in(?P<json>, in JSON)?")
 ANY = "…"
 
 
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    """Each test here is run through both."""
+    return bool(request.param)
+
+
 def transcripts() -> Iterator[tuple[str, str]]:
     section = ""
     for block in re.split(r"^(## [^\n]*|```chat\n.*?^```)$", PAGE.read_text(), flags=re.M | re.S):

@@ -14,6 +14,16 @@ from tests.people import QUESTION, Person, Server, joined, left
 HARMLESS = "\N{REPLACEMENT CHARACTER}"
 
 
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    """Each test here is run through both."""
+    return bool(request.param)
+
+
+# Where TLS would add time (10,000 pairs of handshakes, many more servers) and nothing else.
+tcp_alone = pytest.mark.parametrize("tls", [False], ids=["tcp"])
+
+
 def two(server: Server) -> tuple[Person, Person]:
     alice = server.join("Alice")
     bob = server.join("Bob")
@@ -53,6 +63,7 @@ def test_no_byte_moves_anybodys_cursor(server: Server) -> None:
     assert heard[1 + ord("~")] == "Alice: a~z"
 
 
+@tcp_alone
 @pytest.mark.parametrize(
     ("sent", "heard"),
     [
@@ -86,7 +97,7 @@ def test_telnets_options_are_refused(server: Server) -> None:
     alice = server.connect()
     alice.hears(QUESTION)
     alice.sends(b"\xff\xf4\xff\xfd\x06Alice\r\n")
-    assert alice.socket.recv(3, socket.MSG_WAITALL) == b"\xff\xfc\x06"
+    assert alice.reads(3) == b"\xff\xfc\x06"
     alice.hears("Welcome Alice, you are connected to the server.")
 
 
@@ -94,7 +105,7 @@ def test_telnets_ctrl_c_is_answered_before_the_next_line(server: Server) -> None
     alice, bob = two(server)
     alice.sends(b"half\xff\xf4\xff\xfd")
     alice.sends(b"\x06")
-    assert alice.socket.recv(3, socket.MSG_WAITALL) == b"\xff\xfc\x06"
+    assert alice.reads(3) == b"\xff\xfc\x06"
     alice.sends(b" a line\n")
     bob.hears("Alice: half a line")
 
@@ -177,6 +188,7 @@ def test_a_name_is_free_again_when_its_owner_has_left(server: Server) -> None:
     server.join("Bob")
 
 
+@tcp_alone
 def test_two_who_ask_for_one_name_at_once(server: Server) -> None:
     """10,000 times: exactly one has it each time."""
     for number in range(10_000):
@@ -240,7 +252,7 @@ def test_a_reader_that_stops_costs_the_others_nothing_and_misses_nothing_it_is_n
         elif not line.startswith("***"):
             assert line == f"Speaker: {expected} {text}"
             expected += 1
-    assert skips == 1
+    assert 1 <= skips <= 5  # the kernel may take some more in the meantime
 
 
 def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
@@ -250,11 +262,11 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     alice, bob = two(server)
     alice.socket.setblocking(False)
     asked = b""
-    question = b"/help\n" * 10_000
+    question = (b"/help" + 25 * b" " + b"\n") * 2_000
     selector = selectors.DefaultSelector()
     selector.register(alice.socket, selectors.EVENT_WRITE)
     while selector.select(1):
-        asked += question[: alice.socket.send(question[len(asked) % len(question) :])]
+        asked += question[: alice.sends_some(question[len(asked) % len(question) :])]
     selector.close()
     bob.types("/who")
     bob.hears("*** Online (2): Alice, Bob")
@@ -265,6 +277,7 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     assert lines == complete
 
 
+@tcp_alone
 @pytest.mark.parametrize("blank", ["\u3000", "\u00a0", " ", "\t", "\u2003 "])
 def test_blank_lines_are_ignored_however_they_arrive(server: Server, blank: str) -> None:
     alice, bob = two(server)

@@ -1,8 +1,11 @@
 """The command line: what is refused, and how."""
 
+import os
+import pty
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,8 +64,12 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, daemon: bool) -> None:
             check=False,
         )
     assert ended.returncode == 1
-    said = (tmp_path / "log").read_text() if daemon else ended.stdout
     complaint = f"chat: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use."
+    said = ended.stdout
+    deadline = time.monotonic() + PATIENCE
+    while daemon and complaint not in said and time.monotonic() < deadline:
+        time.sleep(0.01)  # the parent of the daemon ends before the daemon writes its log
+        said = (tmp_path / "log").read_text()
     assert said.count(complaint) == 1
     assert "Traceback" not in said
     if daemon:
@@ -72,7 +79,10 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, daemon: bool) -> None:
 
 def test_every_option_is_explained(tmp_path: Path) -> None:
     help_ = chat(tmp_path, "--help").stdout
-    for option in ("--port", "--motd", "--echo", "--log-messages"):
+    for option in (
+        *("--port", "--tls", "--certificate", "--key", "--proxy-protocol"),
+        *("--motd", "--echo", "--log-messages"),
+    ):
         assert option in help_
     assert "12345" in help_
 
@@ -92,3 +102,26 @@ def test_without_options_it_listens_at_12345(tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_closing_its_terminal_ends_it(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    log = tmp_path / "server.log"
+    process = subprocess.Popen(
+        [
+            *("setsid", "-c", sys.executable, TWISTD, "-n", "--pidfile=", f"--logfile={log}"),
+            *("chat", "--port", "tcp:0:interface=127.0.0.1"),
+        ],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=tmp_path,
+    )
+    os.close(slave)
+    server = Server.__new__(Server)
+    server.log_file, server.process = log, process
+    log.touch()
+    server.wait_for_log("listens at")
+    os.close(master)
+    process.wait(PATIENCE)
+    assert "Server Shut Down" in log.read_text()

@@ -4,7 +4,7 @@
 """
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
-from chatservice.client.outstanding import ChatError, Declined, Gone, Unsure
+from chatservice.client.errors import ChatError, Declined, Gone, Unsure, Untrusted
 
 __all__ = [
     "ChatClient",
@@ -15,4 +15,5 @@ __all__ = [
     "Heard",
     "Missed",
     "Unsure",
+    "Untrusted",
 ]

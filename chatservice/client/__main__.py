@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,18 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", type=_name, help="who you are (default: you are asked)")
     parser.add_argument(
         "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
+    )
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="encrypt; the server is one that this system's authorities vouch for, or has a "
+        "self-signed certificate, which is trusted the first time and remembered",
+    )
+    parser.add_argument(
+        "--fingerprint",
+        type=_fingerprint,
+        metavar="SHA256",
+        help="encrypt, and trust this certificate alone (AB:CD:...)",
     )
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
     parser.add_argument(
@@ -66,6 +79,38 @@ def _name(value: str) -> str:
     return value
 
 
+def _fingerprint(value: str) -> str:
+    digits = value.upper().removeprefix("SHA256:").replace(":", "")
+    if not re.fullmatch("[0-9A-F]{64}", digits):
+        raise argparse.ArgumentTypeError(f"{value!r} is not 32 bytes in hexadecimal")
+    return ":".join(digits[i : i + 2] for i in range(0, 64, 2))
+
+
+def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient]:
+    """Makes the client that `options` describe. A face adds its own: `tell`, which is given a line
+    about the server's certificate, and options of `ChatClient`. Raises SystemExit."""
+    make = partial(ChatClient, options.name, options.host, options.port, reactor=reactor)
+    if not (options.tls or options.fingerprint):
+        return lambda tell, **face: make(**face)
+    try:
+        from chatservice.client import trust  # noqa: PLC0415 (the extra may be missing)
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"--tls needs {error.name}; pip install 'chatservice[tls]' brings it."
+        ) from None
+    try:
+        known = trust.KnownServers(trust.known_servers_file())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"The servers that are known cannot be read: {error}") from None
+
+    def make_encrypted(tell: Callable[[str], None], **face: Any) -> ChatClient:
+        decide = trust.Trust(options.host, options.port, known, tell, options.fingerprint)
+        endpoint = trust.encrypted(reactor, options.host, options.port, decide)
+        return make(endpoint=endpoint, **face)
+
+    return make_encrypted
+
+
 def wants_terminal(options: argparse.Namespace) -> bool:
     """Whether there is a terminal that can do more than print lines, and the library for it."""
     if options.plain or options.json or os.environ.get("TERM", "") in ("", "dumb"):
@@ -80,7 +125,7 @@ def wants_terminal(options: argparse.Namespace) -> bool:
 async def run(reactor: Any, options: argparse.Namespace, *, on_terminal: bool) -> None:
     """Talk until the end. Raises SystemExit with the status."""
     await task.deferLater(reactor, 0)  # it runs, and its signal handlers are set: ours come next
-    make = partial(ChatClient, options.name, options.host, options.port, reactor=reactor)
+    make = maker(reactor, options)
     where = f"{options.host}:{options.port}"
     retry = not options.no_retry
     if on_terminal:

@@ -21,7 +21,8 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from chatservice import jsonlines
-from chatservice.client.outstanding import Asked, ChatError, Declined, Gone, Outstanding
+from chatservice.client.errors import ChatError, Declined, Gone
+from chatservice.client.outstanding import Asked, Outstanding
 from chatservice.events import (
     Acked,
     Emoted,
@@ -96,7 +97,7 @@ Heard = Event | Disconnected | Missed
 
 
 class _Connection(LineOnlyReceiver):
-    """The line to the server. `over` fires when it is gone, with the reason."""
+    """The line to the server. `over` fires when it is gone, with the exception that says why."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_ANSWER
@@ -104,7 +105,7 @@ class _Connection(LineOnlyReceiver):
 
     def __init__(self, client: "ChatClient") -> None:
         self._client = client
-        self.over: Deferred[str] = Deferred()
+        self.over: Deferred[Any] = Deferred()
 
     def connectionMade(self) -> None:
         self._client._connected(self)
@@ -113,7 +114,7 @@ class _Connection(LineOnlyReceiver):
         self._client._heard_line(line)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.over.callback(reason.getErrorMessage())
+        self.over.callback(reason.value)
 
 
 class ChatClient:
@@ -292,17 +293,19 @@ class ChatClient:
         """Be connected, for as long as that is wanted."""
         attempt = 0
         while True:
-            self._welcome = False
+            self._welcome, self._why = False, ""
             factory = Factory.forProtocol(lambda: _Connection(self))
             try:
                 connection = await self._wait(self._endpoint.connect(factory))
             except Exception as error:
-                why = str(error) or type(error).__name__
+                lost: BaseException = error
             else:
-                why = await connection.over
+                lost = await connection.over
                 attempt = 0 if self._welcome else attempt
-                why = self._why or why
                 self._disconnected()
+            why = self._why or _in_words(lost)
+            if isinstance(lost, ChatError):  # which will be no better next time
+                self._failure = lost
             if self._done or self._failure is not None:
                 break
             if not self._retry:
@@ -328,7 +331,6 @@ class ChatClient:
     def _connected(self, connection: _Connection) -> None:
         self._connection = connection
         self._paused = False
-        self._why = ""
         if ITCPTransport.providedBy(connection.transport):
             connection.transport.setTcpNoDelay(True)
         self._deadline = self._reactor.callLater(
@@ -613,6 +615,13 @@ class ChatClient:
     def _leave_if_done(self) -> None:
         if self._leaving and self._in and not self._asked:
             self._send(Exit())
+
+
+def _in_words(error: BaseException) -> str:
+    match error.args:
+        case ([(_, _, str(reason)), *_],):  # OpenSSL's
+            return f"TLS: {reason}"
+    return str(error) or type(error).__name__
 
 
 def _messages(events: Iterable[Happening]) -> int:

@@ -5,34 +5,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from chatservice.events import Acked, Emoted, Error, Happening, Left, Renamed, Said
+from chatservice.client.errors import ChatError, Unsure
+from chatservice.events import Acked, Emoted, Happening, Left, Renamed, Said
 from chatservice.requests import Emote, Reply, Request, Say, Tell
 from chatservice.screen import sanitised
-
-
-class ChatError(Exception):
-    """Something did not work out, and why."""
-
-
-class Declined(ChatError):
-    """The server declines a request. `code` is one of `events.Reason`."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.code = error.code
-
-
-class Gone(ChatError):
-    """There is no connection, and there will be none. `lost`: there was one."""
-
-    def __init__(self, why: str, *, lost: bool = True) -> None:
-        super().__init__(why)
-        self.lost = lost
-
-
-class Unsure(ChatError):
-    """The connection broke, and nobody can tell whether the request has been carried out."""
 
 
 class Asked:

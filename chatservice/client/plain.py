@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
-from chatservice.client.outstanding import ChatError, Declined
+from chatservice.client.errors import ChatError, Declined
 from chatservice.client.talk import Talk, in_words
 from chatservice.events import Acked, Error, Parted
 from chatservice.jsonlines import EVENTS, JSON, line_of
@@ -122,7 +122,7 @@ class Plain:
                 await self.keyboard.room()
         except ChatError as error:
             self._failed = True
-            self._complain(in_words(error, self._where))
+            self.complain(in_words(error, self._where))
         if self._interactive:
             return 1 if self._failed else 0
         return 0 if self._parted and not (self._failed or self.talk.refused) else 1
@@ -136,14 +136,14 @@ class Plain:
 
     def _typed(self, line: str) -> None:
         if self._interactive and not self.talk.ready and not self.talk.leaving:
-            self._complain("Not connected: that was not sent.")
+            self.complain("Not connected: that was not sent.")
             return
         self.talk.typed(line)
         self._regulate()
 
     def _input_ended(self, why: str) -> None:
         if why:
-            self._complain(why)
+            self.complain(why)
             self._fail()
         elif not self.talk.leaving:
             self.talk.leave()
@@ -172,11 +172,12 @@ class Plain:
             return
         words = in_words(event, self._where)
         if words.startswith(ERROR) or isinstance(event, Disconnected):
-            self._complain(words)
+            self.complain(words)
         elif words:
             self.keyboard.transport.write(words.encode() + b"\n")
 
-    def _complain(self, words: str) -> None:
+    def complain(self, words: str) -> None:
+        """Show a line that is not part of the conversation."""
         if self._interactive:  # the same way as what the server says, or they change places
             self.keyboard.transport.write(sanitised(words).encode() + b"\n")
         else:
@@ -195,7 +196,7 @@ async def talk_plainly(
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     interactive = sys.stdin.isatty()
     plain = Plain(where, interactive=interactive, as_json=as_json)
-    client = make(ask=plain.ask, retry=retry and interactive, echo=as_json)
+    client = make(tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json)
     plain.talk.client = client
     stdio.StandardIO(plain.keyboard, reactor=reactor)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 from chatservice import commands
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
-from chatservice.client.outstanding import ChatError, Declined, Gone
+from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.commands import COMMANDS
 from chatservice.events import Error, Helped, NameAsked, Reason, Refusal, Refused
 from chatservice.render import ERROR, QUESTION, TEXT
@@ -109,6 +109,8 @@ def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR091
             return f"{_no_connection(why, where, lost)} Trying again in {again:.0f} s."
         case Gone(lost=lost):
             return _no_connection(str(event), where, lost)
+        case Untrusted():
+            return str(event)
         case Declined(error=error):
             return f"{ERROR}{error.message}"
         case ChatError():

@@ -40,8 +40,8 @@ from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard
 from chatservice.client.completion import LineCompleter
+from chatservice.client.errors import ChatError
 from chatservice.client.looks import Piece, look, rings
-from chatservice.client.outstanding import ChatError
 from chatservice.client.status import Status
 from chatservice.client.talk import Talk, in_words
 from chatservice.events import Error, NameAsked, Refused, Welcomed
@@ -124,6 +124,10 @@ class Face:
         asking = self.talk.ask(None)
         self._refresh()
         return asking
+
+    def tell(self, line: str) -> None:
+        """Something about the server."""
+        self._show(sanitised(line))
 
     async def run(self, client: ChatClient) -> int:
         """Until the end. The program's exit status."""
@@ -368,7 +372,7 @@ async def talk_on_terminal(
 ) -> int:
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     face = Face(reactor, where, bell=bell, timestamps=timestamps)
-    client = make(ask=face.ask, retry=retry, echo=True)
+    client = make(tell=face.tell, ask=face.ask, retry=retry, echo=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: reactor.callFromThread(face.leave))
     return await face.run(client)

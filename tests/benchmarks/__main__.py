@@ -15,12 +15,19 @@ from typing import Any, Literal
 
 from tests.benchmarks import generator, measure, report
 from tests.benchmarks.measure import Figures
-from tests.benchmarks.peers import PEERS, Peer, StartError, running
+from tests.benchmarks.peers import (
+    OVER_TLS,
+    PEERS,
+    Peer,
+    StartError,
+    new_certificate,
+    running,
+)
 
 # A cell of one peer, as the JSON file has it.
 Row = dict[str, Any]
 
-MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled")
+MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled", "tls")
 # Busy on average before we begin; more than this, and other programs disturb the figures.
 QUIET_LOAD = 0.5
 GENERATOR_BUSY = 0.95
@@ -34,7 +41,10 @@ AT_ONCE_IDLE = 64
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing to measure of each peer. `limit`: seconds until it is given up."""
+    """One thing to measure of each peer. `limit`: seconds until it is given up.
+
+    `beside_tls`: it is measured again, in turn with the same over TLS.
+    """
 
     mode: Literal["saturated", "latency", "idle", "joins"]
     readers: int
@@ -42,6 +52,7 @@ class Cell:
     stalled: int = 0
     rate: int = 0
     limit: float = 60
+    beside_tls: bool = False
 
     @property
     def label(self) -> str:
@@ -65,14 +76,17 @@ class Plan:
     joins: tuple[Cell, ...]
     readers: tuple[Cell, ...]
     stalled: tuple[Cell, ...]
+    tls: tuple[Cell, ...]
     warmup: float
     seconds: float
     latency_seconds: float
 
 
-def fan_out(*sizes: tuple[int, int]) -> tuple[Cell, ...]:
+def fan_out(*sizes: tuple[int, int], beside_tls: bool = False) -> tuple[Cell, ...]:
     """Cells of so many readers and senders."""
-    return tuple(Cell("saturated", readers, senders) for readers, senders in sizes)
+    return tuple(
+        Cell("saturated", readers, senders, beside_tls=beside_tls) for readers, senders in sizes
+    )
 
 
 STALLED = (*fan_out((100, 10)), Cell("saturated", 100, 10, stalled=20))
@@ -86,6 +100,7 @@ FULL = Plan(
         Cell("saturated", 10_000, 10, limit=120),
     ),
     stalled=STALLED,
+    tls=fan_out((10, 10), (100, 10), (1000, 10), beside_tls=True),
     warmup=0.5,
     seconds=2,
     latency_seconds=4,
@@ -97,6 +112,7 @@ QUICK = Plan(
     joins=(Cell("joins", 300, 1),),
     readers=fan_out((10, 10), (100, 10), (1000, 10)),
     stalled=STALLED,
+    tls=fan_out((100, 10), (1000, 10), beside_tls=True),
     warmup=0.3,
     seconds=0.5,
     latency_seconds=1,
@@ -311,6 +327,44 @@ def print_results(only: Sequence[str], plan: Plan, run: Benchmark, titles: dict[
         shown = {name: title for name, title in titles.items() if name == "ours"}
         title = "Readers that never read (CPU seconds for a million deliveries to the others)"
         report.print_values(title, shown, run.rows(plan.stalled), "cpu_seconds_per_million", 3)
+    if "tls" in only:
+        print_tls(run.rows(plan.tls), titles)
+
+
+def print_tls(rows: dict[str, dict[str, Figures]], titles: dict[str, str]) -> None:
+    """The tables of what was measured plain and over TLS in turn."""
+    over_tls = {
+        label: {name: row[name + OVER_TLS] for name in titles if name + OVER_TLS in row}
+        for label, row in rows.items()
+    }
+    for how, each in (("plain", rows), ("over TLS", over_tls)):
+        title = f"In turn, {how} (million deliveries per core-second)"
+        report.print_values(title, titles, each, "million_per_core_second", 2)
+    for how, each in (("plain", rows), ("over TLS", over_tls)):
+        title = f"In turn, {how} (CPU seconds for a million deliveries)"
+        report.print_values(title, titles, each, "cpu_seconds_per_million", 3)
+    title = "Deliveries per core-second: over TLS / plain"
+    report.print_quotients(title, titles, over_tls, rows, "million_per_core_second")
+    title = "Over TLS: ours / peer"
+    report.print_ratios(title, titles, over_tls, "million_per_core_second")
+
+
+def first_error(said: str) -> str:
+    """The line that tells most of what a compiler said: that a header is missing, for example."""
+    lines = said.splitlines()
+    return next((line for line in lines if "error:" in line), lines[0])
+
+
+def beside_tls(peers: Sequence[Peer], folder: Path) -> list[Peer]:
+    """Those of `peers` that offer TLS, each plain and then over TLS.
+
+    Raises `generator.NoCompilerError` or `StartError` if that cannot be measured here.
+    """
+    generator.build("load", *generator.TLS_FLAGS)
+    certificate = new_certificate(folder)
+    return [
+        each for peer in peers if peer.offers_tls for each in (peer, peer.over_tls(certificate))
+    ]
 
 
 def main() -> int:
@@ -326,6 +380,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     measure.raise_descriptor_limit()
+    measure.forbid_core_dumps()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers, too
     on = machine()
     print(", ".join(f"{name}: {value}" for name, value in on.items()))
@@ -344,9 +399,17 @@ def main() -> int:
         report.write_json(options.json, {"machine": on, "repeat": options.repeat, "cells": cells})
 
     plan = QUICK if options.quick else FULL
-    only = options.only
+    only = list(options.only)
     with tempfile.TemporaryDirectory(prefix="chat-benchmarks-") as folder:
         run = Benchmark(plan, options.repeat, Path(folder), write)
+        pairs: list[Peer] = []
+        if "tls" in only:
+            try:
+                pairs = beside_tls(peers, Path(folder))
+            except (generator.NoCompilerError, StartError) as error:
+                needs = "it needs OpenSSL and its headers (Debian: openssl, libssl-dev)"
+                print(f"Nothing is measured over TLS, {needs}: {first_error(str(error))}")
+                only.remove("tls")
         if "saturated" in only:
             run.measure(plan.saturated, peers)
         if "latency" in only:
@@ -360,6 +423,8 @@ def main() -> int:
             run.measure(plan.readers, growing)
         if "stalled" in only:
             run.measure(plan.stalled, [peer for peer in peers if peer.name == "ours"])
+        if "tls" in only:
+            run.measure(plan.tls, pairs)
     progress("")
     print_results(only, plan, run, titles)
     print(f"\n{report.LEGEND}")

@@ -13,6 +13,8 @@ from tests.benchmarks.peers import Server
 
 HERE = Path(__file__).parent
 COMPILE_SECONDS = 60
+# How ``load.c`` is compiled with TLS; it needs OpenSSL's headers (Debian: libssl-dev).
+TLS_FLAGS = ("-DWITH_TLS", "-lssl", "-lcrypto")
 # Seconds beyond a run's own limit before it is killed.
 GRACE_SECONDS = 15
 
@@ -21,10 +23,10 @@ class NoCompilerError(Exception):
     """There is no C compiler, or it failed; the text is for the user."""
 
 
-def build(name: str) -> Path:
+def build(name: str, *flags: str) -> Path:
     """The program made of ``name.c``: compiled into the user's cache unless it is there already.
 
-    Raises `NoCompilerError`.
+    `flags` are the compiler's. Raises `NoCompilerError`.
     """
     source = HERE / f"{name}.c"
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -32,13 +34,14 @@ def build(name: str) -> Path:
         raise NoCompilerError("The benchmarks need a C compiler (cc, gcc or clang).")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "chatservice-benchmarks"
-    program = folder / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    made_of = source.read_bytes() + " ".join(flags).encode()
+    program = folder / f"{name}-{hashlib.sha256(made_of).hexdigest()[:16]}"
     if program.exists():
         return program
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         built = Path(temporary, name)
-        command = [compiler, "-O2", "-o", str(built), str(source)]
+        command = [compiler, "-O2", "-o", str(built), str(source), *flags]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
         )
@@ -54,8 +57,10 @@ def run(mode: str, server: Server, limit: float, **options: float) -> Figures:
     The options and the figures that come back are described in ``load.c``. Every delivery has
     been checked; if one was wrong, or anything else went wrong, there is only "error".
     """
-    command = [str(build("load")), mode, server.dialect, str(server.port), str(server.pid)]
-    command += [f"{name}={value}" for name, value in {**options, "limit": limit}.items()]
+    program = build("load", *(TLS_FLAGS if server.tls else ()))
+    command = [str(program), mode, server.dialect, str(server.port), str(server.pid)]
+    options |= {"limit": limit, "tls": int(server.tls)}
+    command += [f"{name}={value}" for name, value in options.items()]
     with on_core(GENERATOR_CORE):
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0

@@ -8,7 +8,8 @@
  *          joins       join all at once
  * DIALECT  text, irc, redis or nats
  * PID      the server, whose CPU time and memory are read from /proc
- * options  readers senders stalled window rate at_once (integers), warmup seconds limit (seconds)
+ * options  readers senders stalled window rate at_once (integers), warmup seconds limit (seconds),
+ *          tls (1: everyone connects over TLS; for that, compile with -DWITH_TLS -lssl -lcrypto)
  *
  * Prints one line of JSON, {"error": "..."} if anything went wrong.
  *
@@ -35,6 +36,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 enum {
     TEXT_SIZE = 64,
@@ -43,10 +48,13 @@ enum {
     READ_SIZE = 256 * 1024,
     PARTIAL_SIZE = 256 * 1024, /* the longest line: a list of 10,000 names */
     OUTSTANDING = 4096,        /* messages of one sender in flight, at most; a power of two */
+    RECORD_SIZE = 16 * 1024,   /* a record of TLS holds as much, at most */
 };
 
 struct client {
     int fd, number;
+    struct ssl_st *tls; /* or none */
+    uint32_t watched;   /* events of epoll's */
     bool connected, named, joined;
     uint32_t known;    /* people it has been told of, itself among them */
     uint32_t *next;    /* the sequence number it expects of each sender */
@@ -64,7 +72,7 @@ struct sender {
 
 static enum { TEXT, IRC, REDIS, NATS } dialect;
 static const char *const dialects[] = {"text", "irc", "redis", "nats"};
-static int readers = 10, senders = 10, stalled, window = 256, rate = 100, at_once = 1000;
+static int readers = 10, senders = 10, stalled, window = 256, rate = 100, at_once = 1000, tls;
 static double warmup = 0.5, seconds = 2, limit = 60;
 
 static int poller, client_count, pid, port;
@@ -142,11 +150,101 @@ static double own_cpu(void) { /* seconds */
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+/* ---- the connection, plain or over TLS ---- */
+
+static void watch(struct client *client, uint32_t events) {
+    if (client->watched == events) return;
+    struct epoll_event event = {.events = events, .data.ptr = client};
+    int operation = client->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(poller, operation, client->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
+    client->watched = events;
+}
+
+#ifdef WITH_TLS
+
+static SSL_CTX *context;
+
+static void prepare_tls(void) { /* one version and one cipher, so that all servers use the same */
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) ||
+        !SSL_CTX_set_ciphersuites(context, "TLS_AES_256_GCM_SHA384"))
+        fail("TLS cannot be prepared");
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); /* what waits grows and moves */
+    /* ngIRCd reads 2048 bytes once when its socket is readable: the rest of a larger record would
+     * stay in GnuTLS until more comes, for ever if we wait for it to be delivered. */
+    if (dialect == IRC) SSL_CTX_set_max_send_fragment(context, 2048);
+    SSL_CTX_set_read_ahead(context, 1); /* or each record would cost two calls of recv */
+    SSL_CTX_set_default_read_buffer_len(context, 4 * RECORD_SIZE);
+}
+
+/* What `result` of SSL_read, SSL_write or SSL_connect would be of recv or send. */
+static ssize_t as_of_socket(struct client *client, int result) {
+    if (result > 0) return result;
+    int saved = errno;
+    switch (SSL_get_error(client->tls, result)) {
+    case SSL_ERROR_WANT_READ:
+        errno = EAGAIN;
+        watch(client, EPOLLIN);
+        return -1;
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        watch(client, EPOLLIN | EPOLLOUT);
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    case SSL_ERROR_SYSCALL:
+        errno = saved ? saved : ECONNRESET;
+        return -1;
+    default:
+        fail("u%05d: TLS: %s", client->number, ERR_reason_error_string(ERR_peek_error()));
+        return -1;
+    }
+}
+
+static bool shake_hands(struct client *client) { /* true: done */
+    if (!client->tls) {
+        client->tls = SSL_new(context);
+        if (!client->tls || !SSL_set_fd(client->tls, client->fd)) fail("out of memory");
+    }
+    ERR_clear_error();
+    ssize_t done = as_of_socket(client, SSL_connect(client->tls));
+    if (done < 0 && errno == EAGAIN) return false;
+    if (done <= 0) fail("u%05d cannot shake hands: %s", client->number, strerror(errno));
+    return true;
+}
+
+static ssize_t send_over_tls(struct client *client, const char *data, size_t size) {
+    ERR_clear_error();
+    return as_of_socket(client, SSL_write(client->tls, data, size));
+}
+
+/* All that there is: epoll does not tell of what OpenSSL has read and not yet handed out. */
+static ssize_t receive_over_tls(struct client *client, char *data, size_t room) {
+    size_t size = 0;
+    while (room - size >= RECORD_SIZE) {
+        ERR_clear_error();
+        ssize_t received = as_of_socket(client, SSL_read(client->tls, data + size, room - size));
+        if (received <= 0) return size ? (ssize_t)size : received;
+        size += received;
+    }
+    return size;
+}
+
+#else
+
+static void prepare_tls(void) { fail("compiled without TLS"); } /* so that nothing else is called */
+static bool shake_hands(struct client *client) { return false; }
+static ssize_t send_over_tls(struct client *client, const char *data, size_t size) { return -1; }
+static ssize_t receive_over_tls(struct client *client, char *data, size_t room) { return -1; }
+
+#endif
+
 /* ---- sending ---- */
 
-static void watch(struct client *client, uint32_t events, int operation) {
-    struct epoll_event event = {.events = events, .data.ptr = client};
-    if (epoll_ctl(poller, operation, client->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
+/* As send(2), without blocking. */
+static ssize_t transmit(struct client *client, const char *data, size_t size) {
+    if (client->tls) return send_over_tls(client, data, size);
+    return send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void send_line(struct client *client, const char *format, ...) { /* while joining: short */
@@ -155,14 +253,13 @@ static void send_line(struct client *client, const char *format, ...) { /* while
     va_start(arguments, format);
     int size = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    if (send(client->fd, line, size, MSG_NOSIGNAL) != size)
+    if (transmit(client, line, size) != size)
         fail("u%05d cannot send: %s", client->number, strerror(errno));
 }
 
 static void flush_sender(struct sender *sender) {
     if (!sender->out_size) return;
-    ssize_t sent = send(sender->client->fd, sender->out, sender->out_size,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = transmit(sender->client, sender->out, sender->out_size);
     if (sent < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) return; /* tried again next turn */
         fail("u%05d cannot send: %s", sender->client->number, strerror(errno));
@@ -321,13 +418,14 @@ static void nats_line(struct client *client, const char *line, size_t size) {
 static void (*const serve_line[])(struct client *, const char *, size_t) = {text_line, irc_line,
                                                                           redis_line, nats_line};
 
-static void receive(struct client *client) {
+static bool receive(struct client *client) { /* true: there may be more, of which epoll is silent */
     static char data[PARTIAL_SIZE + READ_SIZE];
     size_t size = client->partial_size;
     if (size) memcpy(data, client->partial, size);
-    ssize_t received = recv(client->fd, data + size, READ_SIZE, MSG_DONTWAIT);
+    ssize_t received = client->tls ? receive_over_tls(client, data + size, READ_SIZE)
+                                   : recv(client->fd, data + size, READ_SIZE, MSG_DONTWAIT);
     if (received <= 0) {
-        if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+        if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
         fail("the server closed the connection of u%05d (%s)", client->number,
              received ? strerror(errno) : "end of file");
     }
@@ -347,6 +445,7 @@ static void receive(struct client *client) {
         memcpy(client->partial, line, size);
     }
     client->partial_size = size;
+    return client->tls && received > READ_SIZE - RECORD_SIZE;
 }
 
 /* ---- joining ---- */
@@ -355,8 +454,9 @@ static void greet(struct client *client) {
     int error = 0;
     getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
     if (error) fail("u%05d cannot connect: %s", client->number, strerror(error));
+    if (tls && !shake_hands(client)) return;
     client->connected = true;
-    watch(client, EPOLLIN, EPOLL_CTL_MOD);
+    watch(client, EPOLLIN);
     if (dialect == IRC)
         send_line(client, "NICK u%05d\r\nUSER u%05d 0 * :bench\r\n", client->number, client->number);
     else if (dialect == NATS)
@@ -378,7 +478,7 @@ static void open_connection(struct client *client) {
         setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
     if (connect(client->fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)
         fail("u%05d cannot connect: %s", client->number, strerror(errno));
-    watch(client, EPOLLOUT, EPOLL_CTL_ADD);
+    watch(client, EPOLLOUT);
     connecting++;
 }
 
@@ -389,8 +489,8 @@ static void turn(int timeout) { /* milliseconds */
         struct client *client = events[i].data.ptr;
         if (!client->connected)
             greet(client);
-        else
-            receive(client);
+        if (client->connected)
+            while (receive(client)) {}
     }
     if (now() > deadline)
         fail("not done after %.0f s: %d of %d joined, %d of them told of all, %llu deliveries",
@@ -547,7 +647,8 @@ static void read_options(int argc, char **argv) {
     } options[] = {
         {"readers", &readers, NULL}, {"senders", &senders, NULL}, {"stalled", &stalled, NULL},
         {"window", &window, NULL},   {"rate", &rate, NULL},       {"at_once", &at_once, NULL},
-        {"warmup", NULL, &warmup},   {"seconds", NULL, &seconds}, {"limit", NULL, &limit},
+        {"tls", &tls, NULL},         {"warmup", NULL, &warmup},   {"seconds", NULL, &seconds},
+        {"limit", NULL, &limit},
     };
     for (int i = 5; i < argc; i++) {
         char *value = strchr(argv[i], '=');
@@ -571,6 +672,7 @@ static void prepare(void) {
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN);
     poller = epoll_create1(0);
+    if (tls) prepare_tls();
     int publishers = dialect == REDIS ? senders : 0;
     client_count = readers + stalled + publishers;
     clients = allocate(client_count, sizeof *clients);

@@ -19,6 +19,11 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def forbid_core_dumps() -> None:
+    """For this process and its children: InspIRCd 3.15 crashes when it is ended, if it had TLS."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def enough_cores() -> bool:
     """Whether the server and the generator can have a core each."""
     return {SERVER_CORE, GENERATOR_CORE} <= os.sched_getaffinity(0)

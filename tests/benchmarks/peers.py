@@ -1,5 +1,6 @@
 """The servers that are measured: how each is started, and which dialect it speaks."""
 
+import copy
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from tests.benchmarks.measure import SERVER_CORE, on_core
 
@@ -20,15 +21,27 @@ Dialect = Literal["text", "irc", "redis", "nats"]
 HERE = Path(__file__).parent
 START_SECONDS = 20.0
 STOP_SECONDS = 3.0
+OPENSSL_SECONDS = 20.0
+# What follows the name of a peer that is measured over TLS.
+OVER_TLS = "-tls"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs and listens on 127.0.0.1."""
+    """A server that runs and listens on 127.0.0.1; `tls`: over TLS."""
 
     dialect: Dialect
     port: int
     pid: int
+    tls: bool
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a server shows over TLS: two files in PEM."""
+
+    certificate: Path
+    key: Path
 
 
 class StartError(Exception):
@@ -47,6 +60,17 @@ class Peer:
     largest_room = 10_000
     # Clients that join at the same time, where joining is not what is measured.
     at_once = 1000
+    # Whether it can be had over TLS; and with what it is, or None for plain TCP.
+    offers_tls = False
+    certificate: Certificate | None = None
+
+    def over_tls(self, certificate: Certificate) -> Self:
+        """The same program, all of whose clients connect over TLS."""
+        peer = copy.copy(self)
+        peer.certificate = certificate
+        peer.name = f"{self.name}{OVER_TLS}"
+        peer.title = f"{self.title}, TLS"
+        return peer
 
     def available(self) -> bool:
         """Whether it is installed."""
@@ -62,12 +86,17 @@ class Ours(Peer):
 
     name = "ours"
     title = "chatservice"
+    offers_tls = True
 
     def command(self, folder: Path, port: int) -> list[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=4096"
+        doors = ["--port", endpoint]
+        if tls := self.certificate:
+            doors = ["--port", "none", "--tls", endpoint]
+            doors += ["--certificate", str(tls.certificate), "--key", str(tls.key)]
         twistd = Path(sys.executable).with_name("twistd")
         log = folder / "ours.log"
-        return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", "--port", endpoint]
+        return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", *doors]
 
 
 class InC(Peer):
@@ -128,16 +157,21 @@ class NgIRCd(Installed):
     at_once = 8  # its listen backlog is 10, and who finds it full is not served for seconds
     dialect = "irc"
     program = "ngircd"
+    offers_tls = True
 
     def command(self, folder: Path, port: int) -> list[str]:
         user = "root" if os.geteuid() == 0 else str(os.geteuid())
         config = folder / "ngircd.conf"
+        listen, tls = f"Ports = {port}", ""
+        if files := self.certificate:
+            listen = ""
+            tls = f"[SSL]\nPorts = {port}\nCertFile = {files.certificate}\nKeyFile = {files.key}"
         config.write_text(f"""
 [Global]
 Name = bench.test
 Info = benchmark
 Listen = 127.0.0.1
-Ports = {port}
+{listen}
 MotdPhrase = hello
 ServerUID = {user}
 [Limits]
@@ -150,6 +184,7 @@ PingTimeout = 3600
 DNS = no
 Ident = no
 PAM = no
+{tls}
 """)
         return self._command("--nodaemon", "--config", config)
 
@@ -162,13 +197,21 @@ class InspIRCd(Installed):
     largest_room = 1000
     dialect = "irc"
     program = "inspircd"
+    offers_tls = True
 
     def command(self, folder: Path, port: int) -> list[str]:
         config = folder / "inspircd.conf"
+        tls, profile = "", ""
+        if files := self.certificate:
+            profile = 'sslprofile="tls"'
+            tls = f"""<module name="ssl_gnutls">
+<sslprofile name="tls" provider="gnutls" certfile="{files.certificate}" keyfile="{files.key}"
+ hash="sha256" outrecsize="16384">"""
         config.write_text(f"""
 <server name="bench.test" description="benchmark" network="Bench">
 <admin name="bench" nick="bench" email="bench@bench.test">
-<bind address="127.0.0.1" port="{port}" type="clients">
+{tls}
+<bind address="127.0.0.1" port="{port}" type="clients" {profile}>
 <connect name="all" allow="*" timeout="600" pingfreq="1h" threshold="1000000"
  commandrate="100000000" fakelag="no" resolvehostnames="no" useident="no" maxconnwarn="no"
  localmax="100000" globalmax="100000" limit="100000" maxchans="100"
@@ -192,12 +235,17 @@ class Redis(Installed):
     dialect = "redis"
     program = "redis-server"
     tells_who_is_there = False
+    offers_tls = True
 
     def command(self, folder: Path, port: int) -> list[str]:
         config = folder / "redis.conf"
+        listen = f"port {port}"
+        if tls := self.certificate:
+            listen = f"port 0\ntls-port {port}\ntls-auth-clients no"
+            listen += f"\ntls-cert-file {tls.certificate}\ntls-key-file {tls.key}"
         config.write_text(f"""
 bind 127.0.0.1
-port {port}
+{listen}
 dir {folder}
 logfile {folder}/redis.log
 save ""
@@ -246,9 +294,25 @@ def running(peer: Peer, folder: Path) -> Iterator[Server]:
         )
     try:
         _wait_until_it_listens(process, port, log)
-        yield Server(peer.dialect, port, process.pid)
+        yield Server(peer.dialect, port, process.pid, tls=peer.certificate is not None)
     finally:
         _end(process)
+
+
+def new_certificate(folder: Path) -> Certificate:
+    """One for this run, signed by itself, on the curve that is fastest to shake hands with.
+
+    Raises `StartError` without OpenSSL's program.
+    """
+    made = Certificate(folder / "certificate.pem", folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-keyout", str(made.key), "-out", str(made.certificate)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StartError(f"no certificate: {error}") from error
+    return made
 
 
 def _free_port() -> int:

@@ -77,6 +77,22 @@ def print_ratios(
     print_table(title, ["", *(columns[name] for name in peers)], lines)
 
 
+def print_quotients(
+    title: str,
+    columns: dict[str, str],
+    over: dict[str, dict[str, Figures]],
+    under: dict[str, dict[str, Figures]],
+    figure: str,
+) -> None:
+    """A table of `over` / `under`, of one `figure`, for the peers that are in `over`."""
+    peers = [name for name in columns if any(name in row for row in over.values())]
+    lines = [
+        [label, *(ratio(row.get(name), under[label].get(name), figure) for name in peers)]
+        for label, row in over.items()
+    ]
+    print_table(title, ["", *(columns[name] for name in peers)], lines)
+
+
 def print_errors(cells: Iterable[dict[str, Any]]) -> None:
     """What went wrong, each error once."""
     errors = {f"{c['peer']}, {c['label']}: {c['error']}": None for c in cells if "error" in c}

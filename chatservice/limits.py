@@ -1,0 +1,110 @@
+"""How much one peer, and all of them together, may take."""
+
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from chatservice.events import Reason
+
+# A throttled connection is served this often, in seconds: few enough turns of the reactor, and
+# nobody sees lines come in steps.
+_SERVED_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an operator allows.
+
+    max_users: connections at a time. 10,000 have been measured, at some 3 KiB each.
+    max_per_address: of these from one address (IPv6: from one /64, which is what a household gets);
+        0: any number. A hundred people can share the address of an office.
+    login_timeout: seconds to say who one is, the handshake of TLS included. A minute is enough to
+        think of a name.
+    rate: lines a second from one connection, on average; 0: any number. Nobody reads faster.
+    burst: lines that may come at once before that. A pasted file of 500 lines is not held up.
+    ping: seconds until a peer that has vanished, or takes nothing of what it is sent, is given up.
+        Wireless networks and suspended terminals come back sooner; a name should not stay with a
+        ghost for longer.
+    shutdown_timeout: seconds that people have to take what they are owed when the server ends. A
+        service manager waits for longer (systemd: 90).
+    """
+
+    max_users: int = 10_000
+    max_per_address: int = 100
+    login_timeout: float = 60.0
+    rate: float = 50.0
+    burst: int = 500
+    ping: float = 120.0
+    shutdown_timeout: float = 10.0
+
+
+def network_of(host: str) -> str:
+    """Whom the connections from `host` are counted for."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host  # a UNIX socket's, or what a test has
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ip_network((address.packed[:8] + bytes(8), 64)))
+        address = address.ipv4_mapped
+    return str(address)
+
+
+class Admission:
+    """Counts the connections that are let in."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._all = 0
+        self._from: Counter[str] = Counter()
+
+    def admit(self, network: str) -> Reason | None:
+        """Let one in from `network` (empty: it has no address); or say why not."""
+        most = self._limits.max_per_address
+        if self._all >= self._limits.max_users:
+            return Reason.SERVER_FULL
+        if most and network and self._from[network] >= most:
+            return Reason.ADDRESS_FULL
+        self._all += 1
+        self._from[network] += 1
+        return None
+
+    def release(self, network: str) -> None:
+        """One that was let in is gone."""
+        self._all -= 1
+        self._from[network] -= 1
+        if not self._from[network]:
+            del self._from[network]
+
+
+class Allowance:
+    """How many lines one connection may have served: `burst` at once, `rate` a second on average.
+
+    `now` is in seconds, and may go backwards.
+    """
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = max(burst, 1)
+        self._left = float(self._burst)
+        self._at = now
+
+    def take(self, wanted: int, now: float) -> int:
+        """How many of `wanted` lines may be served now."""
+        self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
+        self._at = now
+        taken = min(wanted, int(self._left))
+        self._left -= taken
+        return taken
+
+    def give_back(self, lines: int) -> None:
+        """They have not been served after all."""
+        self._left += lines
+
+    def wait(self) -> float:
+        """Seconds until it is worth asking again."""
+        worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
+        return max(worth - self._left, 0) / self._rate

@@ -1,0 +1,74 @@
+"""What a room's log brings back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from chatservice import log
+from chatservice.events import Burst, Emoted, Happening
+from chatservice.log import Batch, Log, commit_at_once
+
+STEPS = st.lists(st.integers(0, 4), max_size=60)
+PLACE = st.integers(0, 80)
+
+
+def filled(steps: list[int], late: bool) -> tuple[Log, list[Happening]]:
+    """A log, and all that has happened. `late`: the end of it is not committed."""
+    clock = Clock()
+    held: list[Happening] = []
+
+    def commit(batch: Batch, committed: object) -> None:
+        if clock.seconds() < 1:
+            commit_at_once(batch, committed)  # type: ignore[arg-type]
+
+    made = Log(clock, commit, lambda batch: None, "epoch")
+    for index, step in enumerate(steps):
+        if index == len(steps) // 2 and late:
+            clock.advance(1)
+        if step == 0:
+            clock.advance(0)
+        elif step == 1:
+            emoted = Emoted(made.next_id, 0.0, "lobby", "Alice", str(index))
+            made.append(emoted, 1, messages=1)
+            held.append(emoted)
+        else:
+            texts = tuple(f"{index}.{number}" for number in range(step))
+            burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
+            made.append(burst, 10, messages=step)
+            held += burst.messages()
+    return made, held
+
+
+@given(STEPS, st.booleans(), PLACE, st.none() | PLACE, st.integers(1, 30))
+def test_the_log_brings_back_what_happened(
+    steps: list[int], late: bool, before: int, after: int | None, limit: int
+) -> None:
+    made, held = filled(steps, late)
+    between = [e for e in held if e.id < before and (after is None or e.id > after)]
+    expected = between[-limit:] if after is None else between[:limit]
+    assert list(made.recall(before, after, limit)) == expected
+    assert made.first_id == 1
+
+
+@given(STEPS)
+def test_nothing_older_than_the_first_id_is_held(steps: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "LOG_MESSAGES", 10)
+        made, held = filled(steps, late=False)
+    recalled = made.recall(made.next_id, 0, 1000)
+    assert list(recalled) == [event for event in held if event.id >= made.first_id]
+
+
+def test_an_answer_is_bounded() -> None:
+    clock = Clock()
+    made = Log(clock, commit_at_once, lambda batch: None, "epoch")
+    for _ in range(100):
+        texts = tuple("x" * 1000 for _ in range(5))
+        burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
+        made.append(burst, 5000, messages=5)
+    clock.advance(0)
+    assert len(made.recall(made.next_id, None, 1000)) <= log.RECALLED_SIZE // 1000 + 1
+    for _ in range(1000):
+        made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "x"), 1, messages=1)
+    assert len(made.recall(made.next_id, None, 1000)) == log.RECALLED_MOST
