@@ -51,6 +51,7 @@ class ChatProtocol(LineReceiver):
     _sender: Sender
     _deadline: IDelayedCall | None = None
     _allowance: Allowance | None = None
+    _is_in = False  # they have said who they are
     _crowded = False
     _owing: IDelayedCall | None = None  # until more lines may be served
 
@@ -115,6 +116,9 @@ class ChatProtocol(LineReceiver):
 
     def finish(self) -> None:
         self._sender.close()
+        if self._deadline is not None and self._deadline.active():
+            left = self._deadline.getTime() - self.factory.clock.seconds()
+            self._deadline.reset(min(left, CLOSE_SECONDS))
         if self.paused:
             self.resumeProducing()  # what still comes is not obeyed, but the end must be noticed
 
@@ -127,13 +131,13 @@ class ChatProtocol(LineReceiver):
         self.transport.abortConnection()
 
     def let_in(self) -> None:
+        self._is_in = True
         self._end_deadline()
 
     def expect_end(self) -> None:
         self._end_deadline()
-        self._deadline = self.factory.clock.callLater(
-            self.factory.close_seconds, self.transport.abortConnection
-        )
+        seconds = self.factory.close_seconds if self._is_in else CLOSE_SECONDS
+        self._deadline = self.factory.clock.callLater(seconds, self.transport.abortConnection)
 
     def _end_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():

@@ -1,6 +1,7 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard
 
 from twisted.internet import tcp
@@ -86,6 +87,21 @@ READ_SIZE = 32 * 1024
 
 
 @implementer(IPullProducer)
+class _WhenSent:
+    """Calls `then` when a transport has sent all that it holds."""
+
+    __slots__ = ("_then",)
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def resumeProducing(self) -> None:
+        self._then()
+
+    def stopProducing(self) -> None:
+        """The connection is lost: the protocol is told so."""
+
+
 class StraightWriter:
     """Writes straight to the socket while the transport holds nothing.
 
@@ -122,16 +138,13 @@ class StraightWriter:
         self._transport.write(data)
         if not self._holding:
             self.stall()
-            self._transport.registerProducer(self, False)
+            self._transport.registerProducer(_WhenSent(self._sent), False)
             self._holding = True
 
-    def resumeProducing(self) -> None:
+    def _sent(self) -> None:
         if self._holding:  # registering calls this at once
             self._release()
             self.resume()
-
-    def stopProducing(self) -> None:
-        """The connection is lost: the protocol is told so."""
 
     def _release(self) -> None:
         if self._holding:
