@@ -541,9 +541,9 @@ class ChatClient:
         self._replay(recalled, gone)
         self._last_id = max(self._last_id, last_id)
         self._in = True
-        self._go_on()
-        for asked in self._asked:
+        for asked in self._asked:  # before what more is asked when we go on
             self._send_asked(asked)
+        self._go_on()
         self._leave_if_done()
 
     async def _fill_gap(self, skipped: Skipped) -> None:

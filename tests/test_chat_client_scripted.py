@@ -1,0 +1,124 @@
+"""`ChatClient` against a server that follows a script, which no real one can be made to do."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from chatservice.client import ChatClient, Disconnected, Missed, Unsure
+from chatservice.events import Acked, Emoted, Said, Skipped
+from chatservice.objects import Json
+
+AT = "2026-11-21T12:00:00.000Z"
+
+
+class Wire(StringTransport):
+    """The client's end of a connection. `cut` loses it."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def abortConnection(self) -> None:
+        super().abortConnection()
+        self._clock.callLater(0, self.cut)
+
+    def cut(self) -> None:
+        assert self.protocol is not None
+        self.protocol.connectionLost(Failure(ConnectionAborted()))
+
+
+class Script:
+    """A server, as an endpoint, and Alice, who iterates. `on_event` is what she does about each of
+    the `events`."""
+
+    def __init__(self, on_event: Callable[[ChatClient, Any], object] = lambda *_: None) -> None:
+        self.clock = Clock()
+        self.wires: list[Wire] = []
+        self.events: list[Any] = []
+        self.client = ChatClient("Alice", endpoint=self, reactor=self.clock, pause=lambda _: 1)
+        self._on_event = on_event
+        self.over = Deferred.fromCoroutine(self._iterate())
+
+    async def _iterate(self) -> None:
+        async for event in self.client:
+            self.events.append(event)
+            self._on_event(self.client, event)
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        wire = Wire(self.clock)
+        wire.protocol = factory.buildProtocol(None)
+        self.wires.append(wire)
+        wire.protocol.makeConnection(wire)
+        return succeed(wire.protocol)
+
+    def tells(self, *objects: Json) -> None:
+        assert self.wires[-1].protocol is not None
+        lines = b"".join(json.dumps(each).encode() + b"\r\n" for each in objects)
+        self.wires[-1].protocol.dataReceived(lines)
+
+    def is_asked(self) -> list[Json]:
+        """What the client has sent since the last time."""
+        sent = self.wires[-1].value()
+        self.wires[-1].clear()
+        return [json.loads(line) for line in sent.splitlines()]
+
+    def is_asked_for(self, type_: str) -> list[Json]:
+        return [each for each in self.is_asked() if each["type"] == type_]
+
+    def welcomes(self, last_id: int, epoch: str = "one") -> None:
+        self.tells(
+            {"type": "welcome", "name": "Alice", "users": ["Alice"], "token": "t"}
+            | {"epoch": epoch, "last_id": last_id}
+        )
+
+    def loses_her(self) -> None:
+        """She has come back when this returns, but has not been welcomed."""
+        self.wires[-1].cut()
+        self.clock.advance(1)
+
+    def recalls(self, *events: Json, first_id: int = 1) -> None:
+        self.tells({"type": "history", "ref": "gap", "events": list(events), "first_id": first_id})
+
+    def heard(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def script() -> Script:
+    """Alice is in; nothing has happened but her coming, which has the id 1."""
+    script = Script()
+    script.welcomes(1)
+    script.is_asked()
+    return script
+
+
+def said(id_: int, name: str, text: str, type_: str = "said") -> Json:
+    return {"type": type_, "id": id_, "at": AT, "room": "lobby", "from": name, "text": text}
+
+
+def ack(id_: int, ref: str) -> Json:
+    return {"type": "ack", "id": id_, "at": AT, "ref": ref}
+
+
+def test_what_is_asked_while_events_wait_for_the_history_is_sent_once_and_in_order() -> None:
+    """They are told when she has caught up, and she answers each at once."""
+
+    def answer(client: ChatClient, event: Any) -> None:
+        if isinstance(event, Said):
+            client.say(f"re {event.text}")
+
+    script = Script(answer)
+    script.welcomes(1)
+    script.loses_her()
+    script.welcomes(3)
+    script.tells(said(4, "Bob", "three"))
+    script.recalls(said(2, "Bob", "one"), said(3, "Bob", "two"))
+    texts = [each["text"] for each in script.is_asked_for("say")]
+    assert texts == ["re one", "re two", "re three"]
