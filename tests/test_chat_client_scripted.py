@@ -107,6 +107,12 @@ def ack(id_: int, ref: str) -> Json:
     return {"type": "ack", "id": id_, "at": AT, "ref": ref}
 
 
+def failure_of(answer: Deferred[Any], kind: type[Exception]) -> None:
+    failures: list[Failure] = []
+    answer.addErrback(failures.append)
+    assert [failure.type for failure in failures] == [kind]
+
+
 def test_what_is_asked_while_events_wait_for_the_history_is_sent_once_and_in_order() -> None:
     """They are told when she has caught up, and she answers each at once."""
 
@@ -122,3 +128,23 @@ def test_what_is_asked_while_events_wait_for_the_history_is_sent_once_and_in_ord
     script.recalls(said(2, "Bob", "one"), said(3, "Bob", "two"))
     texts = [each["text"] for each in script.is_asked_for("say")]
     assert texts == ["re one", "re two", "re three"]
+
+
+def test_what_the_log_forgets_between_two_pages_of_history_is_counted(script: Script) -> None:
+    answer = script.client.say("hello")
+    script.loses_her()
+    script.welcomes(1000)
+    script.recalls(said(2, "Bob", "one"))
+    script.recalls(said(1000, "Bob", "two"), first_id=1000)
+    assert script.heard(Missed) == [Missed(2, 997)]
+    assert not script.is_asked_for("say")  # it may be among what is gone
+    failure_of(answer, Unsure)
+
+
+def test_history_that_goes_back_is_not_asked_for_for_ever(script: Script) -> None:
+    script.loses_her()
+    script.welcomes(1000)
+    for _ in range(10):
+        script.recalls(said(2, "Bob", "one"))
+    assert len(script.is_asked_for("history")) == 2
+    assert script.client.connected

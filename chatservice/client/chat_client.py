@@ -569,9 +569,8 @@ class ChatClient:
             page = await gap
             if not isinstance(page, Recalled):
                 break
-            if not recalled:
-                gone = max(min(page.first_id, before) - after - 1, 0)
-            if not page.events:
+            gone += max(min(page.first_id, before) - after - 1, 0)  # the log goes on meanwhile
+            if not page.events or page.events[-1].id <= after:
                 break
             recalled += page.events
             after = page.events[-1].id
