@@ -148,3 +148,13 @@ def test_history_that_goes_back_is_not_asked_for_for_ever(script: Script) -> Non
         script.recalls(said(2, "Bob", "one"))
     assert len(script.is_asked_for("history")) == 2
     assert script.client.connected
+
+
+def test_nobody_can_tell_what_became_of_a_message_when_the_log_is_another(script: Script) -> None:
+    answer = script.client.say("hello")
+    script.loses_her()
+    later = script.client.say("and now")
+    script.welcomes(0, epoch="two")
+    assert [each["text"] for each in script.is_asked_for("say")] == ["and now"]
+    failure_of(answer, Unsure)
+    assert not later.called

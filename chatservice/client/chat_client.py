@@ -252,7 +252,7 @@ class ChatClient:
 
         What is asked without a connection waits for one. Fails with `Declined`; with `Unsure` when
         the connection broke before a private message was acknowledged, or when too much has been
-        said since to tell; with `Gone` at the end.
+        said since to tell, or the log is another one; with `Gone` at the end.
         """
         asked = self._asked.add(request)
         line = jsonlines.asking(request, asked.ref)
@@ -537,7 +537,7 @@ class ChatClient:
             return
         if same_log:
             recalled = list(self._asked.settle(recalled, previous, echo=self._echo))
-            self._asked.unsettled(lost_track=gone > 0)
+        self._asked.unsettled(lost_track=gone > 0 or not same_log)
         self._replay(recalled, gone)
         self._last_id = max(self._last_id, last_id)
         self._in = True
