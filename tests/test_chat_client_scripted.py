@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -158,3 +158,30 @@ def test_nobody_can_tell_what_became_of_a_message_when_the_log_is_another(script
     assert [each["text"] for each in script.is_asked_for("say")] == ["and now"]
     failure_of(answer, Unsure)
     assert not later.called
+
+
+def test_a_request_that_is_cancelled_holds_up_no_goodbye(script: Script) -> None:
+    answer = script.client.say("hello")
+    script.client.leave()
+    assert not script.is_asked_for("exit")
+    answer.cancel()
+    assert script.is_asked_for("exit")
+    failure_of(answer, CancelledError)
+
+
+def test_the_answer_to_a_request_that_was_cancelled_is_no_event(script: Script) -> None:
+    answer = script.client.say("hello")
+    answer.cancel()
+    failure_of(answer, CancelledError)
+    script.tells(ack(2, "1"))
+    assert not script.heard(Acked)
+
+
+def test_a_request_that_fails_may_cancel_another(script: Script) -> None:
+    one, two = script.client.tell("Bob", "one"), script.client.tell("Bob", "two")
+    failures: list[Failure] = []
+    two.addErrback(failures.append)
+    one.addErrback(lambda _: two.cancel())
+    script.loses_her()
+    assert [failure.type for failure in failures] == [CancelledError]
+    assert len(script.wires) == 2  # she has come back

@@ -156,7 +156,7 @@ class ChatClient:
         self._echo = echo
         self._ask = ask
         # What is asked, and what is to be told.
-        self._asked = Outstanding()
+        self._asked = Outstanding(dropped=self._leave_if_done)
         self._waiting: deque[Heard] = deque()
         self._wanted: Deferred[None] | None = None
         # Being there.
@@ -452,8 +452,9 @@ class ChatClient:
 
     def _take(self, event: Event, ref: str | None) -> None:
         """Something that is heard in its turn."""
-        if (asked := self._asked.pop(ref)) is not None:
-            self._answered(asked, event)
+        if ref is not None:
+            if (asked := self._asked.pop(ref)) is not None:  # or nobody wants it any more
+                self._answered(asked, event)
             return
         match event:
             case Said() | Emoted() | Joined() | Left() | Renamed():
