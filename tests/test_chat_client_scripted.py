@@ -38,11 +38,15 @@ class Script:
     """A server, as an endpoint, and Alice, who iterates. `on_event` is what she does about each of
     the `events`."""
 
-    def __init__(self, on_event: Callable[[ChatClient, Any], object] = lambda *_: None) -> None:
+    def __init__(
+        self, on_event: Callable[[ChatClient, Any], object] = lambda *_: None, **options: Any
+    ) -> None:
         self.clock = Clock()
         self.wires: list[Wire] = []
         self.events: list[Any] = []
-        self.client = ChatClient("Alice", endpoint=self, reactor=self.clock, pause=lambda _: 1)
+        self.client = ChatClient(
+            "Alice", endpoint=self, reactor=self.clock, pause=lambda _: 1, **options
+        )
         self._on_event = on_event
         self.over = Deferred.fromCoroutine(self._iterate())
 
@@ -185,3 +189,28 @@ def test_a_request_that_fails_may_cancel_another(script: Script) -> None:
     script.loses_her()
     assert [failure.type for failure in failures] == [CancelledError]
     assert len(script.wires) == 2  # she has come back
+
+
+def test_an_emote_that_came_back_before_the_cut_is_not_done_again(script: Script) -> None:
+    answer = script.client.emote("waves")
+    script.tells(said(2, "Alice", "waves", "emoted"))
+    script.loses_her()
+    script.welcomes(2)
+    assert not script.is_asked_for("emote")
+    assert answer.result.id == 2
+    assert len(script.heard(Emoted)) == 1
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_what_the_server_skipped_holds_our_own_messages_too(echo: bool) -> None:
+    """They are not among those that it counts."""
+    script = Script(echo=echo)
+    script.welcomes(1)
+    answers = [script.client.say(text) for text in ("one", "two")]
+    script.tells({"type": "skipped", "count": 2, "after": 1, "before": 6})
+    script.recalls(said(3, "Alice", "one"), said(4, "Alice", "two"), said(5, "Bob", "three"))
+    script.tells(ack(3, "1"), ack(4, "2"))
+    assert [answer.result.id for answer in answers] == [3, 4]
+    assert [event.count for event in script.heard(Skipped)] == [1]
+    texts = [event.text for event in script.heard(Said)]
+    assert texts == (["one", "two", "three"] if echo else ["three"])

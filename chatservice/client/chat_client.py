@@ -457,6 +457,11 @@ class ChatClient:
                 self._answered(asked, event)
             return
         match event:
+            case Said() | Emoted() if event.name == self.name and event.id > self._last_id:
+                # Ours. The acknowledgement comes next, or is lost.
+                for ours in self._asked.settle([event], self.name, echo=True):
+                    self._happened(ours)
+                self._leave_if_done()
             case Said() | Emoted() | Joined() | Left() | Renamed():
                 self._happened(event)
             case Skipped():
@@ -553,12 +558,14 @@ class ChatClient:
         recalled, _ = await self._recall(self._last_id, skipped.before)
         if connection is not self._connection:
             return
-        if lost := skipped.count - _messages(recalled):
+        others = list(self._asked.settle(recalled, self.name, echo=False))
+        if (lost := skipped.count - _messages(others)) > 0:
             self._deliver(replace(skipped, count=lost))
-        for event in recalled:
+        for event in recalled if self._echo else others:
             self._happened(event)
         self._last_id = max(self._last_id, skipped.before - 1)
         self._go_on()
+        self._leave_if_done()
 
     async def _recall(self, after: int, before: int) -> tuple[list[Happening], int]:
         """What happened between two ids, and how many events of that are gone."""
