@@ -214,3 +214,14 @@ def test_what_the_server_skipped_holds_our_own_messages_too(echo: bool) -> None:
     assert [event.count for event in script.heard(Skipped)] == [1]
     texts = [event.text for event in script.heard(Said)]
     assert texts == (["one", "two", "three"] if echo else ["three"])
+
+
+@pytest.mark.parametrize("go", [ChatClient.leave, ChatClient.abort])
+def test_who_has_had_enough_when_the_connection_is_lost_does_not_come_back(
+    go: Callable[[ChatClient], None],
+) -> None:
+    script = Script(lambda client, event: go(client) if isinstance(event, Disconnected) else None)
+    script.welcomes(1)
+    script.loses_her()
+    assert script.over.called
+    assert len(script.wires) == 1

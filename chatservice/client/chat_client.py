@@ -314,9 +314,11 @@ class ChatClient:
                 break
             pause = self._pause(attempt)
             attempt += 1
+            pausing: Deferred[None] = deferLater(self._reactor, pause)
+            self._step = pausing  # who is told now may leave
             self._deliver(Disconnected(why, pause, self._welcome))
             try:
-                await self._wait(deferLater(self._reactor, pause))
+                await self._wait(pausing)
             except CancelledError:
                 break
         self._end()
