@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from chatservice.client import ChatClient, Disconnected, Missed, Unsure
+from chatservice.client import ChatClient, Declined, Disconnected, Missed, Unsure
 from chatservice.events import Acked, Emoted, Said, Skipped
 from chatservice.objects import Json
 
@@ -225,3 +225,9 @@ def test_who_has_had_enough_when_the_connection_is_lost_does_not_come_back(
     script.loses_her()
     assert script.over.called
     assert len(script.wires) == 1
+
+
+def test_what_cannot_be_sent_is_declined_and_holds_up_no_goodbye(script: Script) -> None:
+    failure_of(script.client.say("\ud800"), Declined)
+    script.client.leave()
+    assert script.is_asked_for("exit")

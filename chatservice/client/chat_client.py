@@ -255,10 +255,8 @@ class ChatClient:
         said since to tell, or the log is another one; with `Gone` at the end.
         """
         asked = self._asked.add(request)
-        line = jsonlines.asking(request, asked.ref)
-        if len(line) > MAX_REQUEST:
+        if (refusal := _unfit(request, asked.ref)) is not None:
             self._asked.pop(asked.ref)
-            refusal = Refusal(Reason.LINE_TOO_LONG, limit=MAX_REQUEST)
             asked.answer.errback(Declined(Error(refusal.reason, refusal_in_words(refusal))))
         elif self._over:
             self._asked.fail(self._gone())
@@ -624,6 +622,15 @@ class ChatClient:
     def _leave_if_done(self) -> None:
         if self._leaving and self._in and not self._asked:
             self._send(Exit())
+
+
+def _unfit(request: Request, ref: str) -> Refusal | None:
+    """Why it is no line that the server would read."""
+    try:
+        line = jsonlines.asking(request, ref)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return Refusal(Reason.NOT_JSON)
+    return Refusal(Reason.LINE_TOO_LONG, limit=MAX_REQUEST) if len(line) > MAX_REQUEST else None
 
 
 def _in_words(error: BaseException) -> str:
