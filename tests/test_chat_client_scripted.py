@@ -231,3 +231,9 @@ def test_what_cannot_be_sent_is_declined_and_holds_up_no_goodbye(script: Script)
     failure_of(script.client.say("\ud800"), Declined)
     script.client.leave()
     assert script.is_asked_for("exit")
+
+
+def test_a_time_that_nobody_can_read_ends_no_connection(script: Script) -> None:
+    script.tells(said(2, "Bob", "one") | {"at": "0001-01-01T00:00:00+23:59"})
+    script.tells(said(3, "Bob", "two"))
+    assert [event.text for event in script.heard(Said)] == ["two"]
