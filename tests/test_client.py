@@ -1,5 +1,6 @@
 """The stdio client: as a tool in a pipe, and on a terminal."""
 
+import json
 import os
 import pty
 import select
@@ -123,6 +124,17 @@ class TestInAPipe:
     def test_what_is_no_name_does_not_keep_it_waiting(self, server: Server, typed: bytes) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, typed=typed).returncode == 0
+        alice.hears(joined("ci"), "ci: hello")
+
+    @pytest.mark.parametrize("typed", [b"ci\nhello\n", b"/help\nci\n/help\nhello\n"])
+    def test_with_json_what_is_for_a_person_is_no_part_of_the_output(
+        self, server: Server, typed: bytes
+    ) -> None:
+        alice = server.join("Alice")
+        ended = run_client(server.port, "--json", typed=typed)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr.decode().splitlines()[0] == QUESTION
+        assert all(json.loads(line)["type"] for line in ended.stdout.splitlines())
         alice.hears(joined("ci"), "ci: hello")
 
     def test_a_user_called_goodbye_ends_nobodys_client(self, server: Server) -> None:

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
 from chatservice.client.talk import Talk, in_words
-from chatservice.events import Acked, Error, Parted
+from chatservice.events import Acked, Error, Helped, NameAsked, Parted
 from chatservice.jsonlines import EVENTS, JSON, line_of
 from chatservice.objects import Vocabulary
 from chatservice.render import ERROR
@@ -166,13 +166,14 @@ class Plain:
             (transport.pauseProducing if paused else transport.resumeProducing)()
 
     def _show(self, event: Heard | str) -> None:
-        if self._as_json and not isinstance(event, str):
+        if self._as_json and not isinstance(event, str | NameAsked | Helped):
             if not isinstance(event, Acked):
                 self.keyboard.transport.write(_as_json(event))
             return
         words = in_words(event, self._where)
-        if words.startswith(ERROR) or isinstance(event, Disconnected):
-            self.complain(words)
+        if self._as_json or words.startswith(ERROR) or isinstance(event, Disconnected):
+            for line in words.splitlines():
+                self.complain(line)
         elif words:
             self.keyboard.transport.write(words.encode() + b"\n")
 
