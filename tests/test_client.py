@@ -114,6 +114,11 @@ class TestInAPipe:
         assert ended.returncode == 1
         assert b"/dance is not a command" in ended.stderr
 
+    def test_a_line_without_end_is_a_failure(self, server: Server) -> None:
+        ended = run_client(server.port, "--name", "ci", typed=b"one\n" + b"x" * 3_000_000)
+        assert ended.returncode == 1
+        assert ended.stderr.decode() == "Error: a line has more than 1048576 bytes.\n"
+
     def test_what_comes_after_exit_is_not_sent_and_that_is_a_failure(self, server: Server) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, "--name", "ci", typed=b"one\n/exit\ntwo\n").returncode == 1

@@ -54,6 +54,10 @@ class Keyboard(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         self._typed(line.removesuffix(b"\r").decode("utf-8", "replace"))
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.transport.pauseProducing()
+        self._ended(f"Error: a line has more than {self.MAX_LENGTH} bytes.")
+
     def readConnectionLost(self) -> None:
         if self._buffer:
             self.lineReceived(self._buffer)
