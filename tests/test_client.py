@@ -1,5 +1,6 @@
 """The stdio client: as a tool in a pipe, and on a terminal."""
 
+import fcntl
 import json
 import os
 import pty
@@ -8,6 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -62,6 +65,14 @@ def terminal(server: Server) -> Iterator[Terminal]:
     terminal = Terminal(server.port)
     yield terminal
     terminal.close()
+
+
+def wait_until_full(pipe: int) -> None:
+    """Nothing more fits into it but part of a page."""
+    deadline = time.monotonic() + PATIENCE
+    while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) < 60_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class TestInAPipe:
@@ -197,6 +208,41 @@ class TestInAPipe:
             alice = server.join("Alice")
             alice.types("hello")
             assert client.wait(PATIENCE) == 1
+
+    def test_told_to_end_it_says_goodbye_and_that_is_a_failure(self, server: Server) -> None:
+        alice = server.join("Alice")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with subprocess.Popen(
+                client_command(server.port, "--name", "ci"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as client:
+                alice.hears(joined("ci"))
+                client.send_signal(number)
+                alice.hears(left("ci"))
+                assert client.stdout is not None
+                assert client.stdout.read().endswith(b"*** Goodbye, ci.\n")
+                assert client.wait(PATIENCE) == 1
+
+    def test_told_twice_it_ends_though_nobody_takes_what_it_prints(self, server: Server) -> None:
+        alice = server.join("Alice")
+        with subprocess.Popen(
+            client_command(server.port, "--name", "ci"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as client:
+            alice.hears(joined("ci"))
+            for _ in range(300):
+                alice.types("x" * 4000)
+            assert client.stdout is not None
+            wait_until_full(client.stdout.fileno())
+            client.send_signal(signal.SIGINT)
+            alice.hears(left("ci"))
+            client.send_signal(signal.SIGINT)
+            try:
+                assert client.wait(PATIENCE) == 1
+            finally:
+                client.kill()
 
     def test_what_a_server_sends_is_made_harmless(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -72,8 +72,12 @@ class Keyboard(LineOnlyReceiver):
 
     async def room(self) -> None:
         """Comes back when more can be printed."""
-        if self._room is not None:
+        if self._room is not None and not self.flushed.called:
             await self._room
+
+    def give_up(self) -> None:
+        """What has not been printed need not be."""
+        self._flush()
 
     # As a producer: of what is printed.
 
@@ -89,9 +93,9 @@ class Keyboard(LineOnlyReceiver):
         self.resumeProducing()
 
     def _flush(self) -> None:
-        self.resumeProducing()
         if not self.flushed.called:
             self.flushed.callback(None)
+        self.resumeProducing()
 
 
 class Plain:
@@ -136,6 +140,7 @@ class Plain:
         self._failed = self._failed or not self._interactive
         if self.talk.leaving:
             self.talk.client.abort()
+            self.keyboard.give_up()
         self.talk.leave()
 
     def _typed(self, line: str) -> None:
@@ -195,6 +200,12 @@ def _as_json(event: Heard) -> bytes:
     return JSON.render(event).replace(b"\r\n", b"\n")
 
 
+def _on_signals(interrupt: Callable[[], None]) -> None:
+    """Once the reactor runs: as it starts it sets a SIGTERM of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupt())
+
+
 async def talk_plainly(
     reactor: Any, make: Callable[..., ChatClient], where: str, *, retry: bool, as_json: bool
 ) -> int:
@@ -204,8 +215,7 @@ async def talk_plainly(
     client = make(tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json)
     plain.talk.client = client
     stdio.StandardIO(plain.keyboard, reactor=reactor)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: reactor.callFromThread(plain.interrupt))
+    reactor.callWhenRunning(_on_signals, lambda: reactor.callFromThread(plain.interrupt))
     status = await plain.run(client)
     plain.keyboard.transport.unregisterProducer()
     plain.keyboard.transport.loseConnection()
