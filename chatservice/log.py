@@ -185,6 +185,11 @@ class Log:
         taken: list[Happening] = []
         size = 0
         for entry in self._backwards(before) if after is None else self._forwards(after):
+            first, last = entry.event.id, entry.event.id + (entry.messages or 1) - 1
+            if first >= before and after is not None:
+                break  # nor is what follows; it may be the whole log
+            if first >= before or (after is not None and last <= after):
+                continue
             for happening in _one_by_one(entry.event, backwards=after is None):
                 if happening.id >= before or (after is not None and happening.id <= after):
                     continue

@@ -162,7 +162,10 @@ def _read_string(given: Any) -> str:
 def _read_time(given: Any) -> float:
     if not isinstance(given, str):
         raise ValueError
-    return datetime.fromisoformat(given).astimezone(UTC).timestamp()
+    try:
+        return datetime.fromisoformat(given).astimezone(UTC).timestamp()
+    except OverflowError:  # the year 0, elsewhere
+        raise ValueError from None
 
 
 def _write_time(at: float) -> str:

@@ -84,7 +84,7 @@ class Room:
     def succeed(self, cursor: Cursor, name: str, predecessor: Cursor) -> None:
         """`cursor` hears everything from here on, in place of `predecessor`; nobody is told."""
         self.introduce(name)
-        self.writers.forget(predecessor)
+        self.writers.succeed(cursor, predecessor)
         self._listen(cursor)
 
     def introduce(self, name: str) -> None:

@@ -55,6 +55,13 @@ class Writers:
         if writer := self._writers.pop(author, None):
             writer.timer.cancel()
 
+    def succeed(self, author: Hashable, predecessor: Hashable) -> None:
+        """`author` is from now on who `predecessor` was."""
+        if writer := self._writers.pop(predecessor, None):
+            writer.timer.cancel()
+            writer.timer = self._later(author)
+            self._writers[author] = writer
+
     def _later(self, author: Hashable) -> DelayedCall:
         return self._clock.callLater(TOLD_SECONDS, lambda: self._look(author))
 

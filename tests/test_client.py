@@ -1,5 +1,7 @@
 """The plain face of the client: as a tool in a pipe, and on a terminal."""
 
+import fcntl
+import json
 import os
 import pty
 import select
@@ -7,6 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -66,6 +70,14 @@ def terminal(server: Server) -> Iterator[Terminal]:
     terminal.close()
 
 
+def wait_until_full(pipe: int) -> None:
+    """Nothing more fits into it but part of a page."""
+    deadline = time.monotonic() + PATIENCE
+    while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) < 60_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class TestInAPipe:
     def test_sends_says_goodbye_and_ends_well(self, server: Server) -> None:
         alice = server.join("Alice")
@@ -116,6 +128,11 @@ class TestInAPipe:
         assert ended.returncode == 1
         assert b"/dance is not a command" in ended.stderr
 
+    def test_a_line_without_end_is_a_failure(self, server: Server) -> None:
+        ended = run_client(server.port, "--name", "ci", typed=b"one\n" + b"x" * 3_000_000)
+        assert ended.returncode == 1
+        assert ended.stderr.decode() == "Error: a line has more than 1048576 bytes.\n"
+
     def test_what_comes_after_exit_is_not_sent_and_that_is_a_failure(self, server: Server) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, "--name", "ci", typed=b"one\n/exit\ntwo\n").returncode == 1
@@ -126,6 +143,17 @@ class TestInAPipe:
     def test_what_is_no_name_does_not_keep_it_waiting(self, server: Server, typed: bytes) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, typed=typed).returncode == 0
+        alice.hears(joined("ci"), "ci: hello")
+
+    @pytest.mark.parametrize("typed", [b"ci\nhello\n", b"/help\nci\n/help\nhello\n"])
+    def test_with_json_what_is_for_a_person_is_no_part_of_the_output(
+        self, server: Server, typed: bytes
+    ) -> None:
+        alice = server.join("Alice")
+        ended = run_client(server.port, "--json", typed=typed)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr.decode().splitlines()[0] == QUESTION
+        assert all(json.loads(line)["type"] for line in ended.stdout.splitlines())
         alice.hears(joined("ci"), "ci: hello")
 
     def test_a_user_called_goodbye_ends_nobodys_client(self, server: Server) -> None:
@@ -183,6 +211,41 @@ class TestInAPipe:
             alice = server.join("Alice")
             alice.types("hello")
             assert client.wait(PATIENCE) == 1
+
+    def test_told_to_end_it_says_goodbye_and_that_is_a_failure(self, server: Server) -> None:
+        alice = server.join("Alice")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with subprocess.Popen(
+                client_command(server.port, "--name", "ci"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as client:
+                alice.hears(joined("ci"))
+                client.send_signal(number)
+                alice.hears(left("ci"))
+                assert client.stdout is not None
+                assert client.stdout.read().endswith(b"*** Goodbye, ci.\n")
+                assert client.wait(PATIENCE) == 1
+
+    def test_told_twice_it_ends_though_nobody_takes_what_it_prints(self, server: Server) -> None:
+        alice = server.join("Alice")
+        with subprocess.Popen(
+            client_command(server.port, "--name", "ci"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as client:
+            alice.hears(joined("ci"))
+            for _ in range(300):
+                alice.types("x" * 4000)
+            assert client.stdout is not None
+            wait_until_full(client.stdout.fileno())
+            client.send_signal(signal.SIGINT)
+            alice.hears(left("ci"))
+            client.send_signal(signal.SIGINT)
+            try:
+                assert client.wait(PATIENCE) == 1
+            finally:
+                client.kill()
 
     def test_what_a_server_sends_is_made_harmless(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -1,12 +1,14 @@
 """What a room's log brings back."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from chatservice import log
-from chatservice.events import Burst, Emoted, Happening
+from chatservice.events import Burst, Emoted, Happening, RoomEvent
 from chatservice.log import Batch, Log, commit_at_once
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
@@ -72,3 +74,28 @@ def test_an_answer_is_bounded() -> None:
     for _ in range(1000):
         made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "x"), 1, messages=1)
     assert len(made.recall(made.next_id, None, 1000)) == log.RECALLED_MOST
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(3, 0), (3, None), (3, 7), (1, 0), (9999, 9998)])
+def test_a_narrow_question_does_not_cost_the_whole_log(
+    before: int, after: int | None, committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of 40 bytes asks it, and one read holds 800 of them."""
+    looked_at: list[Happening] = []
+    one_by_one = log._one_by_one
+
+    def counting(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:
+        happenings = one_by_one(event, backwards=backwards)
+        looked_at.extend(happenings)
+        return happenings
+
+    monkeypatch.setattr(log, "_one_by_one", counting)
+    clock = Clock()
+    made = Log(clock, commit_at_once, lambda batch: None, "epoch")
+    for _ in range(100):
+        made.append(Burst(made.next_id, 0.0, "lobby", "Alice", ("x",) * 10), 10, messages=10)
+        if committed:
+            clock.advance(0)
+    made.recall(before, after, 50)
+    assert len(looked_at) <= 10

@@ -1,5 +1,6 @@
 """What one reader hears: order, its own lines, arrivals, stalling, and what was missed."""
 
+import json
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -11,6 +12,7 @@ from twisted.internet.task import Clock
 from chatservice import cursor, log, room
 from chatservice.cursor import Cursor
 from chatservice.events import Event, Goodbye, Online, Parted, Skipped, Told
+from chatservice.jsonlines import JSON
 from chatservice.render import TEXT
 from chatservice.room import Room
 
@@ -89,6 +91,17 @@ class House:
 @pytest.fixture
 def house() -> House:
     return House()
+
+
+def test_who_comes_in_again_while_writing_does_not_write_for_ever(house: House) -> None:
+    alice, bob = house.populate("Alice", "Bob")
+    bob.cursor.dialect = JSON
+    house.room.writers.write(alice.cursor, "Alice", True)
+    again = Outlet()
+    house.room.succeed(again.cursor, "Alice", alice.cursor)
+    house.room.drop(alice.cursor)
+    house.clock.pump([1] * 12)
+    assert [json.loads(line)["on"] for line in bob.heard()] == [True, False]
 
 
 def test_everyone_but_the_author_hears_what_is_said_in_one_write(house: House) -> None:

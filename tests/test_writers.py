@@ -74,6 +74,19 @@ def test_who_is_gone_is_forgotten(notices: Notices) -> None:
     assert len(notices.told) == 1
 
 
+def test_it_ends_by_itself_though_the_writer_has_come_in_again(notices: Notices) -> None:
+    notices.writers.write(1, "Alice", True)
+    notices.clock.advance(1)
+    notices.writers.succeed(2, predecessor=1)
+    notices.writers.write(2, "Alice", True)
+    notices.writers.forget(1)
+    notices.clock.pump([0.5] * 40)
+    assert [on for _, _, on in notices.told] == [True, True, False]
+    times = [at for at, _, _ in notices.told]
+    assert all(b - a > TOLD_SECONDS - 0.01 for a, b in pairwise(times))
+    assert not notices.clock.getDelayedCalls()
+
+
 def test_a_crowd_of_writers_is_not_told_of(notices: Notices) -> None:
     for number in range(3 * WRITERS_MOST):
         notices.writers.write(number, f"u{number}", True)

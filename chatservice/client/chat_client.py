@@ -156,7 +156,7 @@ class ChatClient:
         self._echo = echo
         self._ask = ask
         # What is asked, and what is to be told.
-        self._asked = Outstanding()
+        self._asked = Outstanding(dropped=self._leave_if_done)
         self._waiting: deque[Heard] = deque()
         self._wanted: Deferred[None] | None = None
         # Being there.
@@ -252,13 +252,11 @@ class ChatClient:
 
         What is asked without a connection waits for one. Fails with `Declined`; with `Unsure` when
         the connection broke before a private message was acknowledged, or when too much has been
-        said since to tell; with `Gone` at the end.
+        said since to tell, or the log is another one; with `Gone` at the end.
         """
         asked = self._asked.add(request)
-        line = jsonlines.asking(request, asked.ref)
-        if len(line) > MAX_REQUEST:
+        if (refusal := _unfit(request, asked.ref)) is not None:
             self._asked.pop(asked.ref)
-            refusal = Refusal(Reason.LINE_TOO_LONG, limit=MAX_REQUEST)
             asked.answer.errback(Declined(Error(refusal.reason, refusal_in_words(refusal))))
         elif self._over:
             self._asked.fail(self._gone())
@@ -314,9 +312,11 @@ class ChatClient:
                 break
             pause = self._pause(attempt)
             attempt += 1
+            pausing: Deferred[None] = deferLater(self._reactor, pause)
+            self._step = pausing  # who is told now may leave
             self._deliver(Disconnected(why, pause, self._welcome))
             try:
-                await self._wait(deferLater(self._reactor, pause))
+                await self._wait(pausing)
             except CancelledError:
                 break
         self._end()
@@ -452,10 +452,16 @@ class ChatClient:
 
     def _take(self, event: Event, ref: str | None) -> None:
         """Something that is heard in its turn."""
-        if (asked := self._asked.pop(ref)) is not None:
-            self._answered(asked, event)
+        if ref is not None:
+            if (asked := self._asked.pop(ref)) is not None:  # or nobody wants it any more
+                self._answered(asked, event)
             return
         match event:
+            case Said() | Emoted() if event.name == self.name and event.id > self._last_id:
+                # Ours. The acknowledgement comes next, or is lost.
+                for ours in self._asked.settle([event], self.name, echo=True):
+                    self._happened(ours)
+                self._leave_if_done()
             case Said() | Emoted() | Joined() | Left() | Renamed():
                 self._happened(event)
             case Skipped():
@@ -537,13 +543,13 @@ class ChatClient:
             return
         if same_log:
             recalled = list(self._asked.settle(recalled, previous, echo=self._echo))
-            self._asked.unsettled(lost_track=gone > 0)
+        self._asked.unsettled(lost_track=gone > 0 or not same_log)
         self._replay(recalled, gone)
         self._last_id = max(self._last_id, last_id)
         self._in = True
-        self._go_on()
-        for asked in self._asked:
+        for asked in self._asked:  # before what more is asked when we go on
             self._send_asked(asked)
+        self._go_on()
         self._leave_if_done()
 
     async def _fill_gap(self, skipped: Skipped) -> None:
@@ -552,12 +558,14 @@ class ChatClient:
         recalled, _ = await self._recall(self._last_id, skipped.before)
         if connection is not self._connection:
             return
-        if lost := skipped.count - _messages(recalled):
+        others = list(self._asked.settle(recalled, self.name, echo=False))
+        if (lost := skipped.count - _messages(others)) > 0:
             self._deliver(replace(skipped, count=lost))
-        for event in recalled:
+        for event in recalled if self._echo else others:
             self._happened(event)
         self._last_id = max(self._last_id, skipped.before - 1)
         self._go_on()
+        self._leave_if_done()
 
     async def _recall(self, after: int, before: int) -> tuple[list[Happening], int]:
         """What happened between two ids, and how many events of that are gone."""
@@ -569,9 +577,8 @@ class ChatClient:
             page = await gap
             if not isinstance(page, Recalled):
                 break
-            if not recalled:
-                gone = max(min(page.first_id, before) - after - 1, 0)
-            if not page.events:
+            gone += max(min(page.first_id, before) - after - 1, 0)  # the log goes on meanwhile
+            if not page.events or page.events[-1].id <= after:
                 break
             recalled += page.events
             after = page.events[-1].id
@@ -615,6 +622,15 @@ class ChatClient:
     def _leave_if_done(self) -> None:
         if self._leaving and self._in and not self._asked:
             self._send(Exit())
+
+
+def _unfit(request: Request, ref: str) -> Refusal | None:
+    """Why it is no line that the server would read."""
+    try:
+        line = jsonlines.asking(request, ref)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return Refusal(Reason.NOT_JSON)
+    return Refusal(Reason.LINE_TOO_LONG, limit=MAX_REQUEST) if len(line) > MAX_REQUEST else None
 
 
 def _in_words(error: BaseException) -> str:

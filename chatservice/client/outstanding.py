@@ -1,6 +1,6 @@
 """The requests that have not been answered, in the order in which they were made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -40,9 +40,10 @@ class Asked:
 
 
 class Outstanding:
-    """Requests by their ref."""
+    """Requests by their ref. `dropped` is called when somebody cancels one."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: Callable[[], None]) -> None:
+        self._dropped = dropped
         self._made = 0
         self._asked: dict[str, Asked] = {}
 
@@ -58,7 +59,8 @@ class Outstanding:
         ref = str(self._made)
 
         def cancelled(answer: "Deferred[Any]") -> None:
-            del self._asked[ref]
+            self.pop(ref)
+            self._dropped()
 
         answer: Deferred[Any] = Deferred(cancelled)
         self._asked[ref] = asked = Asked(ref, request, answer)
@@ -88,8 +90,8 @@ class Outstanding:
                     found = next((a for a in sent if a.has_become(event)), None)
                     if found is not None:
                         del sent[: sent.index(found) + 1]
-                        self.pop(found.ref)
-                        found.answer.callback(Acked(event.id, event.at))
+                        if self.pop(found.ref) is not None:
+                            found.answer.callback(Acked(event.id, event.at))
                         if isinstance(event, Said) and not echo:
                             continue
             yield event
@@ -99,11 +101,13 @@ class Outstanding:
         nor, if we `lost_track` of the log, of the others."""
         for asked in self:
             if asked.sent and (asked.is_private or (lost_track and asked.is_logged)):
-                self.pop(asked.ref)
-                asked.answer.errback(Unsure("The connection broke: it may not have arrived."))
+                self._fail(asked, Unsure("The connection broke: it may not have arrived."))
 
     def fail(self, error: ChatError) -> None:
         """There will be no answers."""
         for asked in self:
-            self.pop(asked.ref)
+            self._fail(asked, error)
+
+    def _fail(self, asked: Asked, error: ChatError) -> None:
+        if self.pop(asked.ref) is not None:  # it may have been cancelled because of another
             asked.answer.errback(error)

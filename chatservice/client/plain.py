@@ -20,7 +20,7 @@ from zope.interface import implementer
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
 from chatservice.client.talk import Talk, in_words
-from chatservice.events import Acked, Error, Parted
+from chatservice.events import Acked, Error, Helped, NameAsked, Parted
 from chatservice.jsonlines import EVENTS, JSON, line_of
 from chatservice.objects import Vocabulary
 from chatservice.render import ERROR
@@ -54,6 +54,10 @@ class Keyboard(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         self._typed(line.removesuffix(b"\r").decode("utf-8", "replace"))
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.transport.pauseProducing()
+        self._ended(f"Error: a line has more than {self.MAX_LENGTH} bytes.")
+
     def readConnectionLost(self) -> None:
         if self._buffer:
             self.lineReceived(self._buffer)
@@ -68,8 +72,12 @@ class Keyboard(LineOnlyReceiver):
 
     async def room(self) -> None:
         """Comes back when more can be printed."""
-        if self._room is not None:
+        if self._room is not None and not self.flushed.called:
             await self._room
+
+    def give_up(self) -> None:
+        """What has not been printed need not be."""
+        self._flush()
 
     # As a producer: of what is printed.
 
@@ -85,9 +93,9 @@ class Keyboard(LineOnlyReceiver):
         self.resumeProducing()
 
     def _flush(self) -> None:
-        self.resumeProducing()
         if not self.flushed.called:
             self.flushed.callback(None)
+        self.resumeProducing()
 
 
 class Plain:
@@ -132,6 +140,7 @@ class Plain:
         self._failed = self._failed or not self._interactive
         if self.talk.leaving:
             self.talk.client.abort()
+            self.keyboard.give_up()
         self.talk.leave()
 
     def _typed(self, line: str) -> None:
@@ -166,13 +175,14 @@ class Plain:
             (transport.pauseProducing if paused else transport.resumeProducing)()
 
     def _show(self, event: Heard | str) -> None:
-        if self._as_json and not isinstance(event, str):
+        if self._as_json and not isinstance(event, str | NameAsked | Helped):
             if not isinstance(event, Acked):
                 self.keyboard.transport.write(_as_json(event))
             return
         words = in_words(event, self._where)
-        if words.startswith(ERROR) or isinstance(event, Disconnected):
-            self.complain(words)
+        if self._as_json or words.startswith(ERROR) or isinstance(event, Disconnected):
+            for line in words.splitlines():
+                self.complain(line)
         elif words:
             self.keyboard.transport.write(words.encode() + b"\n")
 
@@ -190,6 +200,12 @@ def _as_json(event: Heard) -> bytes:
     return JSON.render(event).replace(b"\r\n", b"\n")
 
 
+def _on_signals(interrupt: Callable[[], None]) -> None:
+    """Once the reactor runs: as it starts it sets a SIGTERM of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupt())
+
+
 async def talk_plainly(
     reactor: Any, make: Callable[..., ChatClient], where: str, *, retry: bool, as_json: bool
 ) -> int:
@@ -199,8 +215,7 @@ async def talk_plainly(
     client = make(tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json)
     plain.talk.client = client
     stdio.StandardIO(plain.keyboard, reactor=reactor)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: reactor.callFromThread(plain.interrupt))
+    reactor.callWhenRunning(_on_signals, lambda: reactor.callFromThread(plain.interrupt))
     status = await plain.run(client)
     plain.keyboard.transport.unregisterProducer()
     plain.keyboard.transport.loseConnection()
