@@ -308,3 +308,14 @@ async def test_a_second_self_takes_over_and_the_first_one_ends(server: Server) -
         async for _ in first:
             pass
     await end(second)
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_turned_away_is_told_why(tmp_path: Path) -> None:
+    with Server(tmp_path, "--max-per-address", "1") as server:
+        alice = client_of(server, "Alice")
+        await heard(alice, Welcomed)
+        with pytest.raises(Gone, match="too many connections from your address"):
+            async for _ in client_of(server, "Bob", retry=False):
+                pass
+        await end(alice)

@@ -45,7 +45,7 @@ from chatservice.events import (
     Welcomed,
     Writing,
 )
-from chatservice.render import refusal_in_words
+from chatservice.render import ERROR, refusal_in_words
 from chatservice.requests import (
     Emote,
     Exit,
@@ -432,8 +432,10 @@ class ChatClient:
     # What comes in.
 
     def _heard_line(self, line: bytes) -> None:
-        if not line.startswith(b"{"):
-            return  # the question that opens a connection is for people
+        if not line.startswith(b"{"):  # the question that opens a connection is for people
+            if line.startswith(ERROR.encode()) and not self._welcome:  # we are turned away
+                self._why = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            return
         try:
             event, ref = jsonlines.hear(line)
         except Refusal as refusal:
