@@ -82,7 +82,7 @@ class Peer:
 
 
 class Ours(Peer):
-    """This repository's server, as its users start it."""
+    """This repository's server, without what holds fast talkers (as with the peers)."""
 
     name = "ours"
     title = "chatservice"
@@ -90,9 +90,9 @@ class Ours(Peer):
 
     def command(self, folder: Path, port: int) -> list[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=4096"
-        doors = ["--port", endpoint]
+        doors = ["--rate", "0", "--max-per-address", "0", "--port", endpoint]
         if tls := self.certificate:
-            doors = ["--port", "none", "--tls", endpoint]
+            doors[-2:] = ["--port", "none", "--tls", endpoint]
             doors += ["--certificate", str(tls.certificate), "--key", str(tls.key)]
         twistd = Path(sys.executable).with_name("twistd")
         log = folder / "ours.log"
