@@ -73,8 +73,10 @@ def pem(key: Any, passphrase: bytes = b"") -> bytes:
     return private
 
 
-def issue(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> bytes:
-    """A certificate in PEM."""
+def issue(
+    name: str, key: Any, issuer: str, issuer_key: Any, *others: x509.ExtensionType, ca: bool
+) -> bytes:
+    """A certificate in PEM. `others`: critical extensions besides the usual ones."""
     subjects = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, issuer)]
     now = datetime.now(UTC)
     certificate = (
@@ -95,9 +97,10 @@ def issue(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> byt
         .add_extension(
             x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), critical=True
         )
-        .sign(issuer_key, hashes.SHA256())
     )
-    return certificate.public_bytes(Encoding.PEM)
+    for other in others:
+        certificate = certificate.add_extension(other, critical=True)
+    return certificate.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_openssl_s_client_is_all_it_takes(tmp_path: Path) -> None:

@@ -132,6 +132,21 @@ class TestAuthorities:
             assert b"is for another server, not for 127.0.0.1." in ended.stderr
             assert not known_servers.exists()
 
+    def test_may_not_vouch_for_names_beyond_their_own(self, tmp_path: Path) -> None:
+        """OpenSSL says so of an authority in between only after it has come to the server."""
+        only = x509.NameConstraints([x509.DNSName("localhost")], None)
+        key = ec.generate_private_key(ec.SECP256R1())
+        root = ("Root", self.authority_key)
+        (tmp_path / "authority.pem").write_bytes(issue(*root, *root, only, ca=True))
+        between = issue("elsewhere", key, *root, ca=True)
+        certificate = issue("localhost", self.key, "elsewhere", key, ca=False)
+        (tmp_path / "server.pem").write_bytes(certificate + between + pem(self.key))
+        with Server(tmp_path, "--certificate", "server.pem", tls=True) as server:
+            ended = run_client(server.port, "--tls", "--name", "Secret", host="localhost")
+            assert ended.returncode == 1
+            assert b"has fault 47" in ended.stderr
+            assert "Secret" not in server.log
+
     def test_that_are_not_known_vouch_for_nothing(
         self, tmp_path: Path, known_servers: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -92,13 +92,14 @@ class Trust:
         self._tell = tell
         self._fingerprint = fingerprint
         self._errors: set[int] = set()  # that OpenSSL has found in this connection's chain
+        self._certificate: crypto.X509 | None = None  # the server's, once OpenSSL has come to it
         self._context = CertificateOptions(
             trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2
         ).getContext()
         self._context.set_verify(SSL.VERIFY_PEER, self._verify)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        self._errors = set()
+        self._errors, self._certificate = set(), None
         connection = SSL.Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
         if not _is_address(self._host):
@@ -109,13 +110,15 @@ class Trust:
         self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _: int
     ) -> bool:
         """OpenSSL asks this for each fault that it finds, and for each certificate without one.
-        That of the server itself comes last."""
+        That of the server itself comes last but for faults of the chain as a whole."""
         if error:
             self._errors.add(error)
-        if depth > 0:
+        if depth == 0:
+            self._certificate = certificate
+        if self._certificate is None:
             return True
         try:
-            self._judge(certificate)
+            self._judge(self._certificate)
         except Untrusted as why:
             connection.get_app_data().failVerification(Failure(why))
             return False
