@@ -74,7 +74,13 @@ def pem(key: Any, passphrase: bytes = b"") -> bytes:
 
 
 def issue(
-    name: str, key: Any, issuer: str, issuer_key: Any, *others: x509.ExtensionType, ca: bool
+    name: str,
+    key: Any,
+    issuer: str,
+    issuer_key: Any,
+    *others: x509.ExtensionType,
+    ca: bool,
+    dns_name: bool = True,
 ) -> bytes:
     """A certificate in PEM. `others`: critical extensions besides the usual ones."""
     subjects = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, issuer)]
@@ -88,7 +94,6 @@ def issue(
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
@@ -98,6 +103,9 @@ def issue(
             x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), critical=True
         )
     )
+    if dns_name:
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        certificate = certificate.add_extension(names, critical=False)
     for other in others:
         certificate = certificate.add_extension(other, critical=True)
     return certificate.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM)

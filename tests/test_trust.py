@@ -147,6 +147,16 @@ class TestAuthorities:
             assert b"has fault 47" in ended.stderr
             assert "Secret" not in server.log
 
+    def test_vouch_for_no_server_by_name(self, tmp_path: Path) -> None:
+        issuer = ("An authority", self.authority_key)
+        certificate = issue("localhost", self.key, *issuer, ca=False, dns_name=False)
+        (tmp_path / "server.pem").write_bytes(certificate + pem(self.key))
+        with Server(tmp_path, "--certificate", "server.pem", tls=True) as server:
+            ended = run_client(server.port, "--tls", "--name", "ci", host="localhost")
+            assert ended.returncode == 1
+            assert b"is for another server, not for localhost." in ended.stderr
+            assert b"Traceback" not in ended.stderr
+
     def test_that_are_not_known_vouch_for_nothing(
         self, tmp_path: Path, known_servers: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -153,7 +153,7 @@ class Trust:
         try:
             patterns = extract_patterns(certificate.to_cryptography())
             verify_service_identity(patterns, [wanted(self._host)], [])
-        except VerificationError:
+        except (CertificateError, VerificationError):  # it has no name, or another
             raise Untrusted(
                 f"The certificate of {self._where} is for another server, not for {self._host}."
             ) from None
