@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from chatservice.client.trust import KnownServers
 from chatservice.tls import CERTIFICATE_FILE, KEY_FILE
 from tests.people import Server, run_client
 from tests.test_tls import issue, pem
@@ -90,6 +91,14 @@ def test_what_is_no_fingerprint_is_refused(value: str) -> None:
     ended = run_client(1, "--fingerprint", value)
     assert ended.returncode == 2
     assert b"is not 32 bytes in hexadecimal" in ended.stderr
+
+
+def test_clients_that_run_at_the_same_time_remember_what_both_have_seen(tmp_path: Path) -> None:
+    one, two = KnownServers(tmp_path / "known"), KnownServers(tmp_path / "known")
+    one.remember("one:1", "AA")
+    two.remember("two:2", "BB")
+    later = KnownServers(tmp_path / "known")
+    assert (later.get("one:1"), later.get("two:2")) == ("AA", "BB")
 
 
 class TestAuthorities:

@@ -46,28 +46,32 @@ class KnownServers:
     """The servers that have been seen, in a file with a line for each: where it is, and the SHA-256
     fingerprint of its certificate, or that authorities vouch for it.
 
-    Reads the file at once, which is before the reactor runs. Raises OSError.
+    Reads the file at once, which is before the reactor runs. Raises OSError, UnicodeDecodeError.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._known: dict[str, str] = {}
-        if file.exists():
-            lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
-            self._known = {line[0]: line[1] for line in lines if len(line) == 2}
+        self._known = self._read()
 
     def get(self, where: str) -> str | None:
         """The fingerprint, or that authorities vouch for it; None if it has not been seen."""
         return self._known.get(where)
 
     def remember(self, where: str, what: str) -> None:
-        """One short line, once for each server. Raises OSError."""
+        """One short line, once for each server. Raises OSError, UnicodeDecodeError."""
         self._known[where] = what
+        self._known = {**self._read(), where: what}  # other clients remember, too
         self.file.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{where} {what}\n" for where, what in self._known.items())
         unfinished = self.file.with_suffix(".new")
         unfinished.write_text(lines, encoding="utf-8")
         unfinished.replace(self.file)
+
+    def _read(self) -> dict[str, str]:
+        if not self.file.exists():
+            return {}
+        lines = (line.split() for line in self.file.read_text(encoding="utf-8").splitlines())
+        return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -161,7 +165,7 @@ class Trust:
     def _remember(self, what: str) -> None:
         try:
             self._known.remember(self._where, what)
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             self._tell(f"{self._where} cannot be remembered: {error}")
 
     def _changed(self, shown: str, known: str) -> str:
