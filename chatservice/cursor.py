@@ -99,8 +99,8 @@ class Cursor:
             self._outlet.fail()
 
     def hint(self, data: bytes) -> None:
-        """Send `data` if this connection is up to date; it is not worth keeping."""
-        if self.stalled or self._asides:
+        """Send `data` if this connection takes it, before what is due; it is not worth keeping."""
+        if self.stalled:
             return
         try:
             self._outlet.write(data)

@@ -11,10 +11,11 @@ from twisted.internet.task import Clock
 
 from chatservice import cursor, log, room
 from chatservice.cursor import Cursor
-from chatservice.events import Event, Goodbye, Online, Parted, Skipped, Told
+from chatservice.events import Acked, Event, Goodbye, Online, Parted, Skipped, Told
 from chatservice.jsonlines import JSON
 from chatservice.render import TEXT
 from chatservice.room import Room
+from chatservice.writers import TOLD_SECONDS
 
 
 def aside(sender: str, text: str) -> Told:
@@ -102,6 +103,22 @@ def test_who_comes_in_again_while_writing_does_not_write_for_ever(house: House) 
     house.room.drop(alice.cursor)
     house.clock.pump([1] * 12)
     assert [json.loads(line)["on"] for line in bob.heard()] == [True, False]
+
+
+def test_who_is_answered_just_then_hears_that_somebody_has_given_up_writing(house: House) -> None:
+    alice, bob = house.populate("Alice", "Bob")
+    bob.cursor.dialect = JSON
+    house.room.writers.write(alice.cursor, "Alice", True)
+    house.room.writers.write(alice.cursor, "Alice", False)
+    house.clock.callLater(TOLD_SECONDS - 0.001, house.say, "Bob", "hello")
+    house.clock.callLater(TOLD_SECONDS - 0.001, bob.cursor.tell, Acked(3, 0.0))
+    house.clock.pump([TOLD_SECONDS, 0])
+    heard = [json.loads(line) for line in bob.heard()]
+    assert [(each["type"], each.get("on")) for each in heard] == [
+        ("typing", True),
+        ("typing", False),
+        ("ack", None),
+    ]
 
 
 def test_everyone_but_the_author_hears_what_is_said_in_one_write(house: House) -> None:

@@ -73,8 +73,16 @@ def pem(key: Any, passphrase: bytes = b"") -> bytes:
     return private
 
 
-def issue(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> bytes:
-    """A certificate in PEM."""
+def issue(
+    name: str,
+    key: Any,
+    issuer: str,
+    issuer_key: Any,
+    *others: x509.ExtensionType,
+    ca: bool,
+    dns_name: bool = True,
+) -> bytes:
+    """A certificate in PEM. `others`: critical extensions besides the usual ones."""
     subjects = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, issuer)]
     now = datetime.now(UTC)
     certificate = (
@@ -86,7 +94,6 @@ def issue(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> byt
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
@@ -95,9 +102,13 @@ def issue(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> byt
         .add_extension(
             x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), critical=True
         )
-        .sign(issuer_key, hashes.SHA256())
     )
-    return certificate.public_bytes(Encoding.PEM)
+    if dns_name:
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        certificate = certificate.add_extension(names, critical=False)
+    for other in others:
+        certificate = certificate.add_extension(other, critical=True)
+    return certificate.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_openssl_s_client_is_all_it_takes(tmp_path: Path) -> None:

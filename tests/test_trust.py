@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from chatservice.client.trust import KnownServers
 from chatservice.tls import CERTIFICATE_FILE, KEY_FILE
 from tests.people import Server, run_client
 from tests.test_tls import issue, pem
@@ -92,6 +93,14 @@ def test_what_is_no_fingerprint_is_refused(value: str) -> None:
     assert b"is not 32 bytes in hexadecimal" in ended.stderr
 
 
+def test_clients_that_run_at_the_same_time_remember_what_both_have_seen(tmp_path: Path) -> None:
+    one, two = KnownServers(tmp_path / "known"), KnownServers(tmp_path / "known")
+    one.remember("one:1", "AA")
+    two.remember("two:2", "BB")
+    later = KnownServers(tmp_path / "known")
+    assert (later.get("one:1"), later.get("two:2")) == ("AA", "BB")
+
+
 class TestAuthorities:
     """SSL_CERT_FILE, which OpenSSL knows, names those of the system."""
 
@@ -131,6 +140,31 @@ class TestAuthorities:
             assert ended.returncode == 1
             assert b"is for another server, not for 127.0.0.1." in ended.stderr
             assert not known_servers.exists()
+
+    def test_may_not_vouch_for_names_beyond_their_own(self, tmp_path: Path) -> None:
+        """OpenSSL says so of an authority in between only after it has come to the server."""
+        only = x509.NameConstraints([x509.DNSName("localhost")], None)
+        key = ec.generate_private_key(ec.SECP256R1())
+        root = ("Root", self.authority_key)
+        (tmp_path / "authority.pem").write_bytes(issue(*root, *root, only, ca=True))
+        between = issue("elsewhere", key, *root, ca=True)
+        certificate = issue("localhost", self.key, "elsewhere", key, ca=False)
+        (tmp_path / "server.pem").write_bytes(certificate + between + pem(self.key))
+        with Server(tmp_path, "--certificate", "server.pem", tls=True) as server:
+            ended = run_client(server.port, "--tls", "--name", "Secret", host="localhost")
+            assert ended.returncode == 1
+            assert b"has fault 47" in ended.stderr
+            assert "Secret" not in server.log
+
+    def test_vouch_for_no_server_by_name(self, tmp_path: Path) -> None:
+        issuer = ("An authority", self.authority_key)
+        certificate = issue("localhost", self.key, *issuer, ca=False, dns_name=False)
+        (tmp_path / "server.pem").write_bytes(certificate + pem(self.key))
+        with Server(tmp_path, "--certificate", "server.pem", tls=True) as server:
+            ended = run_client(server.port, "--tls", "--name", "ci", host="localhost")
+            assert ended.returncode == 1
+            assert b"is for another server, not for localhost." in ended.stderr
+            assert b"Traceback" not in ended.stderr
 
     def test_that_are_not_known_vouch_for_nothing(
         self, tmp_path: Path, known_servers: Path, monkeypatch: pytest.MonkeyPatch

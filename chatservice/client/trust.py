@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -46,28 +46,32 @@ class KnownServers:
     """The servers that have been seen, in a file with a line for each: where it is, and the SHA-256
     fingerprint of its certificate, or that authorities vouch for it.
 
-    Reads the file at once, which is before the reactor runs. Raises OSError.
+    Reads the file at once, which is before the reactor runs. Raises OSError, UnicodeDecodeError.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._known: dict[str, str] = {}
-        if file.exists():
-            lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
-            self._known = {line[0]: line[1] for line in lines if len(line) == 2}
+        self._known = self._read()
 
     def get(self, where: str) -> str | None:
         """The fingerprint, or that authorities vouch for it; None if it has not been seen."""
         return self._known.get(where)
 
     def remember(self, where: str, what: str) -> None:
-        """One short line, once for each server. Raises OSError."""
+        """One short line, once for each server. Raises OSError, UnicodeDecodeError."""
         self._known[where] = what
+        self._known = {**self._read(), where: what}  # other clients remember, too
         self.file.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{where} {what}\n" for where, what in self._known.items())
         unfinished = self.file.with_suffix(".new")
         unfinished.write_text(lines, encoding="utf-8")
         unfinished.replace(self.file)
+
+    def _read(self) -> dict[str, str]:
+        if not self.file.exists():
+            return {}
+        lines = (line.split() for line in self.file.read_text(encoding="utf-8").splitlines())
+        return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -92,13 +96,14 @@ class Trust:
         self._tell = tell
         self._fingerprint = fingerprint
         self._errors: set[int] = set()  # that OpenSSL has found in this connection's chain
+        self._certificate: crypto.X509 | None = None  # the server's, once OpenSSL has come to it
         self._context = CertificateOptions(
             trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2
         ).getContext()
         self._context.set_verify(SSL.VERIFY_PEER, self._verify)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        self._errors = set()
+        self._errors, self._certificate = set(), None
         connection = SSL.Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
         if not _is_address(self._host):
@@ -109,13 +114,15 @@ class Trust:
         self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _: int
     ) -> bool:
         """OpenSSL asks this for each fault that it finds, and for each certificate without one.
-        That of the server itself comes last."""
+        That of the server itself comes last but for faults of the chain as a whole."""
         if error:
             self._errors.add(error)
-        if depth > 0:
+        if depth == 0:
+            self._certificate = certificate
+        if self._certificate is None:
             return True
         try:
-            self._judge(certificate)
+            self._judge(self._certificate)
         except Untrusted as why:
             connection.get_app_data().failVerification(Failure(why))
             return False
@@ -150,7 +157,7 @@ class Trust:
         try:
             patterns = extract_patterns(certificate.to_cryptography())
             verify_service_identity(patterns, [wanted(self._host)], [])
-        except VerificationError:
+        except (CertificateError, VerificationError):  # it has no name, or another
             raise Untrusted(
                 f"The certificate of {self._where} is for another server, not for {self._host}."
             ) from None
@@ -158,7 +165,7 @@ class Trust:
     def _remember(self, what: str) -> None:
         try:
             self._known.remember(self._where, what)
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             self._tell(f"{self._where} cannot be remembered: {error}")
 
     def _changed(self, shown: str, known: str) -> str:
