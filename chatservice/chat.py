@@ -72,15 +72,17 @@ class Chat:
         self._told = 0
         self._echo = echo
         self._by_key: dict[str, User] = {}
+        self._by_token: dict[str, User] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
 
     def join(self, name: str, connection: Connection, token: str = "") -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 
-        With the `token` of the user of that name they are that user, whose other connection ends.
+        With the `token` of somebody who is here they are that user, whatever their name is by now,
+        and the other connection ends.
         """
-        if (user := self._proven(name, token)) is not None:
+        if (user := self._by_token.get(token)) is not None:
             predecessor, user.connection = user.connection, connection
             self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
@@ -92,13 +94,16 @@ class Chat:
 
     def token(self, user: User) -> str:
         """What `user` may prove with, from another connection, that they are the same person."""
-        user.token = user.token or self._secret()
+        if not user.token:
+            user.token = self._secret()
+            self._by_token[user.token] = user
         return user.token
 
     def leave(self, user: User, *, lost: bool) -> None:
         """`user` is gone; `lost`: without a goodbye. The name is free."""
         user.present = False
         user.correspondent = None
+        self._by_token.pop(user.token, None)
         self._unmap(user)
         self.lobby.leave(user.cursor, user.name, lost=lost)
 
@@ -178,13 +183,6 @@ class Chat:
             if key in self._by_key:
                 return self._by_key[key]
         raise Refusal(Reason.NOBODY, name=checked)
-
-    def _proven(self, name: str, token: str) -> User | None:
-        """Who is here as `name` with that token."""
-        user = self.users.get(names.checked(name)) if token else None
-        if user is None or not secrets.compare_digest(user.token.encode(), token.encode()):
-            return None
-        return user
 
     def _tell(self, sender: User, recipient: User, text: str) -> Sent:
         if recipient.cursor.crowded:

@@ -12,8 +12,8 @@ from chatservice.events import LOBBY, Between, Id
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Come in as `name`. With the `token` of your last welcome you take your name over from a
-    connection of yours that is still there; nobody hears of it."""
+    """Come in as `name`. With the `token` of your last welcome you take over from a connection
+    of yours that is still there, under the name that you have; nobody hears of it."""
 
     name: str
     token: str = ""
@@ -93,6 +93,7 @@ class Exit:
     """Leave."""
 
 
-Request = Hello | Say | Emote | Tell | Reply | Write | Who | Nick | History | Help | Exit
+Question = Say | Emote | Tell | Reply | Who | Nick | History  # each has its answer
+Request = Question | Hello | Write | Help | Exit
 
 BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is

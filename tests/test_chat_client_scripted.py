@@ -12,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatservice.client import ChatClient, Declined, Disconnected, Missed, Unsure
+from chatservice.client.chat_client import GOODBYE_SECONDS
 from chatservice.events import Acked, Emoted, Said, Skipped
 from chatservice.objects import Json
 
@@ -237,3 +238,13 @@ def test_a_time_that_nobody_can_read_ends_no_connection(script: Script) -> None:
     script.tells(said(2, "Bob", "one") | {"at": "0001-01-01T00:00:00+23:59"})
     script.tells(said(3, "Bob", "two"))
     assert [event.text for event in script.heard(Said)] == ["two"]
+
+
+def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(script: Script) -> None:
+    script.client.leave()
+    assert script.is_asked_for("exit")
+    script.clock.advance(GOODBYE_SECONDS - 1)
+    assert not script.over.called
+    script.clock.pump([1, 0, 0])
+    assert script.over.called
+    assert len(script.wires) == 1

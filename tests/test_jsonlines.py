@@ -268,6 +268,8 @@ class TestARealServer:
         assert new.comes_in("Bob", token=token)["token"] == token
         old.hears("bye", reason="taken over")
         assert old.person.is_cut_off()
+        new.asks("nick", name="Bob")
+        new.hears("ack")
         new.asks("say", text="me again")
         new.hears("ack")
         alice.hears("Bob: me again")
@@ -276,6 +278,15 @@ class TestARealServer:
         alice.hears("[you -> Bob] psst")
         new.asks("exit")
         alice.hears(left("Bob"))
+
+    def test_a_token_is_good_whatever_ones_name_is_by_now(self, server: Server) -> None:
+        old = Program(server.connect())
+        token = old.comes_in("Bob")["token"]
+        old.asks("nick", name="Rob")
+        old.hears("renamed")
+        new = Program(server.connect())
+        new.asks("hello", name="Bob", token=token)
+        new.hears("welcome", name="Rob", users=["Rob"])
 
     def test_who_is_writing_is_told_to_programs_alone(self, server: Server) -> None:
         alice, bob = join(server, "Alice"), join(server, "Bob")

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "session": {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},
     },
-    "sender": {"cursor"},
+    "sender": {"cursor", "sockets"},
+    "sockets": set(),
     "limits": {"events"},
     "journal": set(),
     "protocol": {
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "client.trust": {"client.errors"},
     "client.outstanding": {"events", "requests", "screen", "client.errors"},
     "client.chat_client": {
-        *{"events", "requests", "screen", "render", "jsonlines"},
+        *{"events", "requests", "screen", "render", "jsonlines", "sockets"},
         *{"client.errors", "client.outstanding"},
     },
     "client.talk": {

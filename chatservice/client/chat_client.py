@@ -52,6 +52,7 @@ from chatservice.requests import (
     Hello,
     History,
     Nick,
+    Question,
     Reply,
     Request,
     Say,
@@ -60,6 +61,7 @@ from chatservice.requests import (
     Write,
 )
 from chatservice.screen import sanitised
+from chatservice.sockets import keep_alive
 
 log = Logger()
 
@@ -67,7 +69,9 @@ MAX_ANSWER = 4 * 1024 * 1024  # bytes in a line; the longest is a list of everyo
 MAX_REQUEST = 8192  # bytes in a line: the server's bound
 # Seconds between attempts to connect; up to one more, at random, keeps a thousand clients apart.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+PING_SECONDS = 60.0  # until it is noticed that the server has vanished
 HELLO_SECONDS = 30.0  # for the server to answer; what listens there may be no chat
+GOODBYE_SECONDS = 30.0  # for it to say goodbye, after all that it has to say before
 # Events that may wait for whoever iterates; then nothing more is read, unless an answer is due.
 WAITING_MOST = 1000
 _PAGE = 1000  # events to ask for at a time; the server gives fewer
@@ -247,7 +251,7 @@ class ChatClient:
         if self._in:
             self._send(Write(on))
 
-    def request(self, request: Request) -> "Deferred[Any]":
+    def request(self, request: Question) -> "Deferred[Any]":
         """Ask for something. Fires with the answer, be it after the connection was lost.
 
         What is asked without a connection waits for one. Fails with `Declined`; with `Unsure` when
@@ -271,7 +275,7 @@ class ChatClient:
         self._leaving = True
         if self._asking is not None:
             self._asking.cancel()
-            self._send(Exit())
+            self._say_goodbye()
         elif self._step is not None and self._retry:
             self._step.cancel()
         else:
@@ -333,6 +337,8 @@ class ChatClient:
         self._paused = False
         if ITCPTransport.providedBy(connection.transport):
             connection.transport.setTcpNoDelay(True)
+            beneath: Any = getattr(connection.transport, "transport", connection.transport)  # TLS
+            keep_alive(beneath.getHandle(), PING_SECONDS)
         self._deadline = self._reactor.callLater(
             HELLO_SECONDS, self._hang_up, "what listens there does not answer as a chat"
         )
@@ -388,7 +394,7 @@ class ChatClient:
             self._hang_up("")
             return
         if self._leaving:
-            self._send(Exit())
+            self._say_goodbye()
             return
         self._end_deadline()  # a person may take longer
         self._asking = asking = self._ask(error)
@@ -623,7 +629,14 @@ class ChatClient:
 
     def _leave_if_done(self) -> None:
         if self._leaving and self._in and not self._asked:
-            self._send(Exit())
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        self._send(Exit())
+        if not self._deadline.active():
+            self._deadline = self._reactor.callLater(
+                GOODBYE_SECONDS, self._hang_up, "the server does not say goodbye"
+            )
 
 
 def _unfit(request: Request, ref: str) -> Refusal | None:

@@ -11,7 +11,18 @@ from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.commands import COMMANDS
 from chatservice.events import Error, Helped, NameAsked, Reason, Refusal, Refused
 from chatservice.render import ERROR, QUESTION, TEXT
-from chatservice.requests import Exit, Hello, Help, Request
+from chatservice.requests import (
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    Nick,
+    Reply,
+    Request,
+    Say,
+    Tell,
+    Who,
+)
 
 
 class Talk:
@@ -82,7 +93,7 @@ class Talk:
                 asking.callback(name)
             case _ if self.asks_name:
                 raise Refusal(Reason.NAME_FIRST)
-            case _:
+            case Say() | Emote() | Tell() | Reply() | Who() | Nick():
                 answer = self.client.request(request)
                 answer.addCallbacks(self._show, self._failed)
                 answer.addCallback(lambda _: self._answered())

@@ -91,7 +91,7 @@ class Trust:
         fingerprint: str | None = None,
     ) -> None:
         self._host = host
-        self._where = f"{host}:{port}"
+        self._where = f"{host.lower()}:{port}"
         self._known = known
         self._tell = tell
         self._fingerprint = fingerprint
