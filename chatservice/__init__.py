@@ -1,1 +1,3 @@
 """A multi-user chat on Twisted: ``twistd -n chat``."""
+
+__version__ = "0.1.0"

@@ -27,6 +27,7 @@ MAX_LINE = 8192
 # Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
 # close by itself: this is how long its user waits for the shell after /exit.
 CLOSE_SECONDS = 3.0
+STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
 STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
 
 
@@ -118,7 +119,7 @@ class ChatProtocol(LineReceiver):
         self._sender.close()
         if self._deadline is not None and self._deadline.active():
             left = self._deadline.getTime() - self.factory.clock.seconds()
-            self._deadline.reset(min(left, CLOSE_SECONDS))
+            self._deadline.reset(min(left, self.factory.linger_seconds))
         if self.paused:
             self.resumeProducing()  # what still comes is not obeyed, but the end must be noticed
 
@@ -229,7 +230,7 @@ class ChatFactory(ServerFactory):
         self.limits = limits
         self.journal = Journal(clock)
         self.connections: set[ChatProtocol] = set()
-        self.close_seconds = CLOSE_SECONDS
+        self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
         self._all_closed: Deferred[None] | None = None
         self._stuck: dict[ChatProtocol, tuple[int, float]] = {}
@@ -268,6 +269,7 @@ class ChatFactory(ServerFactory):
         shutdown_timeout of our limits."""
         self._all_closed = closed = Deferred[None]()
         self.close_seconds = self.limits.shutdown_timeout
+        self.linger_seconds = STOP_SECONDS
         for connection in list(self.connections):
             connection.session.part(Goodbye.SHUTDOWN)
         self._tell_if_closed()

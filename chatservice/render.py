@@ -71,7 +71,7 @@ REFUSALS = {
     Reason.NOT_JSON: "a line must be one JSON object, in UTF-8.",
     Reason.UNKNOWN_TYPE: "there is no type {type}.",
     Reason.MISSING_FIELD: "the field {field} is missing.",
-    Reason.BAD_FIELD: "the field {field} is of another kind: {kind}.",
+    Reason.BAD_FIELD: "the field {field} takes this: {kind}.",
     Reason.EMPTY_TEXT: "there is nothing in that text.",
     Reason.UNKNOWN_ROOM: "there is no room {room}.",
 }

@@ -7,6 +7,7 @@ import math
 import os
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
@@ -21,6 +22,8 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+import chatservice
+import twisted
 from chatservice.chat import Chat
 from chatservice.limits import Limits
 from chatservice.protocol import ChatFactory, peer_of
@@ -74,12 +77,13 @@ class Options(usage.Options):
         ["max-users", None, DEFAULT.max_users, "connections at a time"],
         [
             *("max-per-address", None, DEFAULT.max_per_address),
-            "of these from one address (IPv6: one /64); 0: any number",
+            "connections from one address (IPv6: one /64); 0: any number",
         ],
         ["login-timeout", None, DEFAULT.login_timeout, "seconds to say who one is"],
         [
             *("rate", None, f"{DEFAULT.rate:g}:{DEFAULT.burst}"),
-            "lines a second from one connection, and how many at once before that; 0: any number",
+            "lines a second from one connection, and how many at once before that (those of ten "
+            "seconds, if it is not given); 0: any number",
         ],
         [
             *("ping", None, DEFAULT.ping),
@@ -118,6 +122,14 @@ class Options(usage.Options):
             except ValueError as error:
                 raise usage.UsageError(f"--proxy-protocol {value}: {error}.") from error
 
+    def opt_version(self) -> None:
+        """Print the version of chatservice and of Twisted, and exit."""
+        print(f"chatservice {chatservice.__version__}, Twisted {twisted.__version__}")
+        sys.exit(0)
+
+    for _option in (opt_port, opt_tls, opt_proxy_protocol):
+        _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
+
     def postOptions(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 (after twistd has installed it)
 
@@ -141,14 +153,15 @@ class Options(usage.Options):
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
     def _limits(self) -> Limits:
-        rate, _, burst = str(self["rate"]).partition(":")
+        rate, colon, burst = str(self["rate"]).partition(":")
         per_second = _number("--rate", rate, 0, 1_000_000)
+        at_once = burst if colon else per_second * 10 + 1
         return Limits(
             max_users=int(_number("--max-users", self["max-users"], 1, 1_000_000)),
             max_per_address=int(_number("--max-per-address", self["max-per-address"], 0, 1e6)),
             login_timeout=_number("--login-timeout", self["login-timeout"], 1, 86400),
             rate=per_second,
-            burst=int(_number("--rate", burst or per_second * 10 + 1, 1, 1e7)),
+            burst=int(_number("--rate BURST", at_once, 1, 10_000_001)),
             ping=_number("--ping", self["ping"], 8, 86400),
             shutdown_timeout=_number("--shutdown-timeout", self["shutdown-timeout"], 0, 3600),
         )
@@ -350,7 +363,7 @@ def _number(option: str, value: object, least: float, most: float) -> float:
     except ValueError:
         number = math.nan
     if not least <= number <= most:
-        raise usage.UsageError(f"{option} {value}: a number from {least:g} to {most:g}.")
+        raise usage.UsageError(f"{option} {value}: a number from {least:.0f} to {most:.0f}.")
     return number
 
 

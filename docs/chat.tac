@@ -5,7 +5,7 @@ from twisted.application.service import Application
 from chatservice.tap import Options, makeService
 
 options = Options()
-options.parseOptions(["--port", "tcp:12345:interface=127.0.0.1", "--port", "12346"])
+options.parseOptions(["--port", "tcp:12345:interface=127.0.0.1", "--port", "tcp6:12346"])
 
 application = Application("chat")
 makeService(options).setServiceParent(application)

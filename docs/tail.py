@@ -1,24 +1,28 @@
 """What is said, one JSON object a line: ``python docs/tail.py NAME [HOST [PORT]]``.
 
-It begins with the last messages that the server still has, comes back when the connection is lost,
+It begins with what happened last, comes back when the connection is lost,
 and prints no message twice: pipe it into ``jq`` or a file.
 """
 
 import json
 import sys
+from datetime import UTC, datetime
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from chatservice.client import ChatClient, ChatError
+from chatservice.client import ChatClient, ChatError, Disconnected
 from chatservice.events import Emoted, Said, Welcomed
 
 HISTORY = 10
 
 
 def show(event: object) -> None:
-    if isinstance(event, Said | Emoted):
-        what = {"id": event.id, "at": event.at, "from": event.name, "text": event.text}
+    if isinstance(event, Disconnected):
+        print(event.why, file=sys.stderr)
+    elif isinstance(event, Said | Emoted):
+        at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+        what = {"id": event.id, "at": at, "from": event.name, "text": event.text}
         print(json.dumps(what, ensure_ascii=False), flush=True)
 
 
@@ -34,6 +38,8 @@ async def main(name: str, host: str = "localhost", port: str = "12345") -> None:
             show(event)
     except ChatError as error:
         raise SystemExit(str(error)) from None
+    except BrokenPipeError:  # nobody reads this any more
+        sys.stdout = None
 
 
 if __name__ == "__main__":

@@ -49,7 +49,15 @@ MAY_IMPORT = {
         *{"client.errors", "client.outstanding"},
     },
     "client.talk": {
-        *{"events", "requests", "commands", "render", "client.chat_client", "client.errors"},
+        *{
+            "events",
+            "requests",
+            "commands",
+            "render",
+            "screen",
+            "client.chat_client",
+            "client.errors",
+        },
     },
     "client.plain": {
         *{"events", "screen", "render", "jsonlines", "objects"},

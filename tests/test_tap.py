@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import chatservice
 from tests.people import PATIENCE, TWISTD, Server
 
 
@@ -125,3 +126,9 @@ def test_closing_its_terminal_ends_it(tmp_path: Path) -> None:
     os.close(master)
     process.wait(PATIENCE)
     assert "Server Shut Down" in log.read_text()
+
+
+def test_the_version_is_ours(tmp_path: Path) -> None:
+    ended = chat(tmp_path, "--version")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(f"chatservice {chatservice.__version__}, Twisted ")

@@ -45,7 +45,7 @@ from chatservice.events import (
     Welcomed,
     Writing,
 )
-from chatservice.render import ERROR, refusal_in_words
+from chatservice.render import QUESTION, refusal_in_words
 from chatservice.requests import (
     Emote,
     Exit,
@@ -170,7 +170,8 @@ class ChatClient:
         self._deadline: Any = None
         self._why = ""  # we hung up
         self._asking: Deferred[str] | None = None
-        self._welcome = False  # the server has let us in
+        self._reached = False  # a server has said something
+        self._welcome = False  # and has let us in
         self._in = False  # and we have caught up
         self._paused = False
         self._leaving = False
@@ -295,7 +296,7 @@ class ChatClient:
         """Be connected, for as long as that is wanted."""
         attempt = 0
         while True:
-            self._welcome, self._why = False, ""
+            self._welcome, self._reached, self._why = False, False, ""
             factory = Factory.forProtocol(lambda: _Connection(self))
             try:
                 connection = await self._wait(self._endpoint.connect(factory))
@@ -311,14 +312,14 @@ class ChatClient:
             if self._done or self._failure is not None:
                 break
             if not self._retry:
-                self._failure = Gone(why, lost=self._welcome)
+                self._failure = Gone(why, lost=self._reached)
             if self._leaving or not self._retry:
                 break
             pause = self._pause(attempt)
             attempt += 1
             pausing: Deferred[None] = deferLater(self._reactor, pause)
             self._step = pausing  # who is told now may leave
-            self._deliver(Disconnected(why, pause, self._welcome))
+            self._deliver(Disconnected(why, pause, self._reached))
             try:
                 await self._wait(pausing)
             except CancelledError:
@@ -438,9 +439,8 @@ class ChatClient:
     # What comes in.
 
     def _heard_line(self, line: bytes) -> None:
-        if not line.startswith(b"{"):  # the question that opens a connection is for people
-            if line.startswith(ERROR.encode()) and not self._welcome:  # we are turned away
-                self._why = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
+        if not line.startswith(b"{"):
+            self._heard_words(sanitised(line.removesuffix(b"\r").decode("utf-8", "replace")))
             return
         try:
             event, ref = jsonlines.hear(line)
@@ -457,6 +457,12 @@ class ChatClient:
             self._held.append((event, ref))
         else:
             self._take(event, ref)
+
+    def _heard_words(self, line: str) -> None:
+        """For people: the question that opens a connection, or why there will be none."""
+        self._reached = True
+        if line != QUESTION and not self._welcome:
+            self._why = line
 
     def _take(self, event: Event, ref: str | None) -> None:
         """Something that is heard in its turn."""

@@ -23,6 +23,7 @@ from chatservice.requests import (
     Tell,
     Who,
 )
+from chatservice.screen import sanitised
 
 
 class Talk:
@@ -69,6 +70,8 @@ class Talk:
         if not line.strip():
             return
         if self.leaving:
+            if not self.refused:
+                self._show(f"{ERROR}you have left, and this was not sent: {sanitised(line)}")
             self.refused = True
             return
         try:

@@ -295,7 +295,10 @@ class Face:
 
     def _accept(self, line: Buffer) -> bool:
         """Do what the line says. True: it stays where it is, as there is nobody to hear it."""
-        if self.talk.leaving or (self._nameless and not self.talk.asks_name):
+        if self.talk.leaving:
+            return True
+        if self._nameless and not self.talk.asks_name:
+            self._show("There is no connection yet. Press Enter again when there is one.")
             return True
         self._writing = False  # they hear what it was
         self.talk.typed(line.text)

@@ -135,7 +135,10 @@ class Trust:
         known = self._known.get(self._where)
         if self._fingerprint is not None:
             if shown != self._fingerprint:
-                raise Untrusted(self._changed(shown, self._fingerprint))
+                raise Untrusted(
+                    f"WARNING: {self._where} has not the certificate that --fingerprint names: it "
+                    f"has {shown}."
+                )
         elif not errors:
             self._check_name(certificate)
             if known != _AUTHORITIES:
@@ -170,11 +173,10 @@ class Trust:
 
     def _changed(self, shown: str, known: str) -> str:
         was = "one that an authority vouches for" if known == _AUTHORITIES else known
-        remedy = f", and remove its line in {self._known.file}" if not self._fingerprint else ""
         return (
             f"WARNING: {self._where} is not what it was. Its certificate was {was}; now it is "
             f"{shown}. Somebody may be listening in between. If its operator has made a new one, "
-            f"have them confirm that{remedy}."
+            f"have them confirm that, and remove its line in {self._known.file}."
         )
 
 
