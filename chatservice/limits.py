@@ -9,6 +9,8 @@ from chatservice.events import Reason
 # A throttled connection is served this often, in seconds: few enough turns of the reactor, and
 # nobody sees lines come in steps.
 _SERVED_SECONDS = 0.1
+# Or a fraction of a line that is missing by rounding is waited for in steps of no time at all.
+_SOONEST = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +109,4 @@ class Allowance:
     def wait(self) -> float:
         """Seconds until it is worth asking again."""
         worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
-        return max(worth - self._left, 0) / self._rate
+        return max((worth - self._left) / self._rate, _SOONEST)
