@@ -21,13 +21,22 @@ TELNET_OPTION = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
 
 
 class Server:
-    """``twistd -n chat`` at a free port of 127.0.0.1. `log` is its log so far.
+    """``twistd -n chat`` at a free port of `host`. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
+    `runner`: what runs it, instead of ``python twistd``.
     """
 
-    def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        runner: Sequence[str | Path] = (sys.executable, TWISTD),
+    ) -> None:
         self.tls = tls
+        self.host = host
         self.certificate = folder / "chat-certificate.pem"  # that people trust
         self.log_file = folder / "server.log"
         self.port = 0
@@ -36,9 +45,9 @@ class Server:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, TWISTD, "-n", "--pidfile="),
+                    *(*runner, "-n", "--pidfile="),
                     *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
-                    *("tcp:0:interface=127.0.0.1", *GENEROUS, *options),
+                    *(f"tcp:0:interface={host}", *GENEROUS, *options),
                 ],
                 stdout=log,
                 stderr=log,
@@ -60,7 +69,7 @@ class Server:
         raise AssertionError(f"{pattern} not in the log:\n{self.log}")
 
     def __enter__(self) -> "Server":
-        self.port = int(self.wait_for_log(r"listens at \('127\.0\.0\.1', (\d+)\)")[1])
+        self.port = int(self.wait_for_log(rf"listens at \('{re.escape(self.host)}', (\d+)\)")[1])
         return self
 
     def __exit__(
@@ -85,7 +94,7 @@ class Server:
         """Somebody who has not been asked anything yet, at the address `source` if that matters.
         `first` is sent before anything else, TLS included."""
         connection = socket.create_connection(
-            ("127.0.0.1", self.port), PATIENCE, (source, 0) if source else None
+            (self.host, self.port), PATIENCE, (source, 0) if source else None
         )
         connection.sendall(first)
         if self.tls:
