@@ -90,21 +90,23 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def connect(self, source: str = "", first: bytes = b"") -> "Person":
-        """Somebody who has not been asked anything yet, at the address `source` if that matters.
-        `first` is sent before anything else, TLS included."""
+    def connect_bare(self, source: str = "") -> "Person":
+        """A connection that does not speak TLS, whatever the server does; from the address `source`
+        if that matters."""
         connection = socket.create_connection(
             (self.host, self.port), PATIENCE, (source, 0) if source else None
         )
-        connection.sendall(first)
-        if self.tls:
-            connection = trusting(self.certificate).wrap_socket(
-                connection,
-                server_hostname="localhost",
-                suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
-            )
         person = Person(connection)
         self._people.append(person)
+        return person
+
+    def connect(self, source: str = "", first: bytes = b"") -> "Person":
+        """Somebody who has not been asked anything yet. `first` is sent before anything else, TLS
+        included."""
+        person = self.connect_bare(source)
+        person.sends(first)
+        if self.tls:
+            person.secures(self.certificate)
         return person
 
     def forget(self, people: "Sequence[Person]") -> None:
@@ -129,6 +131,16 @@ class Person:
         self.socket = connection
         self.socket.settimeout(PATIENCE)
         self._file = connection.makefile("rb")
+
+    def secures(self, certificate: Path) -> None:
+        """From here on through TLS, with a server that has this certificate."""
+        self._file.close()
+        self.socket = trusting(certificate).wrap_socket(
+            self.socket,
+            server_hostname="localhost",
+            suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
+        )
+        self._file = self.socket.makefile("rb")
 
     def types(self, *lines: str) -> None:
         self.sends("".join(line + "\r\n" for line in lines).encode())

@@ -5,7 +5,7 @@ takes long is shorter, so that all rows together take less than three minutes.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def tls(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says what was measured: ``row: figure``."""
     lines = request.config.stash[FIGURES]
-    yield lambda measured: lines.append(f"{request.node.name}: {measured}")
+    return lambda measured: lines.append(f"{request.node.name}: {measured}")

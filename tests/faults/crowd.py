@@ -13,7 +13,7 @@ import pytest
 
 from tests.people import PATIENCE, QUESTION, Person, Server
 
-NUMBERED = re.compile(rb"(\w+): (\d+)\b")
+NUMBERED = re.compile(rb"(\w+): (\d+) x")
 SKIPPED = re.compile(rb"\*\*\* You missed (\d+) message")
 MOVED = re.compile(r"\*\*\* (.*) ha(?:s|ve) (joined|left) the chat")
 
@@ -22,10 +22,11 @@ class Member:
     """Somebody in a crowd, who checks that what others number comes whole and in order.
 
     `heard`: how many numbered lines of each speaker there have been (or were said to be missed);
-    `notices`: the other lines.
+    `notices`: the other lines. `is_late`: they were not there when the speakers began.
     """
 
-    def __init__(self, name: str, person: Person) -> None:
+    def __init__(self, name: str, person: Person, *, is_late: bool = False) -> None:
+        self.is_late = is_late
         self.name = name
         self.person = person
         self.socket = person.socket
@@ -43,7 +44,9 @@ class Member:
         """The next `count` numbered lines, each of `size` bytes with the line end."""
         start, self.said = self.said, self.said + count
         numbers = range(start, self.said)
-        self.to_say += b"".join([b"%d " % number + FILL[: size - 10] + b"\r\n" for number in numbers])
+        self.to_say += b"".join(
+            [b"%d " % number + FILL[: size - 10] + b"\r\n" for number in numbers]
+        )
 
     def write(self) -> int:
         sent = self.person.sends_some(self.to_say[:262_144])
@@ -69,6 +72,8 @@ class Member:
     def _hear(self, line: bytes) -> None:
         if numbered := NUMBERED.match(line):
             speaker, number = numbered[1].decode(), int(numbered[2])
+            if self.is_late and speaker not in self.heard:
+                self.heard[speaker] = number
             assert number == self.heard[speaker], (self.name, speaker, self.heard[speaker], number)
             self.heard[speaker] += 1
         elif skipped := SKIPPED.match(line):
@@ -115,8 +120,9 @@ class Crowd:
             member.notices.clear()
         return members
 
-    def add(self, name: str, person: Person) -> Member:
-        member = self.members[name] = Member(name, person)
+    def add(self, name: str, person: Person, *, is_late: bool = False) -> Member:
+        """Somebody who has to say who they are."""
+        member = self.members[name] = Member(name, person, is_late=is_late)
         self._selector.register(member.socket, selectors.EVENT_READ, member)
         return member
 

@@ -36,7 +36,9 @@ def test_readers_that_never_read(
             crowd.hear_all("Speaker", bystanders, 120)
             most = max(most, rss(server) - before)
             kernel = max(kernel, send_buffers(server))
-        figure(f"{TOTAL / 1e6:.0f} MB said: RSS +{most / 1024:.1f} MB, kernel {kernel / 1e6:.1f} MB")
+        figure(
+            f"{TOTAL / 1e6:.0f} MB said: RSS +{most / 1024:.1f} MB, kernel {kernel / 1e6:.1f} MB"
+        )
         assert most < most_kib
         assert kernel < 10_000_000
         assert not any(member.missed for member in bystanders)
