@@ -9,6 +9,9 @@ from chatservice.events import Reason
 # A throttled connection is served this often, in seconds: few enough turns of the reactor, and
 # nobody sees lines come in steps.
 _SERVED_SECONDS = 0.1
+# A part of a line. Without it, what is left may stay below one by the last bit of a float, which no
+# wait is short enough for.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Allowance:
         """How many of `wanted` lines may be served now."""
         self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
         self._at = now
-        taken = min(wanted, int(self._left))
+        taken = min(wanted, int(self._left + _ROUNDING))
         self._left -= taken
         return taken
 
