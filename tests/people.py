@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
 TWISTD = Path(sys.executable).with_name("twistd")
@@ -128,7 +129,7 @@ class Person:
     """One end of a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
+        self.socket: Any = connection  # or an SSLSocket
         self.socket.settimeout(PATIENCE)
         self._file = connection.makefile("rb")
 
@@ -138,8 +139,10 @@ class Person:
         self.socket = trusting(certificate).wrap_socket(
             self.socket,
             server_hostname="localhost",
+            do_handshake_on_connect=False,
             suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
         )
+        self.socket.do_handshake()
         self._file = self.socket.makefile("rb")
 
     def types(self, *lines: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from chatservice import chat, cursor, journal, protocol, render, sender, session, writers
+from chatservice import chat, cursor, journal, protocol, render, room, sender, session, writers
 
 UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
 
@@ -38,20 +38,21 @@ for name in (
     "_allowed",
 ):
     fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
-for name in ("_go_on", "_hold", "lineLengthExceeded", "connectionLost"):
+for name in ("_go_on", "_hold", "lineLengthExceeded"):
     fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
 for name in ("let_in", "expect_end", "finish", "crowd", "_end_deadline", "resumeProducing"):
     fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
-for name in ("begin", "receive", "_receive_line", "_join", "_leave", "lost", "refuse_long_line"):
+for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
     fault(session.Session, name, lambda its, *_: its._door.network)
 fault(session.Session, "part", lambda its, *_: its._door.network, "by exit", "by the login clock")
-fault(session.Session, "supersede", lambda its, *_: its._door.network)
 fault(journal.Journal, "about", lambda its, network, *_: network)
 fault(chat.Chat, "join", lambda its, name, connection, *_: connection._door.network)
 fault(chat.Chat, "leave", lambda its, user: user.connection._door.network)
 for name in ("deliver", "hint", "stall", "resume", "tell", "_read_on", "_read_batch", "_write"):
     fault(cursor.Cursor, name, of_outlet)
-fault(writers.Writers, "_look", lambda its, author: of_outlet(author))
+fault(writers.Writers, "forget", lambda its, author: of_outlet(author))
+for name in ("_listen", "drop"):
+    fault(room.Room, name, lambda its, author: of_outlet(author))
 for name in ("write", "_sent"):
     fault(sender.StraightWriter, name, lambda its, *_: of_outlet(getattr(its, "_cursor", None)))
 fault(sender.SocketSender, "close", lambda its: of_outlet(its._cursor))

@@ -13,7 +13,7 @@ from tests.faults.conftest import LONG
 from tests.faults.crowd import Crowd, milliseconds, rss
 from tests.people import Person, Server, joined
 
-HARMFUL = {"Cc", "Cs", "Cn", "Zl", "Zp"}  # categories of characters
+HARMFUL = {"Cc", "Cs", "Zl", "Zp"}  # categories of characters
 TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # their directions
 
 
@@ -162,8 +162,9 @@ def test_storms_of_telnet(server: Server, figure: Callable[[str], None]) -> None
         storm.start()
         crowd.run(lambda: not storm.is_alive(), 20)
         storm.join()
+        crowd.settle()
         crowd.say("Speaker", 100)
         crowd.hear_all("Speaker", [bystander])
         grown = rss(server) - before
         figure(f"{sum(taken) / 1e6:.0f} MB were taken; RSS +{grown} KiB")
-        assert grown < 20_000  # the room's log holds what was said between
+        assert grown < 40_000  # the room's log is full of what was not telnet's in it
