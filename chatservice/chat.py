@@ -88,8 +88,8 @@ class Chat:
             predecessor.supersede()
             return user
         user = User(self._free(name, None), connection)
-        self._map(user)
         self.lobby.enter(connection.cursor, user.name)
+        self._map(user)  # last: whose session has no user can never be taken out again
         return user
 
     def token(self, user: User) -> str:

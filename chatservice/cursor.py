@@ -75,8 +75,6 @@ class Cursor:
         answer = event.event if isinstance(event, Answered) else event
         self._parted = isinstance(answer, Parted)
         self._asides.append((self._log.next_id if self._log is not None else 0, event))
-        if len(self._asides) == ASIDES:
-            self._outlet.crowd(True)
         self._read_on()
 
     @property
@@ -91,21 +89,19 @@ class Cursor:
         if self.position != batch.start or self._asides:
             self._read_on()
             return
-        try:
-            self.position = batch.end
-            if data := batch.bytes_for(self, self.dialect):
-                self._outlet.write(data)
-        except Exception:
-            self._outlet.fail()
+        self.position = batch.end
+        if data := batch.bytes_for(self, self.dialect):
+            self._outlet.write(data)
 
     def hint(self, data: bytes) -> None:
         """Send `data` if this connection takes it, before what is due; it is not worth keeping."""
         if self.stalled:
             return
-        try:
-            self._outlet.write(data)
-        except Exception:
-            self._outlet.fail()
+        self._outlet.write(data)
+
+    def fail(self) -> None:
+        """Give up this connection; an exception is being handled that says why."""
+        self._outlet.fail()
 
     def stall(self) -> None:
         """The connection takes no more for now."""
@@ -133,11 +129,13 @@ class Cursor:
         try:
             while not self.stalled and self._read_batch():
                 pass
+            self._behind = self.stalled
+            if len(self._asides) >= ASIDES:
+                self._outlet.crowd(True)
+            elif waiting >= ASIDES and not self._over:
+                self._outlet.crowd(False)
         except Exception:
             self._outlet.fail()
-        self._behind = self.stalled
-        if len(self._asides) < ASIDES <= waiting and not self._over:
-            self._outlet.crowd(False)
 
     def _read_batch(self) -> bool:
         """Send one batch and the asides around it. False: there was none, we are up to date."""

@@ -9,8 +9,9 @@ from chatservice.events import Reason
 # A throttled connection is served this often, in seconds: few enough turns of the reactor, and
 # nobody sees lines come in steps.
 _SERVED_SECONDS = 0.1
-# Or a fraction of a line that is missing by rounding is waited for in steps of no time at all.
-_SOONEST = 0.001
+# A part of a line. Without it, what is left may stay below one by the last bit of a float, which no
+# wait is short enough for.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Allowance:
         """How many of `wanted` lines may be served now."""
         self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
         self._at = now
-        taken = min(wanted, int(self._left))
+        taken = min(wanted, int(self._left + _ROUNDING))
         self._left -= taken
         return taken
 
@@ -109,4 +110,4 @@ class Allowance:
     def wait(self) -> float:
         """Seconds until it is worth asking again."""
         worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
-        return max((worth - self._left) / self._rate, _SOONEST)
+        return max(worth - self._left, 0) / self._rate

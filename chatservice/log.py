@@ -64,13 +64,15 @@ class Entry(NamedTuple):
 class Batch:
     """Consecutive entries that are committed together. Rendered once for each dialect.
 
-    `authors` says which of the entries (their indices) are whose.
+    `authors` says which of the entries (their indices) are whose. An event that a dialect fails to
+    render is left out there, and `report` is given what was raised.
     """
 
-    __slots__ = ("_rendered", "authors", "end", "entries", "size", "start")
+    __slots__ = ("_rendered", "_report", "authors", "end", "entries", "size", "start")
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], report: Callable[[Exception], object]) -> None:
         self.entries = entries
+        self._report = report
         self.start = entries[0].event.id
         self.end = entries[-1].event.id + (entries[-1].messages or 1)
         self.size = sum([entry.size for entry in entries])
@@ -104,10 +106,20 @@ class Batch:
 
     def _render(self, dialect: Dialect) -> tuple[bytes, list[int]]:
         """All entries in words, and where in them each starts (and the last one ends)."""
-        parts = [dialect.render(entry.event) for entry in self.entries]
+        try:
+            parts = [dialect.render(entry.event) for entry in self.entries]
+        except Exception:
+            parts = [self._render_if_possible(entry.event, dialect) for entry in self.entries]
         rendered = b"".join(parts), list(accumulate(map(len, parts), initial=0))
         self._rendered[dialect] = rendered
         return rendered
+
+    def _render_if_possible(self, event: Event, dialect: Dialect) -> bytes:
+        try:
+            return dialect.render(event)
+        except Exception as error:
+            self._report(error)
+            return b""
 
     def _own(self, index: int, author: Hashable, dialect: Dialect) -> bytes:
         event = self.entries[index].heard_by_author(author)
@@ -217,9 +229,18 @@ class Log:
 
     def _end_turn(self) -> None:
         pending, self._pending = self._pending, []
-        for batch in _batches(pending):
+        for entries in _in_batches(pending):
+            batch = Batch(entries, self._raise_later)
             self._committing.append(batch)
             self._commit(batch, self._committed)
+
+    def _raise_later(self, error: Exception) -> None:
+        """Alone in a turn of the reactor, which logs it: it is nobody's who is being served now."""
+
+        def raise_() -> None:
+            raise error
+
+        self._clock.callLater(0, raise_)
 
     def _committed(self, batch: Batch) -> None:
         self._committing.remove(batch)
@@ -251,14 +272,14 @@ def _end(batch: Batch) -> int:
     return batch.end
 
 
-def _batches(entries: list[Entry]) -> Iterator[Batch]:
+def _in_batches(entries: list[Entry]) -> Iterator[list[Entry]]:
     taken: list[Entry] = []
     size = 0
     for entry in entries:
         taken.append(entry)
         size += entry.size
         if size >= BATCH_SIZE:
-            yield Batch(taken)
+            yield taken
             taken, size = [], 0
     if taken:
-        yield Batch(taken)
+        yield taken

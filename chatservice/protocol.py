@@ -57,10 +57,7 @@ class ChatProtocol(LineReceiver):
     _owing: IDelayedCall | None = None  # until more lines may be served
 
     def connectionMade(self) -> None:
-        try:
-            self._begin()
-        except Exception:
-            self.fail()
+        self._guard(self._begin)
 
     def _begin(self) -> None:
         factory, limits = self.factory, self.factory.limits
@@ -73,7 +70,7 @@ class ChatProtocol(LineReceiver):
         )
         factory.connections.add(self)
         self._deadline = factory.clock.callLater(
-            limits.login_timeout, self.session.part, Goodbye.LATE
+            limits.login_timeout, self._guard, partial(self.session.part, Goodbye.LATE)
         )
         if limits.rate:
             self._allowance = Allowance(limits.rate, limits.burst, factory.clock.seconds())
@@ -90,28 +87,29 @@ class ChatProtocol(LineReceiver):
         if self.paused or self._busyReceiving:
             return
         self._busyReceiving = True
-        try:
-            self._serve()
-        except Exception:
-            self.fail()
-        finally:
-            self._busyReceiving = False
+        self._guard(self._serve)
+        self._busyReceiving = False
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self._buffer = b""
         self.session.refuse_long_line(self.MAX_LENGTH)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._end_deadline()
-        if self._owing is not None:
-            self._owing.cancel()
         try:
+            self._end_deadline()
+            if self._owing is not None and self._owing.active():
+                self._owing.cancel()
             self.session.lost(
                 reason.getErrorMessage(), clean=reason.check(error.ConnectionDone) is not None
             )
         except Exception:
             log.failure("Serving {peer} failed when it had gone.", peer=self.peer)
-        self.factory.forget(self)
+        finally:
+            self.factory.forget(self)
+
+    def shut_down(self) -> None:
+        """The server ends."""
+        self._guard(partial(self.session.part, Goodbye.SHUTDOWN))
 
     # The session's door.
 
@@ -139,6 +137,13 @@ class ChatProtocol(LineReceiver):
         self._end_deadline()
         seconds = self.factory.close_seconds if self._is_in else CLOSE_SECONDS
         self._deadline = self.factory.clock.callLater(seconds, self.transport.abortConnection)
+
+    def _guard(self, serve: Callable[[], None]) -> None:
+        """What goes wrong in serving this connection costs it, and no other."""
+        try:
+            serve()
+        except Exception:
+            self.fail()
 
     def _end_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():
@@ -171,7 +176,7 @@ class ChatProtocol(LineReceiver):
         allowed = allowance.take(wanted, self.factory.clock.seconds())
         if allowed == wanted:
             return end
-        self._owing = self.factory.clock.callLater(allowance.wait(), self._go_on)
+        self._owing = self.factory.clock.callLater(allowance.wait(), self._guard, self._go_on)
         end = 0
         for _ in range(allowed):
             end = self._buffer.index(self.delimiter, end) + 1
@@ -271,7 +276,7 @@ class ChatFactory(ServerFactory):
         self.close_seconds = self.limits.shutdown_timeout
         self.linger_seconds = STOP_SECONDS
         for connection in list(self.connections):
-            connection.session.part(Goodbye.SHUTDOWN)
+            connection.shut_down()
         self._tell_if_closed()
         return closed
 
@@ -300,7 +305,8 @@ class ChatFactory(ServerFactory):
                 since = now
             self._stuck[connection] = cursor.position, since
             if now - since >= self.limits.ping:
-                log.info(
+                self.journal.about(
+                    connection.network,
                     "{peer} has taken nothing for {seconds:g} s: cut off.",
                     peer=connection.peer,
                     seconds=self.limits.ping,

@@ -112,11 +112,17 @@ class Room:
             if (line := lines.get(cursor.dialect)) is None:
                 line = lines[cursor.dialect] = cursor.dialect.render(event)
             if line and cursor is not author:
-                cursor.hint(line)
+                try:
+                    cursor.hint(line)
+                except Exception:
+                    cursor.fail()
 
     def _deliver(self, batch: Batch) -> None:
         for cursor in list(self._cursors):
-            cursor.deliver(batch)
+            try:
+                cursor.deliver(batch)
+            except Exception:
+                cursor.fail()
 
     def _move(self, move: _Move, cursor: Cursor, name: str) -> None:
         self.introduce(name)

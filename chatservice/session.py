@@ -160,8 +160,10 @@ class Session:
     def lost(self, why: str, *, clean: bool) -> None:
         """The connection is gone; `clean`: the peer closed it in order."""
         self.closing = True
-        self._leave(lost=not clean, why=why)
-        self._chat.lobby.drop(self.cursor)
+        try:
+            self._leave(lost=not clean, why=why)
+        finally:
+            self._chat.lobby.drop(self.cursor)
         self._note("{peer} has disconnected: {why}", peer=self.peer, why=why)
 
     def refuse_long_line(self, limit: int) -> None:
@@ -229,9 +231,9 @@ class Session:
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
 
     def _leave(self, *, lost: bool, why: str) -> None:
-        user, self._user = self._user, None
-        if user is not None:
+        if (user := self._user) is not None:
             self._chat.leave(user, lost=lost)
+            self._user = None
             self._note(
                 "{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why
             )

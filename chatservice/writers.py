@@ -67,15 +67,14 @@ class Writers:
 
     def _look(self, author: Hashable) -> None:
         writer = self._writers[author]
+        writer.timer = self._later(author)  # first: telling the others may fail
         if writer.asked:
             writer.shown, writer.asked, writer.idle = True, False, False
             self._tell(author, Writing(writer.name, True))
         elif not writer.shown:
-            del self._writers[author]
-            return
+            self.forget(author)
         elif not writer.idle:
             writer.idle = True
         else:
             writer.shown = False
             self._tell(author, Writing(writer.name, False))
-        writer.timer = self._later(author)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
 TWISTD = Path(sys.executable).with_name("twistd")
@@ -21,13 +22,22 @@ TELNET_OPTION = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
 
 
 class Server:
-    """``twistd -n chat`` at a free port of 127.0.0.1. `log` is its log so far.
+    """``twistd -n chat`` at a free port of `host`. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
+    `runner`: what runs it, instead of ``python twistd``.
     """
 
-    def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        runner: Sequence[str | Path] = (sys.executable, TWISTD),
+    ) -> None:
         self.tls = tls
+        self.host = host
         self.certificate = folder / "chat-certificate.pem"  # that people trust
         self.log_file = folder / "server.log"
         self.port = 0
@@ -36,9 +46,9 @@ class Server:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, TWISTD, "-n", "--pidfile="),
+                    *(*runner, "-n", "--pidfile="),
                     *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
-                    *("tcp:0:interface=127.0.0.1", *GENEROUS, *options),
+                    *(f"tcp:0:interface={host}", *GENEROUS, *options),
                 ],
                 stdout=log,
                 stderr=log,
@@ -60,7 +70,7 @@ class Server:
         raise AssertionError(f"{pattern} not in the log:\n{self.log}")
 
     def __enter__(self) -> "Server":
-        self.port = int(self.wait_for_log(r"listens at \('127\.0\.0\.1', (\d+)\)")[1])
+        self.port = int(self.wait_for_log(rf"listens at \('{re.escape(self.host)}', (\d+)\)")[1])
         return self
 
     def __exit__(
@@ -81,21 +91,23 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def connect(self, source: str = "", first: bytes = b"") -> "Person":
-        """Somebody who has not been asked anything yet, at the address `source` if that matters.
-        `first` is sent before anything else, TLS included."""
+    def connect_bare(self, source: str = "") -> "Person":
+        """A connection that does not speak TLS, whatever the server does; from the address `source`
+        if that matters."""
         connection = socket.create_connection(
-            ("127.0.0.1", self.port), PATIENCE, (source, 0) if source else None
+            (self.host, self.port), PATIENCE, (source, 0) if source else None
         )
-        connection.sendall(first)
-        if self.tls:
-            connection = trusting(self.certificate).wrap_socket(
-                connection,
-                server_hostname="localhost",
-                suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
-            )
         person = Person(connection)
         self._people.append(person)
+        return person
+
+    def connect(self, source: str = "", first: bytes = b"") -> "Person":
+        """Somebody who has not been asked anything yet. `first` is sent before anything else, TLS
+        included."""
+        person = self.connect_bare(source)
+        person.sends(first)
+        if self.tls:
+            person.secures(self.certificate)
         return person
 
     def forget(self, people: "Sequence[Person]") -> None:
@@ -117,9 +129,21 @@ class Person:
     """One end of a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
+        self.socket: Any = connection  # or an SSLSocket
         self.socket.settimeout(PATIENCE)
         self._file = connection.makefile("rb")
+
+    def secures(self, certificate: Path) -> None:
+        """From here on through TLS, with a server that has this certificate."""
+        self._file.close()
+        self.socket = trusting(certificate).wrap_socket(
+            self.socket,
+            server_hostname="localhost",
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,  # a server that closes says so, or is_cut_off fails
+        )
+        self.socket.do_handshake()
+        self._file = self.socket.makefile("rb")
 
     def types(self, *lines: str) -> None:
         self.sends("".join(line + "\r\n" for line in lines).encode())

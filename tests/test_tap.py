@@ -37,6 +37,16 @@ def chat(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
         (["--motd", "missing"], "--motd missing: [Errno 2] No such file"),
         (["--motd", "latin1"], "--motd latin1: 'utf-8' codec can't decode"),
         (["--motd", "long"], "--motd long: longer than 16384 bytes."),
+        (["--max-users", "0"], "--max-users 0: a number from 1 to 1e+06."),
+        (["--max-users", "many"], "--max-users many: a number from 1"),
+        (["--max-per-address", "-1"], "--max-per-address -1: a number from 0"),
+        (["--login-timeout", "0"], "--login-timeout 0: a number from 1 to 86400."),
+        (["--login-timeout", "nan"], "--login-timeout nan: a number from"),
+        (["--rate", "fast"], "--rate fast: a number from 0"),
+        (["--rate", "10:0"], "--rate 0: a number from 1"),
+        (["--rate", "inf"], "--rate inf: a number from 0"),
+        (["--ping", "1"], "--ping 1: a number from 8 to 86400."),
+        (["--shutdown-timeout", "-1"], "--shutdown-timeout -1: a number from 0 to 3600."),
         (["--unknown"], "option --unknown not recognized"),
         (["argument"], "argument"),
     ],
@@ -82,7 +92,8 @@ def test_every_option_is_explained(tmp_path: Path) -> None:
     help_ = chat(tmp_path, "--help").stdout
     for option in (
         *("--port", "--tls", "--certificate", "--key", "--proxy-protocol"),
-        *("--motd", "--echo", "--log-messages"),
+        *("--motd", "--echo", "--log-messages", "--max-users", "--max-per-address"),
+        *("--login-timeout", "--rate", "--ping", "--shutdown-timeout"),
     ):
         assert option in help_
     assert "12345" in help_

@@ -1,0 +1,1 @@
+"""Hostile clients and faults, against a real server process; run by ``pytest -m faults``."""

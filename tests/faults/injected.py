@@ -1,0 +1,100 @@
+"""twistd with faults in it: ``python injected.py -n chat ...``.
+
+Each key of FAULTS is a method that raises once for the connection from that key's own address, and
+for nobody else's.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from chatservice import chat, cursor, journal, protocol, render, room, sender, session, writers
+
+UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
+
+# How to tell whose call it is, from the arguments.
+Whose = Callable[..., Any]
+
+
+def of_outlet(its: Any, *_: Any) -> Any:
+    """A cursor's."""
+    return getattr(getattr(its, "_outlet", None), "network", "")
+
+
+FAULTS: dict[str, tuple[type, str, Whose]] = {}
+
+
+def fault(owner: type, method: str, whose: Whose, *variants: str) -> None:
+    for variant in variants or ("",):
+        FAULTS[f"{owner.__name__}.{method}{variant and ' ' + variant}"] = (owner, method, whose)
+
+
+for name in (
+    "connectionMade",
+    "_begin",
+    "dataReceived",
+    "_serve",
+    "lineLengthExceeded",
+    "_allowed",
+):
+    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
+for name in ("_go_on", "_hold", "lineLengthExceeded"):
+    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
+for name in ("let_in", "expect_end", "finish", "crowd", "_end_deadline", "resumeProducing"):
+    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
+for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
+    fault(session.Session, name, lambda its, *_: its._door.network)
+fault(session.Session, "part", lambda its, *_: its._door.network, "by exit", "by the login clock")
+fault(journal.Journal, "about", lambda its, network, *_: network)
+fault(chat.Chat, "join", lambda its, name, connection, *_: connection._door.network)
+fault(chat.Chat, "leave", lambda its, user: user.connection._door.network)
+for name in ("deliver", "hint", "stall", "resume", "tell", "_read_on", "_read_batch", "_write"):
+    fault(cursor.Cursor, name, of_outlet)
+fault(writers.Writers, "forget", lambda its, author: of_outlet(author))
+for name in ("_listen", "drop"):
+    fault(room.Room, name, lambda its, author: of_outlet(author))
+for name in ("write", "_sent"):
+    fault(sender.StraightWriter, name, lambda its, *_: of_outlet(getattr(its, "_cursor", None)))
+fault(sender.SocketSender, "close", lambda its: of_outlet(its._cursor))
+for name in ("write", "close", "pauseProducing", "resumeProducing"):
+    fault(sender.TransportSender, name, lambda its, *_: of_outlet(its._cursor))
+
+
+def address(key: str) -> str:
+    return f"127.0.7.{list(FAULTS).index(key) + 1}"
+
+
+def inject() -> None:
+    raised = set()
+
+    def wrap(key: str, owner: Any, method: str, whose: Whose) -> None:
+        original = getattr(owner, method)
+        whom = address(key)
+
+        def broken(*arguments: Any, **named: Any) -> Any:
+            if key not in raised and whose(*arguments) == whom:
+                raised.add(key)
+                raise RuntimeError(f"injected into {key}.")
+            return original(*arguments, **named)
+
+        setattr(owner, method, broken)
+
+    for key, (owner, method, whose) in FAULTS.items():
+        wrap(key, owner, method, whose)
+    speak = render.Text.render
+
+    def cannot_speak(its: render.Text, event: Any) -> bytes:
+        data = speak(its, event)
+        if UNSPEAKABLE.encode() in data:
+            raise RuntimeError("injected into Text.render.")
+        return data
+
+    render.Text.render = cannot_speak  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    inject()
+    from twisted.scripts.twistd import run
+
+    sys.argv[0] = "twistd"
+    run()
