@@ -70,7 +70,7 @@ class ChatProtocol(LineReceiver):
         )
         factory.connections.add(self)
         self._deadline = factory.clock.callLater(
-            limits.login_timeout, self._guard, partial(self.session.part, Goodbye.LATE)
+            limits.login_timeout, self._guard, self._end_if_nameless
         )
         if limits.rate:
             self._allowance = Allowance(limits.rate, limits.burst, factory.clock.seconds())
@@ -144,6 +144,14 @@ class ChatProtocol(LineReceiver):
             serve()
         except Exception:
             self.fail()
+
+    def _end_if_nameless(self) -> None:
+        """It is late. Who has not even taken the question, as within a handshake that never ends,
+        need not be told."""
+        if self.session.cursor.stalled:
+            self.transport.abortConnection()
+        else:
+            self.session.part(Goodbye.LATE)
 
     def _end_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():
