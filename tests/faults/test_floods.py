@@ -39,7 +39,7 @@ def test_bare_newlines_from_eight_sockets(
 ) -> None:
     """They are held to the default rate, and two others talk to each other as if they were not
     there."""
-    seconds = 20 if LONG else 5
+    seconds = 20 if LONG else 3
     with Server(tmp_path, "--rate", "50:500", tls=tls) as server:
         flooders = [server.join(f"Flooder{number}") for number in range(8)]
         alice, bob = server.join("Alice"), server.join("Bob")
@@ -74,7 +74,7 @@ def test_a_thousand_lines_a_second(
     tmp_path: Path, tls: bool, figure: Callable[[str], None]
 ) -> None:
     """They are relayed at the rate that the operator wants, in their order, none lost."""
-    rate, burst, total = 300, 300, 1500
+    rate, burst, total = 300, 300, 1000
     with Server(tmp_path, "--rate", f"{rate}:{burst}", tls=tls) as server, Crowd(server) as crowd:
         [bystander, _] = crowd.join(["Bystander", "Speaker"])
         start = time.monotonic()

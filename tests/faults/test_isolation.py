@@ -103,6 +103,8 @@ def who(crowd: Crowd) -> str:
     return next(line for line in notices if "*** Online" in line)
 
 
+# Python's ssl leaves a socket open that is reset while it is being wrapped.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_in_every_callback_in_turn(
     tmp_path: Path, tls: bool, figure: Callable[[str], None]
 ) -> None:

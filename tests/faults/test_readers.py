@@ -16,7 +16,7 @@ from tests.faults.crowd import Crowd, needs, rss, send_buffers
 from tests.people import PATIENCE, Server
 
 SIZE = 8000
-TOTAL = 200_000_000 if LONG else 12_000_000
+TOTAL = 200_000_000 if LONG else 10_000_000
 
 
 @pytest.mark.parametrize(("sleepers", "most_kib"), [(1, 20_000), (20, 40_000)])

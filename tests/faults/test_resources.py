@@ -13,7 +13,7 @@ from tests.faults.crowd import Crowd, Member, descriptors, rss
 from tests.people import TWISTD, Server
 
 DESCRIPTORS = 300
-CHURN_SECONDS = 600 if LONG else 6
+CHURN_SECONDS = 600 if LONG else 4
 
 
 def limit_descriptors(server: Server, most: int) -> None:
@@ -54,7 +54,7 @@ def test_few_descriptors(tmp_path: Path, tls: bool, figure: Callable[[str], None
 def test_sigterm_with_much_queued(tmp_path: Path, tls: bool, figure: Callable[[str], None]) -> None:
     """Ten people are owed a megabyte each. Nine take it then, and are told; the tenth never reads,
     and does not hold the server for longer than its deadline."""
-    deadline = 4
+    deadline = 2
     options = ("--shutdown-timeout", str(deadline))
     with Server(tmp_path, *options, tls=tls) as server, Crowd(server) as crowd:
         owed = crowd.join(f"u{number}" for number in range(10))

@@ -10,7 +10,7 @@ from chatservice.protocol import CLOSE_SECONDS
 from tests.faults.crowd import Crowd, login, milliseconds, rss
 from tests.people import PATIENCE, QUESTION, Person, Server
 
-LOGIN_SECONDS = 3
+LOGIN_SECONDS = 2
 
 
 def closes_at(person: Person, start: float) -> float:
