@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import LogEvent, Logger, formatEvent
 
 log = Logger()
 
@@ -41,3 +41,7 @@ class Journal:
         log.info(line, **values)
         if self._lines[network] == ABOUT_ONE:
             log.info("That is enough about {network} for a minute.", network=network)
+
+    def about_accepting(self, event: LogEvent) -> None:
+        """What Twisted says of accepting connections: with no descriptor left, three lines each."""
+        self.about("accepting connections", "{what}", what=formatEvent(event))

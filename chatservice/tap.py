@@ -322,6 +322,8 @@ class ChatService(Service):
 
     def _listens(self, port: IListeningPort, door: Door) -> None:
         self._ports.append(port)
+        # Of Twisted's own; there is no other way to what it logs.
+        port._logger = Logger("accept", observer=self.factory.journal.about_accepting)  # type: ignore[attr-defined, arg-type]
         address = peer_of(port.getHost())
         log.info("The chat listens at {address}{how}.", address=address, how=door.how)
 

@@ -20,7 +20,7 @@ def tls(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-# Where TLS would add time (10,000 pairs of handshakes, many more servers) and nothing else.
+# Where TLS would add time (2,000 pairs of handshakes, many more servers) and nothing else.
 tcp_alone = pytest.mark.parametrize("tls", [False], ids=["tcp"])
 
 
