@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatservice.events import Reason, Refusal
+from chatservice.events import Helped, Reason, Refusal
 from chatservice.requests import Emote, Exit, Hello, Help, Nick, Reply, Request, Say, Tell, Who
 
 
@@ -43,6 +43,7 @@ COMMANDS = (
     Command("help", ("h", "?"), "", "show this list", lambda _: Help()),
     Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
 )
+HELPED = Helped(tuple((command.usage, command.help) for command in COMMANDS))
 _BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
 

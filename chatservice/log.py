@@ -139,9 +139,8 @@ class Log:
 
     Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
     `next_id` is the next to be used, and `messages` counts all there have ever been. Ids start over
-    in another `epoch`. `commit` is
-    handed each batch with a function to call, in the same order, once it is safe; then `deliver` is
-    called with it.
+    in another `epoch`. `commit` is handed each batch with a function to call, in the same order,
+    once it is safe; then `deliver` is called with it.
     """
 
     def __init__(
@@ -196,20 +195,24 @@ class Log:
         """
         taken: list[Happening] = []
         size = 0
+        for happening, its_size in self._between(before, after):
+            taken.append(happening)
+            size += its_size
+            if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
+                break
+        return tuple(taken if after is not None else reversed(taken))
+
+    def _between(self, before: int, after: int | None) -> Iterator[tuple[Happening, int]]:
+        """What happened between two ids, with its size; the newest first if `after` is None."""
         for entry in self._backwards(before) if after is None else self._forwards(after):
             first, last = entry.event.id, entry.event.id + (entry.messages or 1) - 1
             if first >= before and after is not None:
-                break  # nor is what follows; it may be the whole log
+                return  # nor is what follows; it may be the whole log
             if first >= before or (after is not None and last <= after):
                 continue
             for happening in _one_by_one(entry.event, backwards=after is None):
-                if happening.id >= before or (after is not None and happening.id <= after):
-                    continue
-                taken.append(happening)
-                size += entry.size // (entry.messages or 1)
-                if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
-                    return tuple(taken if after is not None else reversed(taken))
-        return tuple(taken if after is not None else reversed(taken))
+                if happening.id < before and (after is None or happening.id > after):
+                    yield happening, entry.size // (entry.messages or 1)
 
     def _forwards(self, after: int) -> Iterator[Entry]:
         """What may be after that id, and all that is newer."""

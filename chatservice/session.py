@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from chatservice import commands, jsonlines
 from chatservice.chat import Chat, User
-from chatservice.commands import COMMANDS
+from chatservice.commands import HELPED
 from chatservice.cursor import Cursor, Outlet
 from chatservice.events import (
     LOBBY,
@@ -23,7 +23,6 @@ from chatservice.events import (
     Burst,
     Emoted,
     Goodbye,
-    Helped,
     NameAsked,
     Online,
     Parted,
@@ -141,21 +140,13 @@ class Session:
         """End it from this side: nothing more is obeyed, and everything due is still sent."""
         if self.closing:
             return
-        self.closing = True
-        name = self._name
-        self._door.expect_end()
-        self._answer(Parted(name, why))
+        self._say_goodbye(self._name, why)
         self._leave(lost=False, why=why.value)
 
     def supersede(self) -> None:
-        self._note(
-            "{name} has left {peer} for another connection.", name=self._name, peer=self.peer
-        )
         name, self._user = self._name, None
-        self.closing = True
-        self._ref = None
-        self._door.expect_end()
-        self.cursor.tell(Parted(name, Goodbye.TAKEN_OVER))
+        self._note("{name} has left {peer} for another connection.", name=name, peer=self.peer)
+        self._say_goodbye(name, Goodbye.TAKEN_OVER)
 
     def lost(self, why: str, *, clean: bool) -> None:
         """The connection is gone; `clean`: the peer closed it in order."""
@@ -200,6 +191,11 @@ class Session:
         if isinstance(request, Refusal):
             raise request
         return request
+
+    def _say_goodbye(self, name: str, why: Goodbye) -> None:
+        self.closing = True
+        self._door.expect_end()
+        self._answer(Parted(name, why))
 
     def _answer(self, event: PersonalEvent) -> None:
         self.cursor.tell(event if self._ref is None else Answered(event, self._ref))
@@ -255,7 +251,7 @@ class Session:
                     raise Refusal(Reason.NAMED_ALREADY)
                 self._join(name, token)
             case Help():
-                self._help()
+                self._answer(HELPED)
             case Exit():
                 self.part(Goodbye.EXIT)
             case _ if user is not None:
@@ -284,9 +280,6 @@ class Session:
                 self._answer(Online(self._chat.online()))
             case History(before=before, after=after, limit=limit, room=room):
                 self._answer(self._chat.recall(before, after, limit, room))
-
-    def _help(self) -> None:
-        self._answer(Helped(tuple((command.usage, command.help) for command in COMMANDS)))
 
 
 # A line that is a command, is blank, or may be blank.

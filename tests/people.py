@@ -199,6 +199,37 @@ def trusting(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+LONG_TEXT = "x" * 1000
+
+
+def speak(speaker: Person, listener: Person, total: int) -> None:
+    """`speaker`, who is called that, says so many long messages that are numbered, and `listener`
+    hears them all."""
+    heard = 0
+    for start in range(0, total, 100):
+        speaker.types(*(f"{number} {LONG_TEXT}" for number in range(start, start + 100)))
+        while heard < start + 100:
+            line = listener.next_line()
+            if not line.startswith("***"):
+                assert line == f"Speaker: {heard} {LONG_TEXT}"
+                heard += 1
+
+
+def hear_all(sleeper: Person, total: int) -> int:
+    """`sleeper` hears all that `speak` has said in its order, or is told of a gap. How often that
+    was."""
+    expected = skips = 0
+    while expected < total:
+        line = sleeper.next_line()
+        if line.startswith("*** You missed"):
+            expected += int(line.split()[3])
+            skips += 1
+        elif not line.startswith("***"):
+            assert line == f"Speaker: {expected} {LONG_TEXT}"
+            expected += 1
+    return skips
+
+
 def joined(name: str) -> str:
     return f"*** {name} has joined the chat."
 

@@ -14,6 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,28 @@ def wait_until_full(pipe: int) -> None:
     while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) < 60_000:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+WELCOME = JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token"))
+
+
+@contextmanager
+def serving(*parts: bytes) -> Iterator[int]:
+    """The port of a server that sends these to whoever comes first, each when it has heard
+    something after the one before, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                for part in parts:
+                    connection.sendall(part)
+                    connection.recv(100)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listening.getsockname()[1]
+        server.join()
 
 
 class TestInAPipe:
@@ -181,20 +204,8 @@ class TestInAPipe:
         assert b"Traceback" not in ended.stderr
 
     def test_a_server_that_dies_is_a_failure(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-
-            def serve() -> None:
-                connection, _ = listening.accept()
-                with connection:
-                    connection.sendall(b"What is your name?\r\n")
-                    connection.recv(100)
-                    connection.sendall(JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token")))
-                    connection.recv(100)
-
-            server = threading.Thread(target=serve)
-            server.start()
-            ended = run_client(listening.getsockname()[1], "--name", "ci", typed=b"hello\n")
-            server.join()
+        with serving(b"What is your name?\r\n", WELCOME) as port:
+            ended = run_client(port, "--name", "ci", typed=b"hello\n")
         assert ended.returncode == 1
 
     def test_it_ends_when_nobody_reads_what_it_prints(self, server: Server) -> None:
@@ -248,20 +259,9 @@ class TestInAPipe:
                 client.kill()
 
     def test_what_a_server_sends_is_made_harmless(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-
-            def serve() -> None:
-                connection, _ = listening.accept()
-                with connection:
-                    connection.sendall(b'\x1b[2J\r\n{\x1b\r\n{"type": "new"}\r\n')
-                    connection.recv(100)
-                    connection.sendall(JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token")))
-                    connection.sendall(b'{"type": "announced", "lines": ["\\u001b[2J \\u202e"]}\n')
-
-            server = threading.Thread(target=serve)
-            server.start()
-            ended = run_client(listening.getsockname()[1], "--name", "ci")
-            server.join()
+        nasty = b'{"type": "announced", "lines": ["\\u001b[2J \\u202e"]}\n'
+        with serving(b'\x1b[2J\r\n{\x1b\r\n{"type": "new"}\r\n', WELCOME + nasty) as port:
+            ended = run_client(port, "--name", "ci")
         assert ended.stdout.decode().splitlines()[2:] == ["*** \ufffd[2J \ufffd"]
 
 

@@ -5,39 +5,12 @@ from typing import Any
 import pytest
 
 from chatservice.sender import SocketBeneath
-from tests.people import Person, Server
+from tests.people import Server, hear_all, speak
 
 
 @pytest.fixture(params=[False, True], ids=["tcp", "tls"])
 def tls(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
-
-
-TEXT = "x" * 1000
-
-
-def speak(speaker: Person, listener: Person, total: int) -> None:
-    """`speaker` says so many messages that are numbered, and `listener` hears them all."""
-    heard = 0
-    for start in range(0, total, 100):
-        speaker.types(*(f"{number} {TEXT}" for number in range(start, start + 100)))
-        while heard < start + 100:
-            line = listener.next_line()
-            if not line.startswith("***"):
-                assert line == f"Speaker: {heard} {TEXT}"
-                heard += 1
-
-
-def hear_all(sleeper: Person, total: int) -> None:
-    """`sleeper` hears all that has been said in its order, or is told of a gap."""
-    expected = 0
-    while expected < total:
-        line = sleeper.next_line()
-        if line.startswith("*** You missed"):
-            expected += int(line.split()[3])
-        elif not line.startswith("***"):
-            assert line == f"Speaker: {expected} {TEXT}"
-            expected += 1
 
 
 def test_goodbye_comes_after_all_else_however_slow_the_reader(server: Server) -> None:

@@ -4,7 +4,6 @@ On a terminal it is for a person; from a pipe it is a tool that sends its input,
 ends with status 0 only if the server has acknowledged all of it.
 """
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,16 +18,15 @@ from zope.interface import implementer
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
-from chatservice.client.talk import Talk, in_words
+from chatservice.client.talk import Talk, in_words, on_signals
 from chatservice.events import Acked, Error, Helped, NameAsked, Parted
 from chatservice.jsonlines import EVENTS, JSON, line_of
 from chatservice.objects import Vocabulary
 from chatservice.render import ERROR
 from chatservice.screen import sanitised
 
-MAX_TYPED = (
-    1024 * 1024
-)  # bytes in a line; what is too long for the server is refused by `ChatClient`
+# Bytes in a line; what is too long for the server is refused by `ChatClient`.
+MAX_TYPED = 1024 * 1024
 # Lines from a pipe that may wait for their acknowledgement before no more is read.
 OUTSTANDING_MOST = 200
 OURS = Vocabulary({**EVENTS.types, "disconnected": Disconnected, "missed": Missed})
@@ -64,11 +62,11 @@ class Keyboard(LineOnlyReceiver):
         self._ended("")
 
     def writeConnectionLost(self) -> None:
-        self._flush()
+        self.give_up()
         self._ended("Nobody reads what this prints.")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._flush()
+        self.give_up()
 
     async def room(self) -> None:
         """Comes back when more can be printed."""
@@ -76,8 +74,10 @@ class Keyboard(LineOnlyReceiver):
             await self._room
 
     def give_up(self) -> None:
-        """What has not been printed need not be."""
-        self._flush()
+        """What has not been printed need not be, or cannot."""
+        if not self.flushed.called:
+            self.flushed.callback(None)
+        self.resumeProducing()
 
     # As a producer: of what is printed.
 
@@ -90,11 +90,6 @@ class Keyboard(LineOnlyReceiver):
             room.callback(None)
 
     def stopProducing(self) -> None:
-        self.resumeProducing()
-
-    def _flush(self) -> None:
-        if not self.flushed.called:
-            self.flushed.callback(None)
         self.resumeProducing()
 
 
@@ -119,12 +114,11 @@ class Plain:
         self._regulate()
         return asking
 
-    async def run(self, client: ChatClient) -> int:
+    async def run(self) -> int:
         """Until the end. The program's exit status."""
-        self.talk.client = client
         self._regulate()
         try:
-            async for event in client:
+            async for event in self.talk.client:
                 self._parted = self._parted or isinstance(event, Parted)
                 self._show(event)
                 await self.keyboard.room()
@@ -200,23 +194,18 @@ def _as_json(event: Heard) -> bytes:
     return JSON.render(event).replace(b"\r\n", b"\n")
 
 
-def _on_signals(interrupt: Callable[[], None]) -> None:
-    """Once the reactor runs: as it starts it sets a SIGTERM of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupt())
-
-
 async def talk_plainly(
     reactor: Any, make: Callable[..., ChatClient], where: str, *, retry: bool, as_json: bool
 ) -> int:
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     interactive = sys.stdin.isatty()
     plain = Plain(where, interactive=interactive, as_json=as_json)
-    client = make(tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json)
-    plain.talk.client = client
+    plain.talk.client = make(
+        tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json
+    )
     stdio.StandardIO(plain.keyboard, reactor=reactor)
-    reactor.callWhenRunning(_on_signals, lambda: reactor.callFromThread(plain.interrupt))
-    status = await plain.run(client)
+    on_signals(reactor, plain.interrupt)
+    status = await plain.run()
     plain.keyboard.transport.unregisterProducer()
     plain.keyboard.transport.loseConnection()
     await plain.keyboard.flushed

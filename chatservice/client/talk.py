@@ -1,6 +1,8 @@
 """A person's side of a `ChatClient`: typed lines, and what comes of them."""
 
+import signal
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -8,8 +10,8 @@ from twisted.python.failure import Failure
 from chatservice import commands
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
-from chatservice.commands import COMMANDS
-from chatservice.events import Error, Helped, NameAsked, Reason, Refusal, Refused
+from chatservice.commands import HELPED
+from chatservice.events import Error, NameAsked, Reason, Refusal, Refused
 from chatservice.render import ERROR, QUESTION, TEXT
 from chatservice.requests import (
     Emote,
@@ -88,7 +90,7 @@ class Talk:
     def _carry_out(self, request: Request) -> None:
         match request:
             case Help():
-                self._show(Helped(tuple((command.usage, command.help) for command in COMMANDS)))
+                self._show(HELPED)
             case Exit():
                 self.leave()
             case Hello(name=name) if self._asking is not None:
@@ -111,6 +113,12 @@ class Talk:
             self.unanswered += 1
         else:
             self._show(f"{ERROR}{error}")
+
+
+def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
+    """Have SIGINT and SIGTERM call `leave`. Only once the reactor runs: it sets some of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: reactor.callFromThread(leave))
 
 
 def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR0911 (a case each)

@@ -6,7 +6,6 @@ it before that is certain.
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, cast
@@ -43,7 +42,7 @@ from chatservice.client.completion import LineCompleter
 from chatservice.client.errors import ChatError
 from chatservice.client.looks import Piece, look, rings
 from chatservice.client.status import Status
-from chatservice.client.talk import Talk, in_words
+from chatservice.client.talk import Talk, in_words, on_signals
 from chatservice.events import Error, NameAsked, Refused, Welcomed
 from chatservice.render import ERROR, QUESTION
 from chatservice.screen import sanitised
@@ -376,6 +375,5 @@ async def talk_on_terminal(
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     face = Face(reactor, where, bell=bell, timestamps=timestamps)
     client = make(tell=face.tell, ask=face.ask, retry=retry, echo=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: reactor.callFromThread(face.leave))
+    on_signals(reactor, face.leave)
     return await face.run(client)
