@@ -2,10 +2,11 @@
 
 import secrets
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from chatservice import names
+from chatservice.archive import Archive, Mark, Memory, Messages
 from chatservice.cursor import Cursor
 from chatservice.events import (
     LOBBY,
@@ -18,7 +19,7 @@ from chatservice.events import (
     Sent,
     Told,
 )
-from chatservice.log import Clock, Commit, commit_at_once
+from chatservice.log import Clock
 from chatservice.room import Room
 
 
@@ -54,7 +55,8 @@ class Chat:
     """The shared user map and the room.
 
     `users` maps the name of everyone who is here, as it is shown, to them. Everything that is
-    asked of the chat and declined raises `Refusal`. `secret` makes what nobody can guess.
+    asked of the chat and declined raises `Refusal`. `archive` has the past; `secret` makes what
+    nobody can guess.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class Chat:
         clock: Clock,
         *,
         echo: bool = False,
-        commit: Commit = commit_at_once,
+        archive: Archive | None = None,
         secret: Callable[[], str] = lambda: secrets.token_urlsafe(16),
     ) -> None:
         self.users: dict[str, User] = {}
-        self.lobby = Room(LOBBY, clock, commit, epoch=secret())
+        self.archive: Archive = archive if archive is not None else Memory(secret())
+        self.lobby = Room(LOBBY, clock, self.archive.commit)
+        self.archive.attach(self.lobby.log)
         self._clock = clock
         self._secret = secret
         self._told = 0
@@ -89,6 +93,7 @@ class Chat:
             return user
         user = User(self._free(name, None), connection)
         self.lobby.enter(connection.cursor, user.name)
+        self.archive.arrive(user.name)
         self._map(user)  # last: whose session has no user can never be taken out again
         return user
 
@@ -105,6 +110,7 @@ class Chat:
         user.correspondent = None
         self._by_token.pop(user.token, None)
         self._unmap(user)
+        self.archive.depart(user.name, user.cursor.position)
         self.lobby.leave(user.cursor, user.name, lost=lost)
 
     def online(self) -> tuple[str, ...]:
@@ -131,13 +137,33 @@ class Chat:
         """`user` is writing something, or no longer."""
         self.room(room).writers.write(user.cursor, user.name, on)
 
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.seconds()
+
+    def seen(self, name: str) -> Awaitable[Mark | None]:
+        """Where `name`, who is about to come in, had stopped reading."""
+        return self.archive.seen(names.checked(name))
+
     def recall(
         self, before: int | None, after: int | None, limit: int, room: str = LOBBY
-    ) -> Recalled:
+    ) -> Awaitable[Recalled]:
         """What has happened, as `requests.History` asks for it."""
+        return self.archive.recall(self._newest(before, room), after, limit)
+
+    def find(
+        self, words: str, before: int | None, limit: int, room: str = LOBBY
+    ) -> Awaitable[Messages]:
+        """Messages, as `requests.Search` asks for them."""
+        return self.archive.find(words, self._newest(before, room), limit)
+
+    def recent(self, limit: int) -> Awaitable[Messages]:
+        """The newest messages."""
+        return self.archive.recent(self._newest(None, LOBBY), limit)
+
+    def _newest(self, before: int | None, room: str) -> int:
         log = self.room(room).log
-        newest = log.next_id if before is None else before
-        return Recalled(log.recall(newest, after, limit), log.first_id)
+        return log.next_id if before is None else min(before, log.next_id)
 
     def tell(self, user: User, recipient: str, text: str) -> Sent:
         """`user` says `text` to `recipient` alone."""
@@ -160,6 +186,8 @@ class Chat:
             last_id = self.lobby.log.next_id - 1
             return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
         self._unmap(user)
+        self.archive.depart(old, user.cursor.position)
+        self.archive.arrive(new)
         user.name, user.keys = new, names.keys(new)
         self._map(user)
         return self.lobby.rename(user.cursor, old, new)

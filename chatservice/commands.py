@@ -4,7 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatservice.events import Helped, Reason, Refusal
-from chatservice.requests import Emote, Exit, Hello, Help, Nick, Reply, Request, Say, Tell, Who
+from chatservice.requests import (
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    History,
+    Nick,
+    Reply,
+    Request,
+    Say,
+    Search,
+    Tell,
+    Who,
+)
+
+SHOWN, SHOWN_MOST = 20, 200  # messages of the past: as many as a screen has, or several
+FOUND_MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,13 @@ def _tell(arguments: str) -> Request | None:
     return Tell(recipient, text) if text else None
 
 
+def _history(arguments: str) -> Request | None:
+    if not arguments:
+        return History(limit=SHOWN)
+    wanted = int(arguments) if arguments.isdecimal() and len(arguments) < 10 else 0
+    return History(limit=min(wanted, SHOWN_MOST)) if wanted else None
+
+
 COMMANDS = (
     Command("me", (), "ACTION", "say what you are doing", lambda a: Emote(a) if a else None),
     Command("msg", ("w", "tell"), "NAME TEXT", "say something to one person alone", _tell),
@@ -40,6 +63,14 @@ COMMANDS = (
     ),
     Command("who", ("names", "users"), "", "list who is online", lambda _: Who()),
     Command("nick", (), "NAME", "change your name", lambda a: Nick(a) if a else None),
+    Command("history", (), "[N]", "show the last messages again", _history),
+    Command(
+        "search",
+        (),
+        "WORDS",
+        "find messages",
+        lambda a: Search(a, limit=FOUND_MOST) if a else None,
+    ),
     Command("help", ("h", "?"), "", "show this list", lambda _: Help()),
     Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
 )

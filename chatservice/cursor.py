@@ -1,5 +1,6 @@
 """Where one connection is in what it hears."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from chatservice.events import Answered, Parted, PersonalEvent, Skipped
@@ -36,10 +37,12 @@ class Cursor:
         "_asides",
         "_behind",
         "_heard",
+        "_held",
         "_log",
         "_outlet",
         "_over",
         "_parted",
+        "_taken",
         "dialect",
         "position",
         "said",
@@ -58,6 +61,8 @@ class Cursor:
         self._over = False  # and written
         self._behind = False
         self._heard = 0  # messages of others before `position`; true while behind
+        self._held = False  # what the room says waits until we are told of the past
+        self._taken: Callable[[], None] | None = None
 
     def enter(self, log: Log) -> None:
         """Read `log` from here on."""
@@ -74,8 +79,38 @@ class Cursor:
             return
         answer = event.event if isinstance(event, Answered) else event
         self._parted = isinstance(answer, Parted)
-        self._asides.append((self._log.next_id if self._log is not None else 0, event))
+        self._asides.append((self._now(), event))
         self._read_on()
+
+    def hold(self) -> None:
+        """What the room says waits until `release`; what is told meanwhile comes before it."""
+        self._held = True
+
+    def go_to(self, position: int) -> None:
+        """While held: what is told now stands there, among what the room has said."""
+        self.position = position
+
+    @property
+    def parted(self) -> bool:
+        """Whether the last word has been said."""
+        return self._parted
+
+    def release(self, position: int) -> None:
+        """Read on, from there."""
+        self._held = False
+        self.position = max(self.position, position)
+        if self._behind:
+            self._heard = self._others_before(self.position)
+        self._read_on()
+
+    def when_taken(self, call: Callable[[], None]) -> None:
+        """Call that once: when all that was told has been sent and the connection takes more, or
+        takes nothing any more."""
+        self._taken = call
+        if self._parted:
+            self._tell_taken()
+        else:
+            self._read_on()
 
     @property
     def crowded(self) -> bool:
@@ -86,7 +121,7 @@ class Cursor:
         """A batch has been committed: the newest there is."""
         if self.stalled:
             return
-        if self.position != batch.start or self._asides:
+        if self._held or self.position != batch.start or self._asides:
             self._read_on()
             return
         self.position = batch.end
@@ -122,6 +157,7 @@ class Cursor:
         self._parted = self._over = self.stalled = True
         self._asides.clear()
         del self._outlet
+        self._tell_taken()
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
@@ -134,14 +170,29 @@ class Cursor:
                 self._outlet.crowd(True)
             elif waiting >= ASIDES and not self._over:
                 self._outlet.crowd(False)
+            if not self.stalled and not self._asides:
+                self._tell_taken()
         except Exception:
             self._outlet.fail()
+
+    def _tell_taken(self) -> None:
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken()
+
+    def _now(self) -> int:
+        """The place among what the room says that what we are told now has."""
+        if self._log is None:
+            return 0
+        return self.position if self._held else self._log.next_id
 
     def _read_batch(self) -> bool:
         """Send one batch and the asides around it. False: there was none, we are up to date."""
         batch = self._log.batch_from(self.position) if self._log is not None else None
-        if batch is None:
-            self._write(self._due_asides(self.position))
+        if batch is None or self._held:
+            # Who has just come in stands behind what is not committed so far.
+            safe = self._log.end if self._log is not None else 0
+            self._write(self._due_asides(min(self.position, safe)))
             return False
         if batch.start > self.position:
             self._write(self._due_asides(self.position))

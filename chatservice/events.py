@@ -123,7 +123,9 @@ class Welcomed:
     """You are in, as `name`; this is who is online, you among them.
 
     What you hear from now on has an id above `last_id`. Ids are those of this `epoch`: in another
-    they start over. The `token` is yours alone.
+    they start over. The `token` is yours alone. `seen`: when somebody of your name was here last,
+    they had heard all up to this id. `recent`: of who has not been here before, so many of the
+    newest messages are of interest.
     """
 
     name: str
@@ -131,6 +133,9 @@ class Welcomed:
     epoch: str
     last_id: Id
     token: str
+    # What follows is left out where there is nothing to tell.
+    seen: Id | None = None
+    recent: Id = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +193,44 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What has happened, oldest first. `first_id`: nothing older is kept."""
+    """What has happened, oldest first. `first_id`: nothing older is kept. `gone`: so many events
+    since the id `after` that you gave are not kept any more."""
 
     events: tuple[Happening, ...]
     first_id: Id
+    gone: Id = 0
+
+
+class Why(StrEnum):
+    """Why messages are shown again."""
+
+    RECENT = "recent"  # the newest there are
+    AWAY = "away"  # they were said while you were away
+    FOUND = "found"  # they have the words that you looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Messages from the room's history, as a person sees them, and there will be `count` of them
+    with those that follow; or a part that `continues` the one before. `gone`: so many older ones
+    are not kept any more. `at`: what time it is."""
+
+    why: Why
+    events: tuple["Said | Emoted", ...]
+    at: float
+    count: int = 0
+    gone: int = 0
+    continues: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Whether what is said is being saved (`on`), or cannot be for now, because of `trouble`.
+    `lost`: so many messages never will be."""
+
+    on: bool
+    trouble: str = ""
+    lost: Id = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +297,7 @@ class Reason(StrEnum):
     BAD_FIELD = "bad_field"
     EMPTY_TEXT = "empty_text"
     UNKNOWN_ROOM = "unknown_room"
+    NOT_SAVED = "not_saved"
 
 
 class Refusal(Exception):
@@ -303,6 +343,8 @@ PersonalEvent = (
     | Acked
     | Writing
     | Recalled
+    | Replayed
+    | Saving
     | Helped
     | Skipped
     | Parted

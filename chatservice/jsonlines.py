@@ -27,6 +27,7 @@ from chatservice.events import (
     Refused,
     Renamed,
     Said,
+    Saving,
     Sent,
     Skipped,
     Told,
@@ -48,6 +49,7 @@ REQUESTS = Vocabulary(
         "who": requests.Who,
         "nick": requests.Nick,
         "history": requests.History,
+        "search": requests.Search,
         "exit": requests.Exit,
     }
 )
@@ -65,6 +67,7 @@ EVENTS = Vocabulary(
         "users": Online,
         "history": Recalled,
         "skipped": Skipped,
+        "saving": Saving,
         "announced": Announced,
         "bye": Parted,
         "error": Error,

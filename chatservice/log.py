@@ -5,12 +5,12 @@ which is handed to `commit`; when that calls back, the batch stands in the log a
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
-from chatservice.events import Burst, Event, Happening, Joined, RoomEvent
+from chatservice.events import Burst, Emoted, Event, Happening, Joined, Renamed, RoomEvent, Said
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
@@ -134,21 +134,30 @@ def commit_at_once(batch: Batch, committed: Callable[[Batch], None]) -> None:
     committed(batch)
 
 
+class Origin(NamedTuple):
+    """Where a log goes on: its epoch, the next id, and how many messages there have been."""
+
+    epoch: str = ""
+    next_id: int = 1
+    messages: int = 0
+
+
 class Log:
     """The newest batches of a room, and what is to become one.
 
     Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
     `next_id` is the next to be used, and `messages` counts all there have ever been. Ids start over
     in another `epoch`. `commit` is handed each batch with a function to call, in the same order,
-    once it is safe; then `deliver` is called with it.
+    once it is safe; then `deliver` is called with it. What is below `end` is safe.
     """
 
     def __init__(
-        self, clock: Clock, commit: Commit, deliver: Callable[[Batch], None], epoch: str
+        self,
+        clock: Clock,
+        commit: Commit,
+        deliver: Callable[[Batch], None],
     ) -> None:
-        self.epoch = epoch
-        self.next_id = 1
-        self.messages = 0
+        self.begin(Origin())
         self._clock = clock
         self._commit = commit
         self._deliver = deliver
@@ -157,6 +166,11 @@ class Log:
         self._batches: list[Batch] = []
         self._size = 0
         self._held = 0
+
+    def begin(self, origin: Origin) -> None:
+        """Go on from there. Nothing has happened so far."""
+        self.epoch, self.next_id, self.messages = origin
+        self.end = self.next_id
 
     def append(
         self, event: RoomEvent, size: int, *, messages: int = 0, authors: tuple[Hashable, ...] = ()
@@ -187,23 +201,18 @@ class Log:
             return batch.start
         return self._pending[0].event.id if self._pending else self.next_id
 
-    def recall(self, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
-        """What happened between the ids `before` and `after`, committed or not.
+    def messages_before(self, position: int) -> int:
+        """How many messages there have ever been with a smaller id, of those that are held; of
+        older ones, all that are not held."""
+        after = sum(
+            min(entry.messages, entry.event.id + entry.messages - position)
+            for entry in self._forwards(position - 1)
+            if entry.event.id + entry.messages > position
+        )
+        return self.messages - after
 
-        Of more than `limit` (or RECALLED_MOST, or RECALLED_SIZE) the oldest; the newest if `after`
-        is None.
-        """
-        taken: list[Happening] = []
-        size = 0
-        for happening, its_size in self._between(before, after):
-            taken.append(happening)
-            size += its_size
-            if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
-                break
-        return tuple(taken if after is not None else reversed(taken))
-
-    def _between(self, before: int, after: int | None) -> Iterator[tuple[Happening, int]]:
-        """What happened between two ids, with its size; the newest first if `after` is None."""
+    def between(self, before: int, after: int | None) -> Iterator[Happening]:
+        """What happened between two ids, committed or not; the newest first if `after` is None."""
         for entry in self._backwards(before) if after is None else self._forwards(after):
             first, last = entry.event.id, entry.event.id + (entry.messages or 1) - 1
             if first >= before and after is not None:
@@ -212,7 +221,7 @@ class Log:
                 continue
             for happening in _one_by_one(entry.event, backwards=after is None):
                 if happening.id < before and (after is None or happening.id > after):
-                    yield happening, entry.size // (entry.messages or 1)
+                    yield happening
 
     def _forwards(self, after: int) -> Iterator[Entry]:
         """What may be after that id, and all that is newer."""
@@ -248,6 +257,7 @@ class Log:
     def _committed(self, batch: Batch) -> None:
         self._committing.remove(batch)
         self._batches.append(batch)
+        self.end = batch.end
         self._size += batch.size
         self._held += batch.end - batch.start
         self._forget()
@@ -263,6 +273,34 @@ class Log:
             self._held -= self._batches[forgotten].end - self._batches[forgotten].start
             forgotten += 1
         del self._batches[:forgotten]
+
+
+class Few(NamedTuple):
+    """Some events; `full`: there may have been more."""
+
+    events: list[Happening]
+    full: bool
+
+
+def few(events: Iterable[Happening], limit: int) -> Few:
+    """The first `limit` of them, or RECALLED_MOST, or RECALLED_SIZE characters."""
+    taken: list[Happening] = []
+    size = 0
+    for event in events:
+        taken.append(event)
+        size += _size(event)
+        if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
+            return Few(taken, True)
+    return Few(taken, False)
+
+
+def _size(event: Happening) -> int:
+    match event:
+        case Said(name=name, text=text) | Emoted(name=name, text=text):
+            return len(name) + len(text) + 4
+        case Renamed(old=old, new=new):
+            return len(old) + len(new)
+    return sum(map(len, event.names))
 
 
 def _one_by_one(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:

@@ -54,6 +54,7 @@ class ChatProtocol(LineReceiver):
     _allowance: Allowance | None = None
     _is_in = False  # they have said who they are
     _crowded = False
+    _waiting = False  # for an answer that is being looked up
     _owing: IDelayedCall | None = None  # until more lines may be served
 
     def connectionMade(self) -> None:
@@ -125,8 +126,15 @@ class ChatProtocol(LineReceiver):
         self._crowded = crowded
         self._hold()
 
+    def wait(self, waiting: bool) -> None:
+        self._waiting = waiting
+        self._hold()
+
     def fail(self) -> None:
         log.failure("Serving {peer} failed; the connection is cut.", peer=self.peer)
+        self.cut()
+
+    def cut(self) -> None:
         self.transport.abortConnection()
 
     def let_in(self) -> None:
@@ -196,7 +204,7 @@ class ChatProtocol(LineReceiver):
 
     def _hold(self) -> None:
         """Read on, or not."""
-        paused = self._crowded or self._owing is not None
+        paused = self._crowded or self._waiting or self._owing is not None
         if paused and not self.paused:
             self.pauseProducing()
         elif self.paused and not paused:

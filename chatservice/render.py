@@ -4,6 +4,7 @@ A dialect turns an event into the bytes that a connection hears. The text dialec
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from chatservice.events import (
@@ -24,11 +25,14 @@ from chatservice.events import (
     Refusal,
     Refused,
     Renamed,
+    Replayed,
     Said,
+    Saving,
     Sent,
     Skipped,
     Told,
     Welcomed,
+    Why,
 )
 
 CRLF = "\r\n"
@@ -74,6 +78,7 @@ REFUSALS = {
     Reason.BAD_FIELD: "the field {field} takes this: {kind}.",
     Reason.EMPTY_TEXT: "there is nothing in that text.",
     Reason.UNKNOWN_ROOM: "there is no room {room}.",
+    Reason.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
 }
 
 
@@ -143,8 +148,14 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
             width = max(len(usage) for usage, _ in commands)
             return [f"*** {usage:<{width}}  {does}" for usage, does in commands]
         case Skipped(count=count):
-            messages = "message" if count == 1 else "messages"
-            return (f"*** You missed {count} {messages}: your connection was too slow.",)
+            return (f"*** You missed {_messages(count)}: your connection was too slow.",)
+        case Replayed():
+            return _again(event)
+        case Saving(on=False, trouble=trouble):
+            return (f"*** What is said is not being saved for now: {trouble}.",)
+        case Saving(lost=lost):
+            missing = f", but {_messages(lost)} could not be kept" if lost else ""
+            return (f"*** What is said is being saved again{missing}.",)
         case Parted(name=name, why=Goodbye.EXIT) if name:
             return (f"{GOODBYE}, {name}.",)
         case Parted(why=why):
@@ -155,6 +166,33 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
         case Error(message=message):
             return (f"{ERROR}{message}",)
     return ()
+
+
+def _again(event: Replayed) -> Sequence[str]:
+    """With the time when each was said, in UTC; and the day, if it was another."""
+    today = datetime.fromtimestamp(event.at, UTC).date()
+    lines = [] if event.continues else [_heading(event)]
+    for message in event.events:
+        at = datetime.fromtimestamp(message.at, UTC)
+        day = "" if at.date() == today else f"{at:%Y-%m-%d} "
+        lines += [f"[{day}{at:%H:%M:%S}] {line}" for line in _lines(message)]
+    return lines
+
+
+def _heading(event: Replayed) -> str:
+    count = event.count
+    if event.why is Why.AWAY:
+        gone = f" ({_messages(event.gone)} before that are gone)" if event.gone else ""
+        return f"*** {_messages(count)} while you were away{gone}{':' if count else '.'}"
+    if not count:
+        return "*** No messages."
+    if event.why is Why.FOUND:
+        return f"*** {_messages(count)} found:"
+    return f"*** The last {_messages(count)}:" if count > 1 else "*** The last message:"
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def _has(names: Sequence[str]) -> str:

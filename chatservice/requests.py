@@ -84,6 +84,17 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """Ask for the newest messages before the id `before` that have all these words, or words that
+    begin so. At most `limit`, or fewer: a long answer is cut short."""
+
+    words: str
+    before: Id | None = None
+    limit: Annotated[int, Between(1, 1000)] = 50
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Ask what commands there are."""
 
@@ -93,7 +104,7 @@ class Exit:
     """Leave."""
 
 
-Question = Say | Emote | Tell | Reply | Who | Nick | History  # each has its answer
+Question = Say | Emote | Tell | Reply | Who | Nick | History | Search  # each has its answer
 Request = Question | Hello | Write | Help | Exit
 
 BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is

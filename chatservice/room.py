@@ -4,7 +4,16 @@ from collections.abc import Hashable
 from enum import Enum
 
 from chatservice.cursor import Cursor
-from chatservice.events import Burst, Departure, Emoted, Joined, Left, Renamed, Writing
+from chatservice.events import (
+    Burst,
+    Departure,
+    Emoted,
+    Joined,
+    Left,
+    PersonalEvent,
+    Renamed,
+    Writing,
+)
 from chatservice.log import Batch, Clock, Commit, DelayedCall, Dialect, Log, commit_at_once
 from chatservice.writers import Writers
 
@@ -30,11 +39,9 @@ class _Move(Enum):
 class Room:
     """A log, the cursors in it, and who has come and gone since that was last told."""
 
-    def __init__(
-        self, name: str, clock: Clock, commit: Commit = commit_at_once, epoch: str = ""
-    ) -> None:
+    def __init__(self, name: str, clock: Clock, commit: Commit = commit_at_once) -> None:
         self.name = name
-        self.log = Log(clock, commit, self._deliver, epoch)
+        self.log = Log(clock, commit, self._deliver)
         self.writers = Writers(clock, self._hint)
         self._clock = clock
         self._cursors: dict[Cursor, None] = {}
@@ -101,6 +108,15 @@ class Room:
         """The connection of `cursor`, which may never have entered, is gone."""
         self._cursors.pop(cursor, None)
         cursor.close()
+
+    def announce(self, event: PersonalEvent) -> None:
+        """Tell everyone something that is no part of the log; except who takes nothing."""
+        for cursor in list(self._cursors):
+            if not cursor.crowded:
+                try:
+                    cursor.tell(event)
+                except Exception:
+                    cursor.fail()
 
     def _listen(self, cursor: Cursor) -> None:
         self._cursors[cursor] = None

@@ -5,13 +5,17 @@ answers in one place. What the connection hears goes through its cursor.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar, cast
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatservice import commands, jsonlines
+from chatservice.archive import Mark, Messages
 from chatservice.chat import Chat, User
 from chatservice.commands import HELPED
 from chatservice.cursor import Cursor, Outlet
@@ -28,12 +32,16 @@ from chatservice.events import (
     Parted,
     PersonalEvent,
     Reason,
+    Recalled,
     Refusal,
     Refused,
     Renamed,
+    Replayed,
     Welcomed,
+    Why,
 )
 from chatservice.jsonlines import JSON
+from chatservice.recollection import Recollection
 from chatservice.render import TEXT
 from chatservice.requests import (
     BEFORE_NAME,
@@ -46,6 +54,7 @@ from chatservice.requests import (
     Reply,
     Request,
     Say,
+    Search,
     Tell,
     Who,
     Write,
@@ -53,6 +62,7 @@ from chatservice.requests import (
 from chatservice.screen import safe_lines, sanitised
 
 log = Logger()
+T = TypeVar("T")
 
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
@@ -67,14 +77,22 @@ class Door(Outlet, Protocol):
     def let_in(self) -> None:
         """They have said who they are."""
 
+    def wait(self, waiting: bool) -> None:
+        """Serve no more lines while an answer is being looked up."""
+
+    def cut(self) -> None:
+        """End the connection at once, without a word."""
+
     def expect_end(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator chose. `motd`: lines shown after the welcome."""
+    """What an operator chose. `motd`: lines shown after the welcome. `history`: so many messages
+    are shown to a newcomer."""
 
+    history: int = 20
     motd: tuple[str, ...] = ()
     log_messages: bool = False
 
@@ -165,6 +183,10 @@ class Session:
         self.part(Goodbye.LONG_LINE)
 
     @property
+    def _is_text(self) -> bool:
+        return self.cursor.dialect is TEXT
+
+    @property
     def _name(self) -> str:
         return self._user.name if self._user is not None else ""
 
@@ -216,15 +238,66 @@ class Session:
             self._ref = None
             self.part(Goodbye.REFUSED)
 
-    def _join(self, name: str, token: str) -> None:
+    def _look_up(self, asked: Awaitable[T], then: Callable[[T], None]) -> None:
+        """Call `then` with what `asked` comes to. Until it does, no more lines are served, so that
+        answers keep their order."""
+        ref = self._ref
+
+        def found(result: T) -> None:
+            if not self.closing:
+                self._ref = ref
+                then(result)
+
+        def refused(failure: Failure) -> None:
+            failure.trap(Refusal)
+            if not self.closing:
+                self._ref = ref
+                self._refuse(cast(Refusal, failure.value))
+
+        def over(_: object) -> None:
+            self._ref = None
+            if waiting:
+                self._door.wait(False)
+
+        looked_up = Deferred.fromCoroutine(_awaited(asked))
+        waiting = not looked_up.called
+        if waiting:
+            self._door.wait(True)
+        self._own(looked_up.addCallback(found).addErrback(refused).addCallback(over))
+
+    def _own(self, work: "Deferred[None]") -> None:
+        """What goes wrong in it costs this connection."""
+
+        def failed(failure: Failure) -> None:
+            log.failure("Serving {peer} failed; the connection is cut.", failure, peer=self.peer)
+            self._door.cut()
+
+        work.addErrback(failed)
+
+    def _join(self, name: str, token: str, mark: Mark | None) -> None:
         self._user = user = self._chat.join(name, self, token)
         self._door.let_in()
-        proof = self._chat.token(user) if self.cursor.dialect is JSON else ""
+        recent = self._settings.history if mark is None else 0
         room = self._chat.lobby.log
-        self._answer(Welcomed(user.name, self._chat.online(), room.epoch, room.next_id - 1, proof))
+        self._answer(
+            Welcomed(
+                user.name,
+                self._chat.online(),
+                room.epoch,
+                room.next_id - 1,
+                self._chat.token(user) if not self._is_text else "",
+                None if mark is None else mark.position - 1,
+                recent,
+            )
+        )
         if self._settings.motd:
             self.cursor.tell(Announced(self._settings.motd))
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
+        if self._is_text and (mark is not None or recent):
+            past = Recollection(self._chat, self.cursor, mark, recent)
+            self._own(Deferred.fromCoroutine(past.tell()))
+        if (trouble := self._chat.archive.trouble) is not None:
+            self.cursor.tell(trouble)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
@@ -249,7 +322,7 @@ class Session:
             case Hello(name=name, token=token):
                 if user is not None:
                     raise Refusal(Reason.NAMED_ALREADY)
-                self._join(name, token)
+                self._look_up(self._chat.seen(name), lambda mark: self._join(name, token, mark))
             case Help():
                 self._answer(HELPED)
             case Exit():
@@ -278,8 +351,23 @@ class Session:
             case Who(room=room):
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
+            case History(before=None, after=None, limit=limit, room=room) if self._is_text:
+                self._look_up(self._chat.recent(limit), partial(self._show_again, Why.RECENT))
             case History(before=before, after=after, limit=limit, room=room):
-                self._answer(self._chat.recall(before, after, limit, room))
+                self._look_up(self._chat.recall(before, after, limit, room), self._answer)
+            case Search(words=words, before=before, limit=limit, room=room):
+                show = partial(self._show_again, Why.FOUND)
+                self._look_up(self._chat.find(words, before, limit, room), show)
+
+    def _show_again(self, why: Why, messages: Messages) -> None:
+        if self._is_text:
+            self._answer(Replayed(why, messages, self._chat.now(), len(messages)))
+        else:
+            self._answer(Recalled(messages, self._chat.archive.first_id))
+
+
+async def _awaited(asked: Awaitable[T]) -> T:
+    return await asked
 
 
 # A line that is a command, is blank, or may be blank.

@@ -25,7 +25,10 @@ from twisted.python.failure import Failure
 import chatservice
 import twisted
 from chatservice.chat import Chat
+from chatservice.database import BadDatabase
+from chatservice.history import KEEP_ALL, History, Keep
 from chatservice.limits import Limits
+from chatservice.log import RECALLED_MOST
 from chatservice.protocol import ChatFactory, peer_of
 from chatservice.proxied import Network, ProxiedFactory
 from chatservice.screen import sanitised
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 DEFAULT_PORT = "12345"
+DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
 # Descriptors that are no connection's: the log, the reactor's, threads', files that are read, and
 # those who are accepted only to be turned away (Twisted accepts some hundred at once).
@@ -57,7 +61,8 @@ class Options(usage.Options):
 
     synopsis = (
         "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
-        "[--proxy-protocol ADDRESSES] [--motd FILE] [--echo] [--log-messages] "
+        "[--proxy-protocol ADDRESSES] [--database FILE] [--history N] [--keep HOW] "
+        "[--motd FILE] [--echo] [--log-messages] "
         "[--max-users N] [--max-per-address N] [--login-timeout SECONDS] [--rate LINES[:BURST]] "
         "[--ping SECONDS] [--shutdown-timeout SECONDS]"
     )
@@ -73,6 +78,15 @@ class Options(usage.Options):
             "[default: one is made and kept]",
         ],
         ["key", None, None, "its private key (PEM) [default: in the certificate's file]"],
+        [
+            *("database", None, DEFAULT_DATABASE),
+            "the SQLite file that what is said is kept in; none: it is forgotten in the end",
+        ],
+        ["history", None, Settings().history, "messages shown to a newcomer"],
+        [
+            *("keep", None, "all"),
+            "how long messages are kept, as in 30d, or how many, as in 100000; all",
+        ],
         ["motd", None, None, "a text file (UTF-8) whose lines are shown after the welcome"],
         ["max-users", None, DEFAULT.max_users, "connections at a time"],
         [
@@ -150,6 +164,10 @@ class Options(usage.Options):
                 raise usage.UsageError(f"--{option} needs {needed}.")
         self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         self["limits"] = self._limits()
+        self["history"] = int(_number("--history", self["history"], 0, RECALLED_MOST))
+        self["kept"] = _kept(str(self["keep"]))
+        if not self["database"]:
+            raise usage.UsageError("--database: the name of a file, or none.")
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
     def _limits(self) -> Limits:
@@ -186,8 +204,17 @@ def makeService(options: Options) -> ChatService:
     """The chat that `options` describe."""
     from twisted.internet import reactor  # noqa: PLC0415
 
-    settings = Settings(motd=options["motd"], log_messages=bool(options["log-messages"]))
-    chat = Chat(reactor, echo=bool(options["echo"]))
+    settings = Settings(
+        history=options["history"],
+        motd=options["motd"],
+        log_messages=bool(options["log-messages"]),
+    )
+    history = None
+    if options["database"] != "none":
+        history = History(Path(options["database"]), reactor, options["kept"])
+    chat = Chat(reactor, echo=bool(options["echo"]), archive=history)
+    if history is not None:
+        history.notice = chat.lobby.announce
     limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
     factory = ChatFactory(chat, settings, reactor, limits)
 
@@ -203,7 +230,7 @@ def makeService(options: Options) -> ChatService:
 
         secured = TLSFactory(certificate, factory, reactor)
         doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
-    return ChatService(reactor, factory, doors, certificate)
+    return ChatService(reactor, factory, doors, certificate, history)
 
 
 def within_descriptors(max_users: int) -> int:
@@ -251,8 +278,10 @@ class ChatService(Service):
         factory: ChatFactory,
         doors: Sequence[Door],
         certificate: ServerCertificate | None = None,
+        history: History | None = None,
     ) -> None:
         self.factory = factory
+        self._history = history
         self._reactor = reactor
         self._doors = doors
         self._certificate = certificate
@@ -279,6 +308,11 @@ class ChatService(Service):
 
     def startService(self) -> None:
         super().startService()
+        if self._history is not None:  # as the user who will write to it
+            try:
+                self._history.open()
+            except BadDatabase as error:
+                raise CannotListen(f"chat: --database {error}") from None
         self._reactor.callWhenRunning(self._end_well)  # again: the reactor has set its own
         # What has been loaded stays, so that the collector need not look at it ever again: a full
         # collection took 4 to 10 ms of everybody's time, and takes 1 us now.
@@ -319,6 +353,8 @@ class ChatService(Service):
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         await self.factory.close_all()
+        if self._history is not None:
+            await self._history.close()
 
     def _listens(self, port: IListeningPort, door: Door) -> None:
         self._ports.append(port)
@@ -367,6 +403,14 @@ def _number(option: str, value: object, least: float, most: float) -> float:
     if not least <= number <= most:
         raise usage.UsageError(f"{option} {value}: a number from {least:.0f} to {most:.0f}.")
     return number
+
+
+def _kept(value: str) -> Keep:
+    if value == "all":
+        return KEEP_ALL
+    if value.endswith("d"):
+        return Keep(days=_number("--keep", value[:-1], 0, 100_000))
+    return Keep(messages=int(_number("--keep", value, 1, 1e12)))
 
 
 def _motd(path: str) -> tuple[str, ...]:

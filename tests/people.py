@@ -18,11 +18,13 @@ TWISTD = Path(sys.executable).with_name("twistd")
 QUESTION = "What is your name?"
 # Tests are many people at one address who talk fast; what holds these has tests of its own.
 GENEROUS = ("--max-per-address", "0", "--rate", "0")
+# And what was said before they came is for others to test.
+FORGETFUL = ("--database", "none", "--history", "0")
 TELNET_OPTION = re.compile(rb"\xff[\xfb-\xfe].", re.DOTALL)
 
 
 class Server:
-    """``twistd -n chat`` at a free port of `host`. `log` is its log so far.
+    """``twistd -n chat`` at a free `port` of `host`, unless one is given. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
     `runner`: what runs it, instead of ``python twistd``.
@@ -34,6 +36,7 @@ class Server:
         *options: str,
         tls: bool = False,
         host: str = "127.0.0.1",
+        port: int = 0,
         runner: Sequence[str | Path] = (sys.executable, TWISTD),
     ) -> None:
         self.tls = tls
@@ -48,7 +51,8 @@ class Server:
                 [
                     *(*runner, "-n", "--pidfile="),
                     *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
-                    *(f"tcp:0:interface={host}", *GENEROUS, *options),
+                    *(f"tcp:{port}:interface={host}", *GENEROUS),
+                    *(*FORGETFUL, *options),
                 ],
                 stdout=log,
                 stderr=log,

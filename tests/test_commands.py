@@ -68,7 +68,8 @@ def test_what_is_no_command_is_refused(line: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_without_a_name_there_is_help_and_exit(command: commands.Command) -> None:
-    request = commands.parse(f"/{command.name} x y", has_name=False)
+    argument = "5" if command.name == "history" else "x y"
+    request = commands.parse(f"/{command.name} {argument}", has_name=False)
     assert isinstance(request, BEFORE_NAME) == (command.name in ("help", "exit"))
 
 

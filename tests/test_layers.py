@@ -26,9 +26,16 @@ MAY_IMPORT = {
     "writers": {"events", "log"},
     "cursor": {"events", "log"},
     "room": {"events", "log", "cursor", "writers"},
-    "chat": {"events", "names", "log", "cursor", "room"},
+    "archive": {"events", "log"},
+    "chat": {"events", "names", "log", "cursor", "room", "archive"},
+    "database": set(),
+    "rows": {"events", "log"},
+    "search": {"events", "rows"},
+    "history": {"events", "log", "archive", "database", "rows", "search"},
+    "recollection": {"events", "log", "archive", "cursor", "chat"},
     "session": {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},
+        *{"archive", "recollection"},
     },
     "sender": {"cursor", "sockets"},
     "sockets": set(),
@@ -39,7 +46,10 @@ MAY_IMPORT = {
     },
     "proxied": set(),
     "tls": {"protocol"},
-    "tap": {"screen", "limits", "chat", "session", "protocol", "proxied", "tls"},
+    "tap": {
+        *{"screen", "limits", "log", "chat", "session", "protocol", "proxied", "tls"},
+        *{"database", "history"},
+    },
     "client": {"client.chat_client", "client.errors"},
     "client.errors": {"events"},
     "client.trust": {"client.errors"},
@@ -89,7 +99,11 @@ CORE = (
     "writers",
     "cursor",
     "room",
+    "archive",
     "chat",
+    "database",
+    "rows",
+    "search",
 )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from chatservice import log
+from chatservice.archive import recalled
 from chatservice.events import Burst, Emoted, Happening, RoomEvent
 from chatservice.log import Batch, Log, commit_at_once
 
@@ -24,7 +25,7 @@ def filled(steps: list[int], late: bool) -> tuple[Log, list[Happening]]:
         if clock.seconds() < 1:
             commit_at_once(batch, committed)  # type: ignore[arg-type]
 
-    made = Log(clock, commit, lambda batch: None, "epoch")
+    made = Log(clock, commit, lambda batch: None)
     for index, step in enumerate(steps):
         if index == len(steps) // 2 and late:
             clock.advance(1)
@@ -49,7 +50,7 @@ def test_the_log_brings_back_what_happened(
     made, held = filled(steps, late)
     between = [e for e in held if e.id < before and (after is None or e.id > after)]
     expected = between[-limit:] if after is None else between[:limit]
-    assert list(made.recall(before, after, limit)) == expected
+    assert list(recalled(made, before, after, limit)) == expected
     assert made.first_id == 1
 
 
@@ -58,22 +59,22 @@ def test_nothing_older_than_the_first_id_is_held(steps: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "LOG_MESSAGES", 10)
         made, held = filled(steps, late=False)
-    recalled = made.recall(made.next_id, 0, 1000)
-    assert list(recalled) == [event for event in held if event.id >= made.first_id]
+    held_still = recalled(made, made.next_id, 0, 1000)
+    assert list(held_still) == [event for event in held if event.id >= made.first_id]
 
 
 def test_an_answer_is_bounded() -> None:
     clock = Clock()
-    made = Log(clock, commit_at_once, lambda batch: None, "epoch")
+    made = Log(clock, commit_at_once, lambda batch: None)
     for _ in range(100):
         texts = tuple("x" * 1000 for _ in range(5))
         burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
         made.append(burst, 5000, messages=5)
     clock.advance(0)
-    assert len(made.recall(made.next_id, None, 1000)) <= log.RECALLED_SIZE // 1000 + 1
+    assert len(recalled(made, made.next_id, None, 1000)) <= log.RECALLED_SIZE // 1000 + 1
     for _ in range(1000):
         made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "x"), 1, messages=1)
-    assert len(made.recall(made.next_id, None, 1000)) == log.RECALLED_MOST
+    assert len(recalled(made, made.next_id, None, 1000)) == log.RECALLED_MOST
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -92,10 +93,10 @@ def test_a_narrow_question_does_not_cost_the_whole_log(
 
     monkeypatch.setattr(log, "_one_by_one", counting)
     clock = Clock()
-    made = Log(clock, commit_at_once, lambda batch: None, "epoch")
+    made = Log(clock, commit_at_once, lambda batch: None)
     for _ in range(100):
         made.append(Burst(made.next_id, 0.0, "lobby", "Alice", ("x",) * 10), 10, messages=10)
         if committed:
             clock.advance(0)
-    made.recall(before, after, 50)
+    recalled(made, before, after, 50)
     assert len(looked_at) <= 10

@@ -1,0 +1,194 @@
+"""The file that a chat is kept in: SQLite. Everything here blocks; `history` has the threads.
+
+Exactly one connection writes and checkpoints while a server runs; it holds the file's lock, so that
+no second server writes to it. `python -m chatservice.accounts` takes turns with it.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+# What makes a file ours (PRAGMA application_id): "chat" in ASCII.
+APPLICATION = int.from_bytes(b"chat")
+# Version n of the schema is what the first n of these make. A file of an older version is brought
+# up to date by those it lacks, each in one transaction, after a backup.
+UPGRADES: tuple[str, ...] = (
+    """
+    CREATE TABLE facts(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+
+    -- A row is an entry of the log; one of kind 'said' holds all the messages of one read, a line
+    -- each. `earlier`: how many messages there had ever been before it.
+    CREATE TABLE events(
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        room TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        earlier INTEGER NOT NULL
+    );
+    CREATE INDEX spoken ON events(id) WHERE messages > 0;
+
+    -- Ids that stand for nothing: who was cut off with the server may have seen some of them.
+    CREATE TABLE gaps(first INTEGER PRIMARY KEY, past INTEGER NOT NULL);
+
+    -- How far people have read: all below `id`, which is how many messages. NULL: they are here.
+    CREATE TABLE readers(
+        name TEXT PRIMARY KEY, id INTEGER, earlier INTEGER, at REAL NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE accounts(
+        name TEXT PRIMARY KEY, hash TEXT NOT NULL, created REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE account_keys(
+        key TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX keys_of_account ON account_keys(account);
+
+    -- Private messages that wait for somebody who is not here.
+    CREATE TABLE letters(
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        sender TEXT NOT NULL,
+        recipient TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        text TEXT NOT NULL
+    );
+    CREATE INDEX letters_to ON letters(recipient, id);
+    """,
+)
+# How long the writer waits for somebody else who writes, in seconds, before it gives up for now.
+BUSY_SECONDS = 1.0
+# Ids that are left out after a crash. While the disk fails people see ids that are not saved; with
+# fewer than these, none of them ever comes to mean something else.
+CRASH_GAP = 1_000_000
+
+
+class BadDatabase(Exception):
+    """The file cannot be used, and why. It has not been touched."""
+
+
+class Opened(NamedTuple):
+    """A database that this process alone writes to. `lock` keeps it so until it is closed."""
+
+    connection: sqlite3.Connection
+    lock: int
+
+    def close(self) -> None:
+        self.connection.close()
+        os.close(self.lock)
+
+
+def open_for_server(path: Path, upgrades: Sequence[str] = UPGRADES) -> Opened:
+    """Open the file, made or upgraded if need be. Raises BadDatabase."""
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            _create(path, upgrades)
+        version = _version(path, len(upgrades))
+        lock = os.open(path, os.O_RDWR)
+    except OSError as error:
+        raise BadDatabase(f"{path}: {error.strerror or error}.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise BadDatabase(f"{path}: another server uses it.") from None
+    try:
+        connection = connect(path)
+        _check(connection)
+        _upgrade(connection, path, version, upgrades)
+        connection.execute("PRAGMA synchronous = FULL")
+    except (sqlite3.Error, OSError, BadDatabase) as error:
+        os.close(lock)
+        raise BadDatabase(f"{path}: {error}".rstrip(".") + ".") from None
+    return Opened(connection, lock)
+
+
+def open_existing(path: Path, upgrades: Sequence[str] = UPGRADES) -> sqlite3.Connection:
+    """Open the file beside a server that may be running. Raises BadDatabase."""
+    if not path.exists():
+        raise BadDatabase(f"{path}: there is no such file.")
+    try:
+        version = _version(path, len(upgrades))
+        if version < len(upgrades):
+            raise BadDatabase(f"{path}: an older version; start a server on it first.")
+        connection = connect(path)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except (sqlite3.Error, OSError) as error:
+        raise BadDatabase(f"{path}: {error}.") from None
+    return connection
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection for one thread at a time, which begins its transactions itself."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def _version(path: Path, newest: int) -> int:
+    """The version of the file's schema, without SQLite, which might change something."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(b"SQLite format 3\0"):
+        raise BadDatabase(f"{path}: this is no SQLite database.")
+    if int.from_bytes(header[68:72]) != APPLICATION:
+        raise BadDatabase(f"{path}: this is some other program's database.")
+    version = int.from_bytes(header[60:64])
+    if version > newest:
+        raise BadDatabase(
+            f"{path}: it has version {version} of the schema, which a newer chatservice has made; "
+            f"this one knows {newest}."
+        )
+    return version
+
+
+def _create(path: Path, upgrades: Sequence[str]) -> None:
+    """Beside it first: a crash leaves all of it or nothing."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    try:
+        connection = sqlite3.connect(new, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.executescript("BEGIN;" + "".join(upgrades))
+            connection.execute("INSERT INTO facts VALUES('epoch', ?)", (secrets.token_urlsafe(16),))
+            connection.execute(f"PRAGMA user_version = {len(upgrades)}")
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+        new.chmod(0o600)  # accounts are in it
+        os.replace(new, path)
+    except sqlite3.Error as error:
+        new.unlink(missing_ok=True)
+        raise BadDatabase(f"{path}: {error}.") from None
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raises BadDatabase if pages of it make no sense. (Some 0.2 s for a million messages.)"""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise BadDatabase(f"it is corrupt: {' '.join(found.split())}")
+
+
+def _upgrade(
+    connection: sqlite3.Connection, path: Path, version: int, upgrades: Sequence[str]
+) -> None:
+    if version == len(upgrades):
+        return
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy2(path, path.with_name(f"{path.name}.version-{version}"))
+    for number, script in enumerate(upgrades[version:], version + 1):
+        connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the version is read from the file
