@@ -157,9 +157,9 @@ class Chat:
         """Messages, as `requests.Search` asks for them."""
         return self.archive.find(words, self._newest(before, room), limit)
 
-    def recent(self, limit: int) -> Awaitable[Messages]:
-        """The newest messages."""
-        return self.archive.recent(self._newest(None, LOBBY), limit)
+    def recent(self, before: int | None, limit: int, room: str = LOBBY) -> Awaitable[Messages]:
+        """The newest messages, as `requests.History` asks for them."""
+        return self.archive.recent(self._newest(before, room), limit)
 
     def _newest(self, before: int | None, room: str) -> int:
         log = self.room(room).log

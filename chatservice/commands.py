@@ -46,9 +46,9 @@ def _tell(arguments: str) -> Request | None:
 
 def _history(arguments: str) -> Request | None:
     if not arguments:
-        return History(limit=SHOWN)
+        return History(limit=SHOWN, messages=True)
     wanted = int(arguments) if arguments.isdecimal() and len(arguments) < 10 else 0
-    return History(limit=min(wanted, SHOWN_MOST)) if wanted else None
+    return History(limit=min(wanted, SHOWN_MOST), messages=True) if wanted else None
 
 
 COMMANDS = (

@@ -75,11 +75,13 @@ class Nick:
 @dataclass(frozen=True, slots=True)
 class History:
     """Ask for what has happened: the newest events before the id `before`, or, with `after`, the
-    oldest ones after that id. At most `limit`, or fewer: a long answer is cut short."""
+    oldest ones after that id. At most `limit`, or fewer: a long answer is cut short. With
+    `messages`, the newest messages alone, without the notices between them."""
 
     before: Id | None = None
     after: Id | None = None
     limit: Annotated[int, Between(1, 1000)] = 50
+    messages: bool = False
     room: str = LOBBY
 
 

@@ -48,6 +48,7 @@ EXAMPLES: tuple[Any, ...] = (
     requests.Nick("Carol"),
     requests.History(before=42, limit=10),
     requests.History(after=12, before=42),
+    requests.History(limit=20, messages=True),
     requests.Search("lunch noon"),
     requests.Exit(),
     Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy"),

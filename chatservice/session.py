@@ -351,8 +351,9 @@ class Session:
             case Who(room=room):
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
-            case History(before=None, after=None, limit=limit, room=room) if self._is_text:
-                self._look_up(self._chat.recent(limit), partial(self._show_again, Why.RECENT))
+            case History(before=before, limit=limit, messages=True, room=room):
+                show = partial(self._show_again, Why.RECENT)
+                self._look_up(self._chat.recent(before, limit, room), show)
             case History(before=before, after=after, limit=limit, room=room):
                 self._look_up(self._chat.recall(before, after, limit, room), self._answer)
             case Search(words=words, before=before, limit=limit, room=room):

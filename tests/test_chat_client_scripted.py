@@ -88,8 +88,13 @@ class Script:
         self.wires[-1].cut()
         self.clock.advance(1)
 
-    def recalls(self, *events: Json, first_id: int = 1) -> None:
-        self.tells({"type": "history", "ref": "gap", "events": list(events), "first_id": first_id})
+    def recalls(self, *events: Json, first_id: int = 1, gone: int = 0) -> None:
+        self.tells(
+            {
+                **{"type": "history", "ref": "gap"},
+                **{"events": list(events), "first_id": first_id, "gone": gone},
+            }
+        )
 
     def heard(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -140,7 +145,7 @@ def test_what_the_log_forgets_between_two_pages_of_history_is_counted(script: Sc
     script.loses_her()
     script.welcomes(1000)
     script.recalls(said(2, "Bob", "one"))
-    script.recalls(said(1000, "Bob", "two"), first_id=1000)
+    script.recalls(said(1000, "Bob", "two"), first_id=1000, gone=997)
     assert script.heard(Missed) == [Missed(2, 997)]
     assert not script.is_asked_for("say")  # it may be among what is gone
     failure_of(answer, Unsure)

@@ -39,10 +39,12 @@ from chatservice.events import (
     Recalled,
     Refusal,
     Renamed,
+    Replayed,
     Said,
     Sent,
     Skipped,
     Welcomed,
+    Why,
     Writing,
 )
 from chatservice.render import QUESTION, refusal_in_words
@@ -56,6 +58,7 @@ from chatservice.requests import (
     Reply,
     Request,
     Say,
+    Search,
     Tell,
     Who,
     Write,
@@ -126,9 +129,11 @@ class ChatClient:
 
     `retry`: a connection that is lost, or cannot be had, is followed by another, after as many
     seconds as `pause` says of the number of failures before (by default, more and more). `echo`:
-    what you say yourself is among the events, in its place. `ask`, if there is one, is called for a
-    name when there is none or it is refused (with the error), and gives a Deferred, which may fail
-    with a `ChatError`; without it a refused name ends the iteration with `Declined`.
+    what you say yourself is among the events, in its place. `past`: who comes in is shown what was
+    said while they were away, or else the newest messages, as people at nc are. `ask`, if there is
+    one, is called for a name when there is none or it is refused (with the error), and gives a
+    Deferred, which may fail with a `ChatError`; without it a refused name ends the iteration with
+    `Declined`.
 
     To iterate is to connect. The iteration ends after `leave`; with `Gone` if there is no
     connection to be had any more. `name`, `users` (who is online) and `writing` (who is writing
@@ -145,6 +150,7 @@ class ChatClient:
         retry: bool = True,
         pause: Callable[[int], float] | None = None,
         echo: bool = False,
+        past: bool = False,
         ask: "Callable[[Error | None], Deferred[str]] | None" = None,
         reactor: Any = None,
     ) -> None:
@@ -158,6 +164,7 @@ class ChatClient:
         self._retry = retry
         self._pause = pause or backoffPolicy(FIRST_PAUSE, LONGEST_PAUSE)
         self._echo = echo
+        self._past = past
         self._ask = ask
         # What is asked, and what is to be told.
         self._asked = Outstanding(dropped=self._leave_if_done)
@@ -246,6 +253,12 @@ class ChatClient:
     ) -> "Deferred[Recalled]":
         """Ask for what has happened: see `requests.History`."""
         return self.request(History(before, after, limit))
+
+    def search(
+        self, words: str, before: int | None = None, limit: int = 50
+    ) -> "Deferred[Recalled]":
+        """Ask for messages: see `requests.Search`."""
+        return self.request(Search(words, before, limit))
 
     def write(self, on: bool) -> None:
         """You are writing something, or no longer. Say so once in three seconds at most."""
@@ -423,8 +436,11 @@ class ChatClient:
     def _welcomed(self, event: Welcomed) -> None:
         self._end_deadline()
         same_log = event.epoch == self._epoch
+        recent = 0
         if not self._epoch:
-            self._last_id = event.last_id
+            seen = event.seen if self._past else None
+            self._last_id = event.last_id if seen is None else seen
+            recent = event.recent if self._past else 0
         elif not same_log:
             self._last_id = 0  # and all that has happened there is new
         previous, self.name = self.name, event.name
@@ -433,7 +449,7 @@ class ChatClient:
         self._welcome = True
         self._held = []
         self._deliver(event)
-        catching_up = self._catch_up(event.last_id, previous, same_log=same_log)
+        catching_up = self._catch_up(event.last_id, previous, same_log=same_log, recent=recent)
         Deferred.fromCoroutine(catching_up).addErrback(self._broken)
 
     # What comes in.
@@ -548,10 +564,16 @@ class ChatClient:
 
     # Filling gaps.
 
-    async def _catch_up(self, last_id: int, previous: str | None, *, same_log: bool) -> None:
-        """Tell of what happened up to `last_id` while we, called `previous`, were away; settle what
-        was asked for; and go on."""
+    async def _catch_up(
+        self, last_id: int, previous: str | None, *, same_log: bool, recent: int
+    ) -> None:
+        """Tell of what happened up to `last_id` while we, called `previous`, were away, or of the
+        `recent` newest messages; settle what was asked for; and go on."""
         connection = self._connection
+        if recent:
+            page = await self._ask_history(History(last_id + 1, limit=recent, messages=True))
+            if page is not None:
+                self._deliver(replayed(Why.RECENT, page, self._reactor.seconds()))
         recalled, gone = await self._recall(self._last_id, last_id + 1)
         if connection is not self._connection:
             return
@@ -586,17 +608,22 @@ class ChatClient:
         recalled: list[Happening] = []
         gone = 0
         while after + 1 < before:
-            self._gap = gap = Deferred[Event | None]()
-            self._send(History(before, after, _PAGE), _GAP)
-            page = await gap
-            if not isinstance(page, Recalled):
+            page = await self._ask_history(History(before, after, _PAGE))
+            if page is None:
                 break
-            gone += max(min(page.first_id, before) - after - 1, 0)  # the log goes on meanwhile
+            gone += page.gone  # more, if the log has gone on meanwhile
             if not page.events or page.events[-1].id <= after:
                 break
             recalled += page.events
             after = page.events[-1].id
         return recalled, gone
+
+    async def _ask_history(self, request: History) -> Recalled | None:
+        """Before anything else that comes in. None: there is no answer."""
+        self._gap = gap = Deferred[Event | None]()
+        self._send(request, _GAP)
+        page = await gap
+        return page if isinstance(page, Recalled) else None
 
     def _answer_gap(self, event: Event | None) -> None:
         gap, self._gap = self._gap, None
@@ -659,6 +686,12 @@ def _in_words(error: BaseException) -> str:
         case ([(_, _, str(reason)), *_],):  # OpenSSL's
             return f"TLS: {reason}"
     return str(error) or type(error).__name__
+
+
+def replayed(why: Why, page: Recalled, now: float) -> Replayed:
+    """The messages of a page of history, as they are shown to people. `now`: in seconds."""
+    messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))
+    return Replayed(why, messages, now, len(messages))
 
 
 def _messages(events: Iterable[Happening]) -> int:

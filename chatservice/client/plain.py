@@ -19,7 +19,7 @@ from zope.interface import implementer
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
 from chatservice.client.talk import Talk, in_words, on_signals
-from chatservice.events import Acked, Error, Helped, NameAsked, Parted
+from chatservice.events import Acked, Error, Helped, NameAsked, Parted, Replayed
 from chatservice.jsonlines import EVENTS, JSON, line_of
 from chatservice.objects import Vocabulary
 from chatservice.render import ERROR
@@ -191,6 +191,8 @@ class Plain:
 def _as_json(event: Heard) -> bytes:
     if isinstance(event, Disconnected | Missed):
         return line_of(OURS.write(event), None)
+    if isinstance(event, Replayed):
+        return b"".join(map(_as_json, event.events))
     return JSON.render(event).replace(b"\r\n", b"\n")
 
 
@@ -201,7 +203,11 @@ async def talk_plainly(
     interactive = sys.stdin.isatty()
     plain = Plain(where, interactive=interactive, as_json=as_json)
     plain.talk.client = make(
-        tell=plain.complain, ask=plain.ask, retry=retry and interactive, echo=as_json
+        tell=plain.complain,
+        ask=plain.ask,
+        retry=retry and interactive,
+        echo=as_json,
+        past=interactive and not as_json,
     )
     stdio.StandardIO(plain.keyboard, reactor=reactor)
     on_signals(reactor, plain.interrupt)

@@ -1,27 +1,32 @@
 """A person's side of a `ChatClient`: typed lines, and what comes of them."""
 
 import signal
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatservice import commands
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
+from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed, replayed
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.commands import HELPED
-from chatservice.events import Error, NameAsked, Reason, Refusal, Refused
+from chatservice.events import Error, NameAsked, Reason, Recalled, Refusal, Refused, Why
 from chatservice.render import ERROR, QUESTION, TEXT
 from chatservice.requests import (
     Emote,
     Exit,
     Hello,
     Help,
+    History,
     Nick,
+    Question,
     Reply,
     Request,
     Say,
+    Search,
     Tell,
     Who,
 )
@@ -98,10 +103,20 @@ class Talk:
                 asking.callback(name)
             case _ if self.asks_name:
                 raise Refusal(Reason.NAME_FIRST)
+            case History():
+                self._ask(request, partial(self._show_again, Why.RECENT))
+            case Search():
+                self._ask(request, partial(self._show_again, Why.FOUND))
             case Say() | Emote() | Tell() | Reply() | Who() | Nick():
-                answer = self.client.request(request)
-                answer.addCallbacks(self._show, self._failed)
-                answer.addCallback(lambda _: self._answered())
+                self._ask(request, self._show)
+
+    def _ask(self, request: Question, show: Callable[[Any], None]) -> None:
+        answer = self.client.request(request)
+        answer.addCallbacks(show, self._failed)
+        answer.addCallback(lambda _: self._answered())
+
+    def _show_again(self, why: Why, page: Recalled) -> None:
+        self._show(replayed(why, page, time.time()))
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(ChatError)

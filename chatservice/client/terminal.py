@@ -374,6 +374,6 @@ async def talk_on_terminal(
 ) -> int:
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     face = Face(reactor, where, bell=bell, timestamps=timestamps)
-    client = make(tell=face.tell, ask=face.ask, retry=retry, echo=True)
+    client = make(tell=face.tell, ask=face.ask, retry=retry, echo=True, past=True)
     on_signals(reactor, face.leave)
     return await face.run(client)
