@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "rows": {"events", "log"},
     "search": {"events", "rows"},
     "history": {"events", "log", "archive", "database", "rows", "search"},
+    "export": {"events", "jsonlines", "render", "database", "rows"},
     "recollection": {"events", "log", "archive", "cursor", "chat"},
     "session": {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},

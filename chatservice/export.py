@@ -1,0 +1,72 @@
+"""``python -m chatservice.export``: what was said in a room, as JSON lines or as text."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chatservice.database import BadDatabase, open_existing
+from chatservice.events import LOBBY, Happening
+from chatservice.jsonlines import JSON
+from chatservice.render import TEXT
+from chatservice.rows import happenings, rows_between
+
+FOREVER = 2**63 - 1  # SQLite's largest id
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m chatservice.export",
+        description="Write what was said in a room to standard output, oldest first. The "
+        "server may be running.",
+    )
+    parser.add_argument(
+        "--database",
+        type=Path,
+        default=Path("chat.sqlite3"),
+        metavar="FILE",
+        help="the server's file (default: %(default)s)",
+    )
+    parser.add_argument("--room", default=LOBBY, help="which room (default: %(default)s)")
+    parser.add_argument(
+        "--format",
+        choices=("json", "text"),
+        default="json",
+        help="the lines of the JSON dialect, or those that people see, with their times in UTC "
+        "(default: %(default)s)",
+    )
+    return parser.parse_args(argv)
+
+
+def line_of(event: Happening, as_: str) -> bytes:
+    """`event` as a line in that format, with its end."""
+    if as_ == "json":
+        return JSON.render(event).replace(b"\r\n", b"\n")
+    at = datetime.fromtimestamp(event.at, UTC)
+    return f"[{at:%Y-%m-%d %H:%M:%S}] ".encode() + TEXT.render(event).replace(b"\r\n", b"\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program. Its status is 1 if the file cannot be read."""
+    options = arguments(argv)
+    try:
+        connection = open_existing(options.database)
+    except BadDatabase as error:
+        raise SystemExit(f"export: {error}") from None
+    try:
+        for row in rows_between(connection, -1, FOREVER):
+            if row.room == options.room:
+                for event in happenings(row):
+                    sys.stdout.buffer.write(line_of(event, options.format))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
