@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -34,14 +35,11 @@ LEAST = (480, 320)
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line. What is not given there is as it was the last time."""
-    last = memory.last()
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Join a chat, in a window.")
-    parser.add_argument("--host", type=as_host, default=last.host, help="the server")
-    parser.add_argument("--port", type=as_port, default=last.port, help="its port")
-    parser.add_argument("--name", type=as_name, default=last.name, help="who you are")
-    parser.add_argument(
-        "--tls", action=argparse.BooleanOptionalAction, default=last.tls, help="encrypt"
-    )
+    parser.add_argument("--host", type=as_host, help="the server")
+    parser.add_argument("--port", type=as_port, help="its port")
+    parser.add_argument("--name", type=as_name, help="who you are")
+    parser.add_argument("--tls", action=argparse.BooleanOptionalAction, help="encrypt")
     parser.add_argument(
         "--fingerprint",
         type=as_fingerprint,
@@ -57,7 +55,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="auto: as the desktop prefers it (default: %(default)s)",
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    for name, kept in asdict(memory.last()).items():
+        if getattr(options, name) is None:
+            setattr(options, name, kept)
+    return options
 
 
 class Program:
@@ -85,6 +87,7 @@ class Program:
         self._root.deiconify()
         on_signals(self._reactor, self._leave)
         await self._talk()
+        await deferLater(self._reactor, 0)  # or the window goes while a key in it is dealt with
         raise SystemExit(0)
 
     async def _talk(self) -> None:
@@ -133,7 +136,10 @@ class Program:
             tell=self._window.tell, ask=self._window.ask, echo=True, past=True, **_secret(wanted)
         )
         self._window.pack(fill="both", expand=True)
-        await self._window.talk_with(client, f"{connection.host}:{connection.port}")
+        try:
+            await self._window.talk_with(client, f"{connection.host}:{connection.port}")
+        finally:
+            memory.remember(replace(connection, name=client.name or connection.name))
 
     def _leave(self) -> None:
         if self._dialog is not None:

@@ -39,7 +39,7 @@ class ConnectDialog(ttk.Frame):
         title.grid(row=0, column=0, columnspan=2, sticky="w", pady=(0, px(16)))
         self._host = tk.StringVar(self, connection.host)
         self._port = tk.StringVar(self, str(connection.port))
-        self._name = tk.StringVar(self, connection.name)
+        self._who = tk.StringVar(self, connection.name)
         self._password = tk.StringVar(self)
         self._tls = tk.BooleanVar(self, connection.tls)
         entries: list[ttk.Entry] = []
@@ -47,7 +47,7 @@ class ConnectDialog(ttk.Frame):
             (
                 ("Server", self._host),
                 ("Port", self._port),
-                ("Name", self._name),
+                ("Name", self._who),
                 ("Password", self._password),
             ),
             start=1,
@@ -89,7 +89,7 @@ class ConnectDialog(ttk.Frame):
             connection = Connection(
                 as_host(self._host.get().strip()),
                 as_port(self._port.get().strip()),
-                as_name(self._name.get().strip()),
+                as_name(self._who.get().strip()),
                 self._tls.get(),
             )
         except argparse.ArgumentTypeError as error:

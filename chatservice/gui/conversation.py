@@ -48,7 +48,7 @@ class Conversation(ttk.Frame):
         self._unseen = 0  # messages below what is in view
         self._link = ""  # where the last link began that Ctrl-L went to
         self._make()
-        self._bind()
+        self._bind_keys()
 
     # What is shown.
 
@@ -309,7 +309,7 @@ class Conversation(ttk.Frame):
             self.text, style="Accent.TButton", command=self.to_end, takefocus=False
         )
 
-    def _bind(self) -> None:
+    def _bind_keys(self) -> None:
         def on(*sequences: str, do: Callable[[], None]) -> None:
             def handle(_: Any) -> str:
                 do()

@@ -93,7 +93,7 @@ class Window(ttk.Frame):
         super().__init__(root)
         self.talk = Talk(self._show, lambda: None)
         self.client: ChatClient | None = None
-        self._root = root
+        self._top = root
         self._look = look
         self._reactor = reactor
         self._where = ""
@@ -213,7 +213,7 @@ class Window(ttk.Frame):
 
     def _is_looked_at(self) -> bool:
         try:
-            return self._root.focus_displayof() is not None
+            return self._top.focus_displayof() is not None
         except KeyError:  # it is in a window of Tk's own
             return True
 
@@ -393,8 +393,8 @@ class Window(ttk.Frame):
         for_you = any(tab.for_you for tab in self._tabs.values())
         marks = f"({unread}{'!' if for_you else ''}) " if unread else ""
         title = f"{marks}{TITLE} – {self.talk.client.name or ''} at {self._where}"
-        if self._root.title() != title:
-            self._root.title(title)
+        if self._top.title() != title:
+            self._top.title(title)
 
     def _broken(self, failure: Failure) -> None:
         log.failure("The window has a fault.", failure)
@@ -448,7 +448,7 @@ class Window(ttk.Frame):
                 return "break"
 
             for sequence in sequences:
-                self._root.bind(sequence, handle)
+                self._top.bind(sequence, handle)
                 self.line.bind(sequence, handle)  # before what an entry does with it
 
         scroll = self._scroll
@@ -477,7 +477,7 @@ class Window(ttk.Frame):
 
     def _next_pane(self) -> None:
         panes = (self.line, self._conversation().text, self.people.list)
-        here = self._root.focus_get()
+        here = self._top.focus_get()
         place = next((place for place, each in enumerate(panes) if each is here), -1)
         panes[(place + 1) % len(panes)].focus_set()
 
