@@ -18,7 +18,7 @@ import tkinter as tk
 from chatservice.client.looks import PALETTE
 from chatservice.console.theme import DARK, LIGHT, Palette
 from chatservice.events import Emoted, Joined, Said
-from chatservice.gui import lines, memory
+from chatservice.gui import glyphs, lines, memory
 from chatservice.gui.conversation import KEPT, Conversation
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.memory import Connection
@@ -486,6 +486,40 @@ def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
     people.show({"bob"}, set(), None)
     assert people.list.get_children() == ("bob",)
     people.destroy()
+
+
+def test_an_old_xft_is_given_no_emoji(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert glyphs.shown("a 👋 سلام ☕") == "a 👋 " + glyphs.turned("سلام") + " ☕"
+    monkeypatch.setattr(glyphs, "has_colours", lambda: False)
+    assert glyphs.shown("a 👋 你 ☕") == "a □ 你 □"
+
+
+def test_right_to_left_is_broken_where_it_is_read(reader: Reader) -> None:
+    conversation = reader.conversation
+    text = " ".join(f"واژه{number}" for number in range(60))
+    conversation.add(lines.lines(Said(1, NOON, "", "سارا", text), "", ""))
+    reader.waits()
+    rows = rows_of(conversation)
+    assert len(rows) > 2
+    assert "0" in rows[0]
+    assert "59" in rows[-1]
+    reader.root.geometry("500x400")
+    wait_until(lambda: reader.root.update() or len(rows_of(conversation)) > len(rows))
+    assert "0" in rows_of(conversation)[0]
+    assert text in conversation.words()
+    reader.root.geometry("600x400")
+
+
+def rows_of(conversation: Conversation) -> list[str]:
+    """What stands in each row of the last line."""
+    text = conversation.text
+    rows = []
+    place = text.index("end - 1 chars linestart")
+    while text.compare(place, "<", "end - 1 chars"):
+        end = text.index(f"{place} display lineend")
+        rows.append(text.get(place, end))
+        place = text.index(f"{end} + 1 chars")
+    return rows
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK])

@@ -77,10 +77,12 @@ class Program:
         from chatservice.gui.window import Window  # noqa: PLC0415
 
         await deferLater(self._reactor, 0)  # it runs, and has its signal handlers: ours come next
-        scale(self._root)
+        self._kept = scale(self._root)
         self._look = ChatLook(self._root, await colours(self._options.theme, self._reactor))
         self._window = Window(self._root, self._look, self._reactor)
-        self._root.geometry("x".join(str(self._look.px(each)) for each in SIZE))
+        screen = (self._root.winfo_screenwidth(), self._root.winfo_screenheight())
+        size = (min(self._look.px(most), there) for most, there in zip(SIZE, screen, strict=True))
+        self._root.geometry("x".join(map(str, size)))
         self._root.minsize(*map(self._look.px, LEAST))
         self._root.protocol("WM_DELETE_WINDOW", self._leave)
         self._root.title("Chat")

@@ -37,31 +37,29 @@ class ConnectDialog(ttk.Frame):
         card.columnconfigure(1, weight=1)
         title = ttk.Label(card, text="Join a chat", style="Card.Title.TLabel", font=look.large)
         title.grid(row=0, column=0, columnspan=2, sticky="w", pady=(0, px(16)))
-        self._host = tk.StringVar(self, connection.host)
-        self._port = tk.StringVar(self, str(connection.port))
-        self._who = tk.StringVar(self, connection.name)
-        self._password = tk.StringVar(self)
-        self._tls = tk.BooleanVar(self, connection.tls)
-        entries: list[ttk.Entry] = []
-        for row, (label, variable) in enumerate(
+        # No tkinter variables: they are in circles, and must not be collected in another thread.
+        entries = []
+        for row, (label, value) in enumerate(
             (
-                ("Server", self._host),
-                ("Port", self._port),
-                ("Name", self._who),
-                ("Password", self._password),
+                ("Server", connection.host),
+                ("Port", str(connection.port)),
+                ("Name", connection.name),
+                ("Password", ""),
             ),
             start=1,
         ):
             ttk.Label(card, text=label, style="Card.Dim.TLabel").grid(
                 row=row, column=0, sticky="w", padx=(0, px(16)), pady=px(5)
             )
-            entry = ttk.Entry(card, textvariable=variable, width=30)
+            entry = ttk.Entry(card, width=30)
+            entry.insert(0, value)
             entry.grid(row=row, column=1, sticky="ew", pady=px(5))
             entries.append(entry)
-        entries[3].configure(show="•")
-        ttk.Checkbutton(
-            card, text="Encrypt (TLS)", variable=self._tls, style="Card.TCheckbutton"
-        ).grid(row=5, column=1, sticky="w", pady=px(5))
+        self._host, self._port, self._who, self._password = entries
+        self._password.configure(show="•")
+        self._tls = ttk.Checkbutton(card, text="Encrypt (TLS)", style="Card.TCheckbutton")
+        self._tls.state(["!alternate", "selected" if connection.tls else "!selected"])
+        self._tls.grid(row=5, column=1, sticky="w", pady=px(5))
         self._complaint = ttk.Label(
             card, style="Card.Danger.TLabel", wraplength=px(WIDTH), text=complaint
         )
@@ -73,13 +71,13 @@ class ConnectDialog(ttk.Frame):
         leave = ttk.Button(buttons, text="Quit", command=self.refuse)
         connect.pack(side="right", padx=(px(10), 0))
         leave.pack(side="right")
-        for widget in (*entries, connect):
+        for widget in (*entries, self._tls, connect):
             widget.bind("<Return>", lambda _: self.accept())
             widget.bind("<KP_Enter>", lambda _: self.accept())
         leave.bind("<Return>", lambda _: self.refuse())
-        for each in (*entries, connect, leave):
+        for each in (*entries, self._tls, connect, leave):
             each.bind("<Escape>", lambda _: self.refuse())
-        first = entries[2] if not connection.name else entries[0]
+        first = self._host if connection.name else self._who
         first.focus_set()
         first.selection_range(0, "end")
 
@@ -90,7 +88,7 @@ class ConnectDialog(ttk.Frame):
                 as_host(self._host.get().strip()),
                 as_port(self._port.get().strip()),
                 as_name(self._who.get().strip()),
-                self._tls.get(),
+                self._tls.instate(["selected"]),
             )
         except argparse.ArgumentTypeError as error:
             self._complaint.configure(text=str(error))

@@ -8,8 +8,8 @@ from itertools import islice
 from tkinter import ttk
 from typing import Any, Literal
 
-from chatservice.console.shaping import shown
 from chatservice.gui import lines
+from chatservice.gui.glyphs import shown
 from chatservice.gui.lines import LINK, STALE, Line
 from chatservice.gui.theme import ChatLook
 
@@ -21,6 +21,9 @@ BUDGET_SECONDS = 0.008  # of a frame, for what is new; typing stays immediate
 CHUNK = 40  # lines between two looks at the clock
 WHEEL_LINES = 3
 MARK = "found"
+RESIZED_MS = 150  # from a new width to rows for it
+ROOM = 28  # pixels that a row never has: margins, and what rounding costs
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Conversation(ttk.Frame):
@@ -47,6 +50,8 @@ class Conversation(ttk.Frame):
         self._follows = True  # the end is in view, and stays there
         self._unseen = 0  # messages below what is in view
         self._link = ""  # where the last link began that Ctrl-L went to
+        self._width = 0  # pixels
+        self._breaking: str | None = None  # what is to be done when the width does not change
         self._make()
         self._bind_keys()
 
@@ -206,6 +211,14 @@ class Conversation(ttk.Frame):
             self._more()
 
     def _resized(self) -> None:
+        if self.text.winfo_width() != self._width:
+            self._width = self.text.winfo_width()
+            if self._breaking is None:
+                self._breaking = self.after(RESIZED_MS, self._break_again)
+        self._keep_end()
+
+    def _keep_end(self) -> None:
+        """In view, if it was."""
         if self._follows:
             self.text.see("end")
             self.text.yview_moveto(1.0)
@@ -235,9 +248,7 @@ class Conversation(ttk.Frame):
                 break
         self._trim()
         self.text.configure(state="disabled")
-        if self._follows:
-            self.text.see("end")
-            self.text.yview_moveto(1.0)
+        self._keep_end()
         self._show_unseen()
         if self._coming:
             self._scheduled = True
@@ -272,10 +283,43 @@ class Conversation(ttk.Frame):
             "\t",
             whole,
         ]
+        used = 0
         for style, text in line.pieces:
-            tags = self._look.tags_of(style)
-            told += (shown(text), f"{whole} {tags}")
+            told += (self._as_shown(line, text, used), f"{whole} {self._look.tags_of(style)}")
+            if not line.text.isascii():
+                used += self._look.bold.measure(text)
         return told
+
+    def _as_shown(self, line: Line, text: str, used: int) -> str:
+        """What is written from the right is broken into rows here: its first words go into the
+        first one, and Tk would put the last ones there. `used`: pixels of the first row."""
+        turned = shown(text)
+        if turned == text:
+            return text
+        rows = [""]
+        room = self.text.winfo_width() - self._look.text_start - self._look.px(ROOM) - used
+        for word in text.split(" "):
+            longer = f"{rows[-1]} {word}" if rows[-1] else word
+            if rows[-1] and self._look.font.measure(longer) > room:
+                rows.append(word)
+                room = self.text.winfo_width() - self._look.text_start - self._look.px(ROOM)
+            else:
+                rows[-1] = longer
+        if len(rows) == 1:
+            return turned
+        line.in_rows = True
+        return " ".join(shown(row).replace(" ", NO_BREAK) for row in rows)
+
+    def _break_again(self) -> None:
+        """What is in rows, for another width."""
+        self._breaking = None
+        self.text.configure(state="normal")
+        for number, line in enumerate(self._shown, start=1):
+            if line.in_rows:
+                self.text.delete(f"{number}.0", f"{number}.end")
+                self.text.insert(f"{number}.0", *self._pieces(line))
+        self.text.configure(state="disabled")
+        self._keep_end()
 
     # What it is made of.
 

@@ -20,13 +20,14 @@ _MESSAGE = Said | Emoted | Told | Sent
 class Line:
     """`pieces` have tags (words with blanks between them) and text. `at`: in seconds since 1970, if
     it has its time; `id`: its place in the room's log, if that is where it is shown from; `marked`:
-    it is for you."""
+    it is for you; `in_rows`: it has been broken into rows for a conversation of a certain width."""
 
     pieces: list[Piece]
     at: float | None = None
     id: int = 0
     marked: bool = False
     is_day: bool = False
+    in_rows: bool = False
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from tkinter import ttk
 
 from chatservice.client.looks import PALETTE, colour
-from chatservice.console.shaping import shown
+from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
 
 WRITING = " …"
@@ -20,11 +20,13 @@ class People(ttk.Frame):
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
         self._writing: set[str] = set()
-        self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(12), look.px(7), 0, 0))
+        self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(4), look.px(7), 0, 0))
         self._head.pack(side="top", fill="x", pady=(0, look.px(4)))
-        self.list = ttk.Treeview(self, show="tree", selectmode="browse", height=4)
+        card = ttk.Frame(self, style="Card.TFrame", borderwidth=1, padding=1)
+        card.pack(side="top", fill="both", expand=True)
+        self.list = ttk.Treeview(card, show="tree", selectmode="browse", height=4)
         self.list.column("#0", width=look.px(170), minwidth=look.px(80))
-        bar = ttk.Scrollbar(self, command=self.list.yview, takefocus=False)
+        bar = ttk.Scrollbar(card, command=self.list.yview, takefocus=False)
         self.list.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         self.list.pack(side="left", fill="both", expand=True)

@@ -12,8 +12,8 @@ from chatservice.client.looks import PALETTE
 from chatservice.console.theme import Look, Palette, blended, palette
 
 THEMES = ("light", "dark", "auto")
-ASKING_SECONDS = 0.5  # for a desktop to say what it prefers; the window waits for it
 POINT = 72  # to an inch
+ASKING_SECONDS = 0.5  # for a desktop to say what it prefers; the window waits for it
 LEGIBLE = 4.5  # the contrast that WCAG 2 asks for
 
 
@@ -38,18 +38,23 @@ async def _desktop_is_dark(reactor: Any) -> bool:
         return False
 
 
-def scale(root: tk.Tk) -> None:
-    """Have points be as large as the desktop says in ``Xft.dpi``, where Tk does not look."""
-    try:
-        asked = tk.Tk(className="Xft", useTk=True)  # X resources are read under a program's class
-    except tk.TclError:
-        return
+def scale(root: tk.Tk) -> tk.Tk:
+    """Have all else be as large as fonts are: those follow the desktop's ``Xft.dpi``, of which Tk
+    itself knows nothing.
+
+    X resources are found under a program's name, so this takes another interpreter. It is returned
+    to be kept: Tcl aborts when one is collected in another thread, as the reactor has.
+    """
+    asked = tk.Tk(className="Xft")
+    asked.withdraw()
     dpi = asked.option_get("dpi", "Dpi")
+    asked.update_idletasks()  # or it complains of what it was about to do
     asked.destroy()
     try:
         root.tk.call("tk", "scaling", float(dpi) / POINT)
     except (ValueError, tk.TclError):
         pass
+    return asked
 
 
 class ChatLook(Look):
@@ -68,10 +73,15 @@ class ChatLook(Look):
         """Those of a style of `client.looks`: colours are names' own, and stand for bold, too."""
         return " ".join(each for each in style.split() if each not in ("bold", "reverse"))
 
+    @property
+    def text_start(self) -> int:
+        """Where what is said begins in a conversation, in pixels from its edge."""
+        return self.font.measure("00:00") + self.px(24)
+
     def tags(self, text: tk.Text) -> None:
         """The tags that `lines` gives to pieces of text, the strongest last."""
         c, px = self.colours, self.px
-        start = self.font.measure("00:00") + px(24)
+        start = self.text_start
         text.configure(tabs=(start,))
         text.tag_configure("line", lmargin1=px(12), lmargin2=start, rmargin=px(12))
         text.tag_configure("mention", background=blended(c.warning, c.surface, 0.16))
@@ -123,10 +133,24 @@ class ChatLook(Look):
             padding=[("selected", (px(14), px(6)))],
             expand=[("selected", (0, 0, 0, 0))],
         )
-        style.configure("TCheckbutton", background=c.window, indicatorsize=px(14))
-        style.configure("Card.TCheckbutton", background=c.surface, indicatorsize=px(14))
-        style.map("Card.TCheckbutton", background=[("active", c.surface)])
-        style.map("TCheckbutton", background=[("active", c.window)])
+        style.configure(
+            "Card.TCheckbutton",
+            background=c.surface,
+            indicatorsize=px(14),
+            indicatormargin=(0, 0, px(8), 0),
+            indicatorbackground=c.surface,
+            indicatorforeground=c.on_accent,
+            upperbordercolor=c.dim,
+            lowerbordercolor=c.dim,
+            padding=(0, px(2)),
+        )
+        style.map(
+            "Card.TCheckbutton",
+            background=[("active", c.surface)],
+            indicatorbackground=[("selected", c.accent), ("active", c.raised)],
+            upperbordercolor=[("focus", c.accent), ("selected", c.accent)],
+            lowerbordercolor=[("focus", c.accent), ("selected", c.accent)],
+        )
         for kind in ("TLabel", "Dim.TLabel", "Title.TLabel", "Danger.TLabel"):
             style.configure(f"Card.{kind}", background=c.surface)
 

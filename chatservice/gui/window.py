@@ -19,7 +19,6 @@ from chatservice.client.looks import mentions
 from chatservice.client.notices import Notices
 from chatservice.client.status import Status, writing_in_words
 from chatservice.client.talk import Talk, in_words
-from chatservice.console.shaping import shown
 from chatservice.events import (
     Emoted,
     Error,
@@ -40,6 +39,7 @@ from chatservice.events import (
 from chatservice.gui import lines
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.finding import FindBar
+from chatservice.gui.glyphs import shown
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.people import People
 from chatservice.gui.theme import ChatLook
@@ -379,7 +379,12 @@ class Window(ttk.Frame):
         kind = "Danger" if self._lost else "Good" if client.connected else "Warning"
         self._dot.configure(style=f"{kind}.Status.TLabel")
         self._state.configure(text=shown(status.line))
-        self._hint.configure(text=self._choices or shown(writing_in_words(client.writing)))
+        line = self.line.line
+        turned = shown(line)  # Tk's entry cannot show it so
+        self._hint.configure(
+            text=self._choices
+            or (turned if turned != line else shown(writing_in_words(client.writing)))
+        )
         if self.talk.asks_name:
             label = QUESTION
         else:

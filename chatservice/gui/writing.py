@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from tkinter import ttk
 
 from chatservice.client.completion import Completion, completions
+from chatservice.gui.glyphs import has_colours, without_colours
 from chatservice.screen import sanitised
 
 HISTORY_MOST = 500  # lines
@@ -105,8 +106,14 @@ class WritingLine(ttk.Entry):
             return "break"
         *whole, last = pasted.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for text in whole:
-            self.put(sanitised(text))
+            self.put(_fit(text))
             self.icursor("end")
             self._finish()
-        self.put(sanitised(last))
+        self.put(_fit(last))
         return "break"
+
+
+def _fit(text: str) -> str:
+    """For a line, and for what shows it."""
+    text = sanitised(text)
+    return text if has_colours() else without_colours(text)
