@@ -15,22 +15,23 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the tests' ways to a display and to the chat
 
 from tests.people import Person, Server  # noqa: E402
+from tests.programs import Program, join  # noqa: E402
 from tests.xdisplay import Display  # noqa: E402
 
 SIZE = (960, 640)
-PEOPLE = ("Alice", "سارا", "李明", "Zoë", "Дима", "Tom")
+PEOPLE = ("Alice", "نیما", "小明", "Lena", "Ελένη", "Tom")
 BEFORE = (
     ("Alice", "Morning! The release notes are at https://example.org/notes/1.4 (draft)"),
-    ("Дима", "Проверил на 3.13, всё хорошо"),
-    ("李明", "大家好，文档已经更新了"),
+    ("Ελένη", "Το δοκίμασα στην 3.13, όλα καλά"),
+    ("小明", "大家好，文档已经更新了"),
 )
 SAID = (
-    ("سارا", "سلام به همه، خسته نباشید"),
-    ("Zoë", "Great work, everyone 👏 🎉"),
-    ("Alice", "Bob: can you tag it when the build is green?"),
+    ("نیما", "سلام به همه، خسته نباشید"),
+    ("Lena", "Great work, everyone 👏 🎉"),
+    ("Alice", "Max: can you tag it when the build is green?"),
 )
 AFTER = (
-    ("سارا", "نیمه‌کاره نیست، تمام شد"),
+    ("نیما", "نیمه‌کاره نیست، تمام شد"),
     (
         "Alice",
         "Thanks! I shall tell the others; the long list of changes goes out with the "
@@ -48,36 +49,41 @@ def main() -> None:
             Server(Path(folder)) as server,
         ):
             people = {name: enter(server, name) for name in PEOPLE}
+            eve = join(server, "Eve")
             window = subprocess.Popen(  # noqa: S603 (our own)
                 [
                     *(sys.executable, "-m", "chatservice.gui", "--theme", theme, "--connect"),
-                    *("--host", server.host, "--port", str(server.port), "--name", "Bob"),
+                    *("--host", server.host, "--port", str(server.port), "--name", "Max"),
                 ],
                 env={**display.environment, "XDG_DATA_HOME": folder},
             )
             try:
-                show(people, display)
+                show(server, people, eve, display)
                 display.screenshot(DOCS / f"gui-{theme}.png")
             finally:
                 window.terminate()
                 window.wait(20)
 
 
-def show(people: dict[str, Person], display: Display) -> None:
+def show(server: Server, people: dict[str, Person], eve: Program, display: Display) -> None:
     """A lively chat."""
-    display.wait_for_window("Bob at")
+    display.wait_for_window("Max at")
     time.sleep(0.5)
     say(people, BEFORE)
     people["Tom"].types("/exit")
+    time.sleep(0.3)
+    people["Anna"] = enter(server, "Anna")
+    time.sleep(0.3)
     say(people, SAID)
     display.type("Tagging it now.")
     display.key("Return")
     time.sleep(0.3)
-    people["Zoë"].types("/me dances")
+    people["Lena"].types("/me dances")
     say(people, AFTER)
-    people["Zoë"].types("/msg Bob lunch?")
+    people["Lena"].types("/msg Max lunch?")
     time.sleep(0.3)
-    display.type("on my w")
+    eve.asks("typing", on=True)
+    display.type("Lunch at noon, th")
     time.sleep(0.5)
 
 

@@ -1,7 +1,7 @@
 """What Tk can be given to show.
 
-Xft learned of fonts with colours in 2.3.5; before that, one emoji from such a font is an error of the
-X server, and the end of the program.
+Xft learned of fonts with colours in 2.3.5; before that, one emoji from such a font is an error of
+the X server, and the end of the program.
 """
 
 import ctypes

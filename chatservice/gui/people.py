@@ -3,6 +3,7 @@
 import tkinter as tk
 from bisect import bisect
 from collections.abc import Callable, Collection
+from itertools import islice
 from tkinter import ttk
 
 from chatservice.client.looks import PALETTE, colour
@@ -10,6 +11,7 @@ from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
 
 WRITING = " …"
+AT_ONCE = 300  # that are new: in a room with thousands, the next ones come with the next look
 
 
 class People(ttk.Frame):
@@ -20,6 +22,7 @@ class People(ttk.Frame):
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
         self._writing: set[str] = set()
+        self._me: str | None = None
         self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(4), look.px(7), 0, 0))
         self._head.pack(side="top", fill="x", pady=(0, look.px(4)))
         card = ttk.Frame(self, style="Card.TFrame", borderwidth=1, padding=1)
@@ -43,20 +46,19 @@ class People(ttk.Frame):
         for name in before - set(users):
             self._names.remove((name.casefold(), name))
             self.list.delete(name)
-        for name in set(users) - before:
+        for name in islice(set(users) - before, AT_ONCE):
             key = (name.casefold(), name)
             place = bisect(self._names, key)
             self._names.insert(place, key)
             self.list.insert("", place, iid=name, text=shown(name), tags=(colour(name),))
-        for name in (self._writing ^ set(writing)) & set(users):
+        for name in filter(self.list.exists, self._writing ^ set(writing)):
             mark = WRITING if name in writing else ""
             self.list.item(name, text=shown(name) + mark)
         self._writing = set(writing)
-        for name in self.list.tag_has("me"):
-            if name != me:
-                self.list.item(name, tags=(colour(name),))
-        if me in users and me is not None and not self.list.tag_has("me", me):
-            self.list.item(me, tags=(colour(me), "me"))
+        for name in {me, self._me} - {None}:
+            if self.list.exists(name):
+                self.list.item(name, tags=(colour(name), "me") if name == me else (colour(name),))
+        self._me = me
         self._head.configure(text=f"Online ({len(users)})")
 
     def _focus_first(self) -> None:
