@@ -34,15 +34,17 @@ class Connection(Protocol):
 
 class User:
     """Somebody who is here. `correspondent` is whom a reply goes to; `token`, unless empty, is what
-    they may prove with that they are the same person."""
+    they may prove with that they are the same person; `account`, unless empty, the registered name
+    that they have proven to be theirs."""
 
-    __slots__ = ("connection", "correspondent", "keys", "name", "present", "token")
+    __slots__ = ("account", "connection", "correspondent", "keys", "name", "present", "token")
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name = name
         self.keys = names.keys(name)
         self.connection = connection
         self.token = ""
+        self.account = ""
         self.correspondent: User | None = None
         self.present = True
 
@@ -80,18 +82,29 @@ class Chat:
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
 
-    def join(self, name: str, connection: Connection, token: str = "") -> User:
+    def knows(self, token: str) -> bool:
+        """Whether it is the token of somebody who is here."""
+        return token in self._by_token
+
+    def join(self, name: str, connection: Connection, token: str = "", account: str = "") -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
-        and the other connection ends.
+        and the other connection ends. Who has proven to be the owner of `account` comes in under
+        that name, and takes the place of another connection that has.
         """
-        if (user := self._by_token.get(token)) is not None:
+        user = self._by_token.get(token)
+        if user is None and account:
+            name = account
+            namesake = self.users.get(account)
+            user = namesake if namesake is not None and namesake.account == account else None
+        if user is not None:
             predecessor, user.connection = user.connection, connection
             self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
             return user
         user = User(self._free(name, None), connection)
+        user.account = account
         self.lobby.enter(connection.cursor, user.name)
         self.archive.arrive(user.name)
         self._map(user)  # last: whose session has no user can never be taken out again

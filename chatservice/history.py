@@ -22,7 +22,7 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice import rows, search
 from chatservice.archive import READERS_MOST, Away, Mark, Messages, newest
-from chatservice.database import CRASH_GAP, connect, open_for_server
+from chatservice.database import CRASH_GAP, BadDatabase, connect, open_for_server
 from chatservice.events import Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
 from chatservice.log import Batch, Few, Log, Origin, few
 
@@ -119,10 +119,16 @@ class History:
     def attach(self, log: Log) -> None:
         self._log = log
 
-    def open(self) -> None:
+    def open(self, *, may_have_accounts: bool = True) -> None:
         """Go on where the file ends. It must be open before anything happens, and after the process
-        has forked. Raises `database.BadDatabase`."""
+        has forked. Raises `database.BadDatabase`; also if there are accounts, and may not be."""
         self._opened = open_for_server(self._path)
+        if not may_have_accounts and _has_accounts(self._opened.connection):
+            self._opened.close()
+            raise BadDatabase(
+                f"{self._path}: names in it have passwords, and for those argon2-cffi is needed; "
+                "pip install 'chatservice[accounts]' brings it."
+            )
         connection = self._opened.connection
         self._indexed = self._indexed and search.has_index(connection)
         origin, self._gaps = _begin(connection)
@@ -435,6 +441,10 @@ class History:
                 connection.execute("INSERT OR REPLACE INTO facts VALUES('clean', 1)")
         finally:
             self._opened.close()
+
+
+def _has_accounts(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM accounts LIMIT 1").fetchone() is not None
 
 
 def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]]]:

@@ -28,6 +28,10 @@ MAY_IMPORT = {
     "room": {"events", "log", "cursor", "writers"},
     "archive": {"events", "log"},
     "chat": {"events", "names", "log", "cursor", "room", "archive"},
+    "passwords": {"events"},
+    "accounts": {"events", "names", "passwords"},
+    "accounts.__main__": {"events", "names", "render", "accounts", "database"},
+    "entrance": {"events", "names", "limits", "accounts"},
     "database": set(),
     "rows": {"events", "log"},
     "search": {"events", "rows"},
@@ -36,7 +40,7 @@ MAY_IMPORT = {
     "recollection": {"events", "log", "archive", "cursor", "chat"},
     "session": {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},
-        *{"archive", "recollection"},
+        *{"archive", "recollection", "entrance"},
     },
     "sender": {"cursor", "sockets"},
     "sockets": set(),
@@ -44,12 +48,13 @@ MAY_IMPORT = {
     "journal": set(),
     "protocol": {
         *{"events", "telnet", "render", "limits", "journal", "chat", "session", "sender"},
+        "entrance",
     },
     "proxied": set(),
     "tls": {"protocol"},
     "tap": {
         *{"screen", "limits", "log", "chat", "session", "protocol", "proxied", "tls"},
-        *{"database", "history"},
+        *{"database", "history", "accounts", "entrance", "passwords"},
     },
     "client": {"client.chat_client", "client.errors"},
     "client.errors": {"events"},
@@ -78,7 +83,15 @@ MAY_IMPORT = {
     "client.status": set(),
     "client.looks": {"events", "render", "client.chat_client", "client.talk"},
     "client.terminal": {
-        *{"events", "screen", "render", "client.chat_client", "client.errors", "client.talk"},
+        *{
+            "events",
+            "commands",
+            "screen",
+            "render",
+            "client.chat_client",
+            "client.errors",
+            "client.talk",
+        },
         *{"client.completion", "client.status", "client.looks"},
     },
     "client.__main__": {
