@@ -4,7 +4,16 @@ from collections.abc import Hashable
 from enum import Enum
 
 from chatservice.cursor import Cursor
-from chatservice.events import Burst, Departure, Emoted, Joined, Left, Renamed, Writing
+from chatservice.events import (
+    Burst,
+    Departure,
+    Emoted,
+    Joined,
+    Left,
+    PersonalEvent,
+    Renamed,
+    Writing,
+)
 from chatservice.log import Batch, Clock, Commit, DelayedCall, Dialect, Log, commit_at_once
 from chatservice.writers import Writers
 
@@ -96,6 +105,17 @@ class Room:
         """The others hear, soon, that `name` has left. `cursor` reads on until it is dropped."""
         self.writers.forget(cursor)
         self._move(_Move.LOST if lost else _Move.LEFT, cursor, name)
+
+    def announce(self, event: PersonalEvent) -> None:
+        """Everyone is told of `event`, after what they were to hear until now; but not who has
+        stopped reading for so long that nothing more should be addressed to them."""
+        for cursor in list(self._cursors):
+            if cursor.crowded:
+                continue
+            try:
+                cursor.tell(event)
+            except Exception:
+                cursor.fail()
 
     def drop(self, cursor: Cursor) -> None:
         """The connection of `cursor`, which may never have entered, is gone."""

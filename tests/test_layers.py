@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "writers": {"events", "log"},
     "cursor": {"events", "log"},
     "room": {"events", "log", "cursor", "writers"},
-    "chat": {"events", "names", "log", "cursor", "room"},
+    "chat": {"events", "names", "log", "screen", "cursor", "room"},
     "session": {
         *{"events", "screen", "requests", "commands", "render", "jsonlines", "cursor", "chat"},
     },
