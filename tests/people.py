@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +25,7 @@ class Server:
     """``twistd -n chat`` at a free port of `host`. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
-    `runner`: what runs it, instead of ``python twistd``.
+    `runner`: what runs it, instead of ``python twistd``. `environment`: instead of ours.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Server:
         tls: bool = False,
         host: str = "127.0.0.1",
         runner: Sequence[str | Path] = (sys.executable, TWISTD),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.tls = tls
         self.host = host
@@ -46,14 +47,19 @@ class Server:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(*runner, "-n", "--pidfile="),
-                    *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
+                    *self.program(runner),
+                    *(("--port", "none", "--tls") if tls else ("--port",)),
                     *(f"tcp:0:interface={host}", *GENEROUS, *options),
                 ],
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                env=environment,
             )
+
+    def program(self, runner: Sequence[str | Path]) -> Sequence[str | Path]:
+        """What the options are those of."""
+        return (*runner, "-n", "--pidfile=", "chat")
 
     @property
     def log(self) -> str:

@@ -1,5 +1,6 @@
 """An X display of its own for a test, hands to use what is on it, and eyes."""
 
+import ctypes
 import os
 import shutil
 import struct
@@ -105,6 +106,20 @@ class Display:
     def click(self, x: int, y: int) -> None:
         """The left button, there on the screen."""
         self.do("mousemove", x, y, "click", 1)
+
+    def close(self, window: int) -> None:
+        """What a window manager does when somebody clicks on the cross of a window."""
+        x = ctypes.CDLL("libX11.so.6")
+        x.XOpenDisplay.restype = ctypes.c_void_p
+        x.XInternAtom.restype = ctypes.c_ulong
+        shown_on = ctypes.c_void_p(x.XOpenDisplay(self.name.encode()))
+        protocols, delete = (
+            x.XInternAtom(shown_on, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
+        )
+        # An XClientMessageEvent, in the room that an XEvent has.
+        message = struct.pack("@iLiPLLi5l", 33, 0, 1, 0, window, protocols, 32, delete, 0, 0, 0, 0)
+        x.XSendEvent(shown_on, ctypes.c_ulong(window), False, ctypes.c_long(0), message.ljust(192))
+        x.XCloseDisplay(shown_on)
 
     def screenshot(self, path: Path) -> None:
         """All of the screen, as a PNG."""

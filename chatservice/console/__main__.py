@@ -86,8 +86,9 @@ def _serve(root: tk.Tk, options: ConsoleOptions) -> None:
     reactor.callWhenRunning(window.start)
     tksupport.install(root, ms=TK_MS)
     reactor.run()
-    tksupport.uninstall()
-    root.destroy()
+    if not window.is_gone:
+        tksupport.uninstall()
+        root.destroy()
 
 
 def _complain(what: str, status: int) -> int:

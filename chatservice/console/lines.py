@@ -58,10 +58,10 @@ class Lines:
         self._lock = Lock()
 
     def __call__(self, event: LogEvent) -> None:
-        text = eventAsText(event, includeTimestamp=False, includeSystem=False).rstrip()
+        kind = kind_of(event)
+        text = eventAsText(_readable(event), includeTimestamp=False, includeSystem=False).rstrip()
         if len(text) > LONGEST:
             text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
-        kind = kind_of(event)
         with self._lock:
             self._number += 1
             self._count[kind] += 1
@@ -90,6 +90,34 @@ class Lines:
 
     def _is_new(self, line: Line) -> bool:
         return line.number > self._taken
+
+
+class _Spoken(str):
+    """A message, which has been made safe: quoted it is no safer, and reads worse (of Persian's
+    joiners it would make ``\\u200c``)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _readable(event: LogEvent) -> LogEvent:
+    """With what people say and where they are as it is elsewhere in the window."""
+    readable: dict[str, object] = {
+        key: address_in_words(event[key]) for key in ("peer", "address") if key in event
+    }
+    if isinstance(text := event.get("text"), str):
+        readable["text"] = _Spoken(text)
+    return {**event, **readable} if readable else event
+
+
+def address_in_words(peer: object) -> str:
+    """``192.168.1.2:54321``, ``[::1]:54321``, or as Twisted shows it."""
+    match peer:
+        case (str() as host, int() as port):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(peer)
 
 
 def kind_of(event: LogEvent) -> Kind:

@@ -101,16 +101,17 @@ class LogView(ttk.Frame):
         at_end = text.yview()[1] > 0.999
         pieces: list[str] = []
         if left_out:
-            pieces += [f"\t… {left_out:,} more, which are in the log\n", "dim"]
+            pieces += [f"\n\t… {left_out:,} more, which are in the log", "dim"]
         for line in lines:
-            pieces += [time.strftime("%H:%M:%S\t", time.localtime(line.at)), "time"]
-            pieces += [shown(line.text).replace("\n", "\n\t") + "\n", line.kind.value]
+            pieces += [time.strftime("\n%H:%M:%S\t", time.localtime(line.at)), "time"]
+            pieces += [shown(line.text).replace("\n", "\n\t"), line.kind.value]
         text.configure(state="normal")
         if self._is_empty:
             text.delete("1.0", "end")
             self._is_empty = False
+            pieces[0] = pieces[0].removeprefix("\n")
         text.insert("end", *pieces)  # text and tag in turn
-        too_many = int(text.index("end-1c").split(".")[0]) - 1 - MOST_LINES
+        too_many = int(text.index("end-1c").split(".")[0]) - MOST_LINES
         if too_many > 0:
             text.delete("1.0", f"{too_many + 1}.0")
         text.configure(state="disabled")

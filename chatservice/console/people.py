@@ -8,6 +8,7 @@ from tkinter import ttk
 from typing import NamedTuple
 
 from chatservice.chat import Chat, User
+from chatservice.console.lines import address_in_words
 from chatservice.console.shaping import shown
 from chatservice.console.theme import Look
 
@@ -42,10 +43,9 @@ class People(ttk.Frame):
         for column, width in (("name", 130), ("from", 150), ("since", 70)):
             self.tree.column(column, width=look.px(width), minwidth=look.px(50))
             self.tree.heading(column, anchor="w", command=partial(self._sort, column))
-        bar = ttk.Scrollbar(self, command=self.tree.yview)
-        self.tree.configure(yscrollcommand=bar.set)
+        self._bar = ttk.Scrollbar(self, command=self.tree.yview)
+        self.tree.configure(yscrollcommand=self._scrolled)
         self.tree.grid(row=0, column=0, sticky="nsew")
-        bar.grid(row=0, column=1, sticky="ns")
         self.columnconfigure(0, weight=1)
         self.rowconfigure(0, weight=1)
         self.tree.bind("<<TreeviewSelect>>", lambda _: on_choice())
@@ -117,20 +117,20 @@ class People(ttk.Frame):
             arrow = (" ▾" if self._backwards else " ▴") if column == self._by else ""
             self.tree.heading(column, text=title + arrow)
 
+    def _scrolled(self, first: float, last: float) -> None:
+        """The bar is there where it is of use."""
+        self._bar.set(first, last)  # Tk has words for them
+        if float(first) > 0 or float(last) < 1:
+            self._bar.grid(row=0, column=1, sticky="ns")
+        else:
+            self._bar.grid_remove()
+
     def _choose_first(self) -> None:
         """Whoever comes here by keyboard can see where they are."""
         items = self.tree.get_children()
         if items and not self.tree.selection():
             self.tree.selection_set(items[0])
             self.tree.focus(items[0])
-
-
-def address_in_words(peer: object) -> str:
-    """``192.168.1.2:54321``, ``[::1]:54321``, or as Twisted shows it."""
-    match peer:
-        case (str() as host, int() as port):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(peer)
 
 
 def since_in_words(since: float, today: str) -> str:

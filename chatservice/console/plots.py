@@ -19,7 +19,7 @@ def count(value: float) -> str:
 
 def mebibytes(value: float) -> str:
     """A size in MiB."""
-    return f"{value:,.0f} MiB" if value >= 10 else f"{value:.1f} MiB"
+    return f"{count(value)} MiB"
 
 
 class Plot(tk.Canvas):
@@ -78,7 +78,7 @@ class Plot(tk.Canvas):
         )
         small_words: Any = {"font": look.small, "fill": colours.dim}
         top = axis_top(max(self.values, default=0.0), self._least)
-        names = [self._label(top), self._label(0)]
+        names = [count(top), count(0)]
         left, right = edge, width - edge - max(map(look.small.measure, names)) - px(6)
         above, below = edge + line + small // 2 + px(4), height - edge - small - px(2)
         for y, name in zip((above, below), names, strict=True):
@@ -98,14 +98,6 @@ class Plot(tk.Canvas):
             tint = blended(self._colour, colours.surface, 0.16)
             self.create_polygon(area, fill=tint, outline="")
             self.create_line(points, fill=self._colour, width=px(1.6), joinstyle="round")
-        if points:
-            across, down = points[-1]
-            dot = px(2.5)
-            self.create_oval(
-                *(across - dot, down - dot, across + dot, down + dot),
-                fill=self._colour,
-                outline="",
-            )
 
 
 def axis_top(highest: float, least: float) -> float:

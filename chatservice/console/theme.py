@@ -173,7 +173,7 @@ class Look:
             )
             style.map(
                 name,
-                background=[("disabled", c.window), ("active", pressed)],
+                background=[("disabled", c.raised), ("active", pressed)],
                 foreground=[("disabled", c.dim)],
                 bordercolor=[("focus", c.accent)],
                 lightcolor=[("focus", c.accent)],
@@ -195,7 +195,8 @@ class Look:
             darkcolor=[("focus", c.accent), ("selected", c.chosen), ("", c.window)],
             relief=[("", "flat")],
         )
-        style.configure("TEntry", padding=(px(8), px(5)))
+        style.configure("TEntry", padding=(px(8), px(5)), lightcolor=c.surface)
+        style.configure("Treeview.Cell", padding=(px(6), 0))
         style.map(
             "TEntry",
             bordercolor=[("focus", c.accent)],
@@ -218,7 +219,7 @@ class Look:
             foreground=c.dim,
             font=self.small,
             relief="flat",
-            padding=(px(6), px(5)),
+            padding=(px(8), px(5)),
         )
         style.map(
             "Treeview.Heading",

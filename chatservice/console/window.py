@@ -13,9 +13,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.console.lines import Lines
+from chatservice.console.lines import Lines, address_in_words
 from chatservice.console.logview import LogView
-from chatservice.console.people import People, address_in_words
+from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
 from chatservice.console.shaping import shown
 from chatservice.console.theme import Look, Palette
@@ -27,6 +27,7 @@ LOG_SECONDS = 0.1  # between looks at the log: what comes in between is shown at
 PEOPLE_SECONDS = 0.5
 SAMPLE_SECONDS = 1.0  # of the plots
 MEBIBYTE = 1024 * 1024
+LONG_NAME = 16  # characters; a button has no room for more
 
 
 class Window:
@@ -45,6 +46,8 @@ class Window:
         self._chat = service.factory.chat
         self._stop = stop
         self._stopping = False
+        self._loops: list[LoopingCall] = []
+        self.is_gone = False
         self._since = time.time()
         self._messages = 0
         self._sampled = time.monotonic()
@@ -79,13 +82,17 @@ class Window:
             (PEOPLE_SECONDS, self._follow_people),
             (SAMPLE_SECONDS, self._sample),
         ):
-            LoopingCall(follow).start(seconds).addErrback(
+            loop = LoopingCall(follow)
+            self._loops.append(loop)
+            loop.start(seconds).addErrback(
                 lambda failure: log.failure("The window does not follow any more.", failure)
             )
 
     def show_stopping(self) -> None:
         """The server says goodbye to everyone; the window stays until they are gone."""
         self._stopping = True
+        if self.is_gone:
+            return
         self._say_how_many()
         for widget in (self._stop_button, self._entry, self._announce, self._reason, self._kick):
             widget.state(["disabled"])
@@ -118,10 +125,10 @@ class Window:
         self.memory = Plot(
             frame, self.look, title="Memory", colour=third, label=mebibytes, least=50
         )
-        gap = self.look.px(12)
-        for column, plot in enumerate((self.rate, self.connections, self.memory)):
-            plot.grid(row=0, column=column, sticky="nsew", padx=(gap if column else 0, 0))
-            frame.columnconfigure(column, weight=1, uniform="plots")
+        for index, plot in enumerate((self.rate, self.connections, self.memory)):
+            plot.grid(row=0, column=2 * index, sticky="nsew")
+            frame.columnconfigure(2 * index, weight=1, uniform="plots")
+        frame.columnconfigure((1, 3), minsize=self.look.px(12))
         return frame
 
     def _people_and_kick(self, parent: tk.Misc) -> ttk.Frame:
@@ -175,6 +182,7 @@ class Window:
             tree.bind(key, lambda _: self._reason.focus_set())
         self._reason.bind("<Escape>", lambda _: tree.focus_set())
         self._root.protocol("WM_DELETE_WINDOW", self._ask_to_stop)
+        self._root.bind("<Destroy>", self._destroyed)
 
     # What the operator does.
 
@@ -194,18 +202,30 @@ class Window:
         log.info("The operator kicks {name}: {reason!r}", name=user.name, reason=reason)
         self._chat.kick(user, reason)
         self._reason.delete(0, "end")
-        self._follow_people()
-        self.people.tree.focus_set()
+        self._follow_people()  # now nobody is chosen: a key held down kicks one, and not all
 
     def _ask_to_stop(self) -> None:
         if not self._stopping:
             self._stop()
 
+    def _destroyed(self, event: "tk.Event[tk.Misc]") -> None:
+        """Somebody else has taken the window away, without a question: that is to stop, too."""
+        if event.widget is not self._root or self.is_gone:
+            return
+        self.is_gone = True
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+        self._ask_to_stop()
+
     # What it shows.
 
     def _say_whom(self) -> None:
         user = self.people.chosen
-        self._kick.configure(text=f"Kick {shown(user.name)}" if user is not None else "Kick")
+        name = "" if user is None else user.name
+        if len(name) > LONG_NAME:
+            name = name[: LONG_NAME - 1] + "…"
+        self._kick.configure(text=f"Kick {shown(name)}".rstrip())
         self._kick.state(["!disabled" if user is not None and not self._stopping else "disabled"])
 
     def _follow_people(self) -> None:
