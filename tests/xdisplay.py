@@ -30,7 +30,7 @@ class Display:
         self._folder = folder
         self._command = [
             *("Xvfb", "-screen", "0", f"{width}x{height}x24", "-dpi", str(dpi)),
-            *("-nolisten", "tcp", "-fbdir", str(folder)),
+            *("-nolisten", "tcp", "-nocursor", "-fbdir", str(folder)),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -15,7 +15,7 @@ from zope.interface import implementer
 # would be gone in a second where messages are logged.
 KEPT = 1000
 # Lines of one kind that are shown at once. Nobody reads more in a tenth of a second, and Tk takes
-# some 5 ms for them, in which the chat waits.
+# some 3 ms for them, in which the chat waits.
 AT_ONCE = 200
 LONGEST = 2000  # characters; of what is longer, such as a traceback, the middle is left out
 

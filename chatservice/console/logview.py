@@ -132,10 +132,10 @@ class LogView(ttk.Frame):
         for tag, colour in (
             ("time", colours.dim),
             ("dim", colours.dim),
-            (Kind.PEOPLE.value, colours.text),
-            (Kind.MESSAGES.value, colours.accent),
+            (Kind.PEOPLE.value, colours.good),
+            (Kind.MESSAGES.value, colours.text),
             (Kind.WARNINGS.value, colours.warning),
-            (Kind.SERVER.value, colours.dim),
+            (Kind.SERVER.value, colours.accent),
         ):
             text.tag_configure(tag, foreground=colour, lmargin2=column)
         text.tag_raise("sel")

@@ -46,8 +46,6 @@ class Window:
         self._chat = service.factory.chat
         self._stop = stop
         self._stopping = False
-        self._loops: list[LoopingCall] = []
-        self.is_gone = False
         self._since = time.time()
         self._messages = 0
         self._sampled = time.monotonic()
@@ -82,17 +80,13 @@ class Window:
             (PEOPLE_SECONDS, self._follow_people),
             (SAMPLE_SECONDS, self._sample),
         ):
-            loop = LoopingCall(follow)
-            self._loops.append(loop)
-            loop.start(seconds).addErrback(
+            LoopingCall(follow).start(seconds).addErrback(
                 lambda failure: log.failure("The window does not follow any more.", failure)
             )
 
     def show_stopping(self) -> None:
         """The server says goodbye to everyone; the window stays until they are gone."""
         self._stopping = True
-        if self.is_gone:
-            return
         self._say_how_many()
         for widget in (self._stop_button, self._entry, self._announce, self._reason, self._kick):
             widget.state(["disabled"])
@@ -182,7 +176,6 @@ class Window:
             tree.bind(key, lambda _: self._reason.focus_set())
         self._reason.bind("<Escape>", lambda _: tree.focus_set())
         self._root.protocol("WM_DELETE_WINDOW", self._ask_to_stop)
-        self._root.bind("<Destroy>", self._destroyed)
 
     # What the operator does.
 
@@ -206,17 +199,8 @@ class Window:
 
     def _ask_to_stop(self) -> None:
         if not self._stopping:
+            self._stopping = True
             self._stop()
-
-    def _destroyed(self, event: "tk.Event[tk.Misc]") -> None:
-        """Somebody else has taken the window away, without a question: that is to stop, too."""
-        if event.widget is not self._root or self.is_gone:
-            return
-        self.is_gone = True
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
-        self._ask_to_stop()
 
     # What it shows.
 
