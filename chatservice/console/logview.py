@@ -50,16 +50,14 @@ class LogView(ttk.Frame):
         card.pack(fill="both", expand=True)
         self.text = tk.Text(
             card,
-            width=60,
+            width=50,
             height=10,
             font=look.font,
             wrap="word",
             state="disabled",
             takefocus=1,  # or a text that is disabled is passed over by Tab
             borderwidth=0,
-            highlightthickness=1,
-            highlightbackground=look.colours.surface,
-            highlightcolor=look.colours.accent,
+            highlightthickness=0,
             padx=look.px(10),
             pady=look.px(6),
             spacing1=look.px(2),
@@ -70,6 +68,8 @@ class LogView(ttk.Frame):
         self.text.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         self.text.pack(side="left", fill="both", expand=True)
+        self.text.bind("<FocusIn>", lambda _: card.configure(style="Focus.Card.TFrame"))
+        self.text.bind("<FocusOut>", lambda _: card.configure(style="Card.TFrame"))
         self._tags(look)
         self._keys()
 

@@ -40,8 +40,13 @@ class People(ttk.Frame):
         self._order: list[str] = []
         self._by, self._backwards = "name", False
         self.tree = ttk.Treeview(self, columns=tuple(COLUMNS), show="headings", selectmode="browse")
-        for column, width in (("name", 130), ("from", 150), ("since", 70)):
-            self.tree.column(column, width=look.px(width), minwidth=look.px(50))
+        for column, widest in (
+            ("name", "Mississippi river"),
+            ("from", "192.168.1.100:65535"),
+            ("since", "30 Sep 00:00"),
+        ):
+            width = look.font.measure(widest) + look.px(16)
+            self.tree.column(column, width=width, minwidth=look.px(50), stretch=column != "since")
             self.tree.heading(column, anchor="w", command=partial(self._sort, column))
         self._bar = ttk.Scrollbar(self, command=self.tree.yview)
         self.tree.configure(yscrollcommand=self._scrolled)
@@ -49,7 +54,8 @@ class People(ttk.Frame):
         self.columnconfigure(0, weight=1)
         self.rowconfigure(0, weight=1)
         self.tree.bind("<<TreeviewSelect>>", lambda _: on_choice())
-        self.tree.bind("<FocusIn>", lambda _: self._choose_first())
+        self.tree.bind("<FocusIn>", lambda _: self._has_keyboard())
+        self.tree.bind("<FocusOut>", lambda _: self.configure(style="Card.TFrame"))
         self._head()
 
     @property
@@ -125,8 +131,9 @@ class People(ttk.Frame):
         else:
             self._bar.grid_remove()
 
-    def _choose_first(self) -> None:
+    def _has_keyboard(self) -> None:
         """Whoever comes here by keyboard can see where they are."""
+        self.configure(style="Focus.Card.TFrame")
         items = self.tree.get_children()
         if items and not self.tree.selection():
             self.tree.selection_set(items[0])

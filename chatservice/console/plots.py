@@ -14,7 +14,7 @@ STEPS = (1, 2, 5, 10)  # of an axis, times a power of ten
 
 def count(value: float) -> str:
     """A number of things: ``3``, ``0.4``, ``12,345``."""
-    return f"{value:.1f}" if 0 < value < 9.95 and value % 1 else f"{value:,.0f}"
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
 
 
 def mebibytes(value: float) -> str:

@@ -157,6 +157,7 @@ class Look:
         style.configure("Good.TLabel", foreground=c.good)
         style.configure("Warning.TLabel", foreground=c.warning)
         style.configure("Card.TFrame", background=c.surface, bordercolor=c.border, relief="solid")
+        style.configure("Focus.Card.TFrame", bordercolor=c.accent)
         for name, face, text in (
             ("TButton", c.raised, c.text),
             ("Accent.TButton", c.accent, c.on_accent),
@@ -168,32 +169,29 @@ class Look:
                 background=face,
                 foreground=text,
                 padding=(px(14), px(5)),
-                relief="flat",
                 anchor="center",
+                **_edges(face),
             )
             style.map(
                 name,
                 background=[("disabled", c.raised), ("active", pressed)],
                 foreground=[("disabled", c.dim)],
-                bordercolor=[("focus", c.accent)],
-                lightcolor=[("focus", c.accent)],
-                darkcolor=[("focus", c.accent)],
+                relief=[("", "raised")],
+                **_edges([("disabled", c.raised), ("focus", c.text), ("active", pressed)]),
             )
         style.configure(
             "Filter.Toolbutton",
             background=c.window,
             foreground=c.dim,
             padding=(px(10), px(4)),
-            relief="flat",
+            **_edges(c.window),
         )
         style.map(
             "Filter.Toolbutton",
             background=[("selected", c.chosen), ("active", c.raised)],
             foreground=[("selected", c.text), ("active", c.text)],
-            bordercolor=[("focus", c.accent), ("selected", c.chosen), ("", c.window)],
-            lightcolor=[("focus", c.accent), ("selected", c.chosen), ("", c.window)],
-            darkcolor=[("focus", c.accent), ("selected", c.chosen), ("", c.window)],
-            relief=[("", "flat")],
+            relief=[("", "raised")],
+            **_edges([("focus", c.accent), ("selected", c.chosen), ("active", c.raised)]),
         )
         style.configure("TEntry", padding=(px(8), px(5)), lightcolor=c.surface)
         style.configure("Treeview.Cell", padding=(px(6), 0))
@@ -244,3 +242,8 @@ class Look:
         trough: Any = ("Vertical.Scrollbar.trough", {"sticky": "ns", "children": [thumb]})
         style.layout("Vertical.TScrollbar", [trough])
         style.configure("Sash", sashthickness=px(10), gripcount=0, bordercolor=c.window)
+
+
+def _edges(colour: Any) -> dict[str, Any]:
+    """The three lines that clam draws around a button, in one colour."""
+    return dict.fromkeys(("bordercolor", "lightcolor", "darkcolor"), colour)

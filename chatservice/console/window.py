@@ -51,7 +51,7 @@ class Window:
         self._sampled = time.monotonic()
         self.look = Look(root, colours)
         root.title("Chat server")
-        root.minsize(self.look.px(820), self.look.px(520))
+        root.minsize(self.look.px(880), self.look.px(560))
         root.geometry(f"{self.look.px(1120)}x{self.look.px(720)}")
         root.report_callback_exception = _report
         body = ttk.Frame(root, padding=self.look.px(16))
@@ -59,8 +59,8 @@ class Window:
         gap = self.look.px(12)
         self._head(body).pack(fill="x", pady=(0, gap))
         self._plots(body).pack(fill="x", pady=(0, gap))
+        panes = ttk.PanedWindow(body, orient="horizontal")  # Tab goes in the order of making
         self._announcing(body).pack(side="bottom", fill="x", pady=(gap, 0))
-        panes = ttk.PanedWindow(body, orient="horizontal")
         panes.pack(fill="both", expand=True)
         panes.add(self._people_and_kick(panes), weight=2)
         self.log_view = LogView(
@@ -131,6 +131,7 @@ class Window:
         ttk.Label(frame, text="Online", style="Head.TLabel", padding=(0, px(4))).pack(
             anchor="w", pady=(0, px(6))
         )
+        self.people = People(frame, self.look, self._chat, self._say_whom)
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=(px(8), 0))
         self._reason = ttk.Entry(row, width=10)
@@ -142,7 +143,6 @@ class Window:
         self._reason_label.pack(side="left", padx=(0, px(8)))
         self._reason.pack(side="left", fill="x", expand=True, padx=(0, px(8)))
         self._reason.bind("<Return>", lambda _: self._kick_chosen())
-        self.people = People(frame, self.look, self._chat, self._say_whom)
         self.people.pack(fill="both", expand=True)
         self._say_whom()
         return frame
@@ -151,11 +151,11 @@ class Window:
         px = self.look.px
         frame = ttk.Frame(parent)
         ttk.Label(frame, text="To everyone", style="Dim.TLabel").pack(side="left", padx=(0, px(8)))
+        self._entry = ttk.Entry(frame)
         self._announce = ttk.Button(
             frame, text="Announce", underline=0, command=self._say_to_all, style="Accent.TButton"
         )
         self._announce.pack(side="right")
-        self._entry = ttk.Entry(frame)
         self._entry.pack(side="left", fill="x", expand=True, padx=(0, px(8)))
         self._entry.bind("<Return>", lambda _: self._say_to_all())
         return frame
