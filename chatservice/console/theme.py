@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from tkinter import font, ttk
 from typing import Any
 
-THEMES = ("light", "dark", "auto")
 ASKING_SECONDS = 2  # until a desktop that does not say what it prefers is taken to be light
 USUAL_SCALING = 96 / 72  # pixels to a point, where a pixel of ours is one of the screen's
 
@@ -70,7 +69,7 @@ def palette(dark: bool) -> Palette:
 
 
 def is_dark(theme: str) -> bool:
-    """Whether one of THEMES is dark; `auto`: as the desktop prefers it."""
+    """Whether a theme (`light`, `dark` or `auto`: as the desktop prefers it) is dark."""
     if theme != "auto":
         return theme == "dark"
     asking = shutil.which("gsettings")

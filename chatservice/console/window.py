@@ -46,7 +46,6 @@ class Window:
         self._chat = service.factory.chat
         self._stop = stop
         self._stopping = False
-        self._since = time.time()
         self._messages = 0
         self._sampled = time.monotonic()
         self.look = Look(root, colours)
