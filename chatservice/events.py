@@ -140,7 +140,7 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Lines of the operator's own: the message of the day."""
+    """Lines of the operator's own: the message of the day, or an announcement at any time."""
 
     lines: tuple[str, ...]
 
@@ -284,6 +284,7 @@ class Goodbye(StrEnum):
     SHUTDOWN = "shutdown"
     TAKEN_OVER = "taken over"
     LATE = "login timeout"
+    KICKED = "kicked"
 
 
 @dataclass(frozen=True, slots=True)

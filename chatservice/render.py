@@ -57,6 +57,7 @@ GOODBYES = {
     Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
     Goodbye.LATE: f"{GOODBYE}: you did not say who you are in time.",
     Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
+    Goodbye.KICKED: f"{GOODBYE}: the operator has ended your connection.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
 

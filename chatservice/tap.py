@@ -350,6 +350,11 @@ class ChatService(Service):
         self._ports: list[IListeningPort] = []
         self._has_terminal = _has_terminal()
 
+    @property
+    def addresses(self) -> list[object]:
+        """Where it listens, as the log shows it."""
+        return [peer_of(port.getHost()) for port in self._ports]
+
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
         super().privilegedStartService()

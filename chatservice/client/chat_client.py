@@ -530,6 +530,8 @@ class ChatClient:
             case Parted(why=why):
                 if why is Goodbye.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
+                elif why is Goodbye.KICKED:  # or a program would be back in a second
+                    self._failure = Gone("The operator has ended the connection.")
                 self._done = self._done or why is Goodbye.EXIT
                 self._deliver(event)
             case _:

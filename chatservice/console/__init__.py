@@ -1,0 +1,1 @@
+"""``python -m chatservice.console``: the server with a window."""

@@ -1,0 +1,82 @@
+"""Right-to-left writing for Tk, which on X11 neither joins letters nor turns their order around.
+
+Enough for names and lines in a window that reads from the left: letters get the forms that they
+have beside each other (Unicode has characters for those), and what is written from the right is
+turned around, word by word and with its numbers as they are. It is no UAX 9: there are no levels.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+# From one such letter to another, with what may stand between words. Not quotes and colons: they
+# are what a log line has between a name and what that person said.
+_RUN = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d\\d .,!?()«»/-]*[{_RIGHT}])?")
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"
+    "\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+)
+_MARK = re.compile(f"[{_MARKS}]")
+_CLUSTER = re.compile(f"\\d+(?:[.,/:٫٬]\\d+)*|.[{_MARKS}]*", re.DOTALL)
+_MIRRORED = str.maketrans("()[]<>«»", ")(][><»«")
+_JOINERS = "\u0640\u200d"  # tatweel and the zero-width joiner: what is beside them joins
+_LAM = "\u0644"
+
+
+def _forms() -> Iterator[tuple[tuple[str, str], str]]:
+    for code in (*range(0xFB50, 0xFDD0), *range(0xFE70, 0xFEFD)):
+        form, *letters = unicodedata.decomposition(chr(code)).split()[:3] or ("",)
+        base = "".join(chr(int(letter, 16)) for letter in letters)
+        if len(base) == 1 or (len(base) == 2 and base[0] == _LAM and base[1] in "آأإا"):
+            yield (base, form.strip("<>")), chr(code)
+
+
+_FORMS = dict(_forms())
+
+
+def shown(text: str) -> str:
+    """`text` as Tk must be given it, to look as it should."""
+    return text if text.isascii() else _RUN.sub(_from_the_left, text)
+
+
+def _from_the_left(run: re.Match[str]) -> str:
+    clusters = _CLUSTER.findall(_joined(run[0]))
+    return "".join(reversed(clusters)).translate(_MIRRORED)
+
+
+def _joined(run: str) -> str:
+    """Each letter in the form that its neighbours give it; the joiners have done their work."""
+    letters: list[tuple[str, str]] = []  # and the marks on them
+    for character in run:
+        if letters and _MARK.match(character):
+            letters[-1] = letters[-1][0], letters[-1][1] + character
+        elif letters and (letters[-1][0] + character, "isolated") in _FORMS:
+            letters[-1] = letters[-1][0] + character, letters[-1][1]
+        else:
+            letters.append((character, ""))
+    shaped = ""
+    for index, (letter, marks) in enumerate(letters):
+        before = letters[index - 1][0] if index else ""
+        after = letters[index + 1][0] if index + 1 < len(letters) else ""
+        joins_before = _joins_on(before) and (letter, "final") in _FORMS
+        joins_after = _joins_on(letter) and _joins_back(after)
+        form = {
+            (False, False): "isolated",
+            (True, False): "final",
+            (False, True): "initial",
+            (True, True): "medial",
+        }[joins_before, joins_after]
+        if letter not in "\u200c\u200d":
+            shaped += _FORMS.get((letter, form), letter) + marks
+    return shaped
+
+
+def _joins_on(letter: str) -> bool:
+    """Whether it joins to what follows."""
+    return bool(letter) and (letter in _JOINERS or (letter, "initial") in _FORMS)
+
+
+def _joins_back(letter: str) -> bool:
+    """Whether it joins to what stands before it."""
+    return bool(letter) and (letter in _JOINERS or (letter, "final") in _FORMS)
