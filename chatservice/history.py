@@ -40,7 +40,9 @@ HELD_SIZE = 16 * 1024 * 1024
 HELD_MESSAGES = 100_000
 WRITES_MOST = 1000  # of other things than messages that may wait to be written
 READS_MOST = 1000  # questions that may wait for their answers
-PRUNE_ROWS = 500  # in one step: some 10 ms, for which the next commit may have to wait
+# Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
+PRUNE_ROWS = 500
+PRUNE_SIZE = 256 * 1024
 PRUNE_SECONDS = 60.0  # between looks at what need not be kept any longer
 STEP_SECONDS = 0.1  # between steps of the housekeeping
 IDLE_SECONDS = 1.0  # the same when there is nothing to do
@@ -569,16 +571,18 @@ def _prune(connection: sqlite3.Connection, keep: Keep, now: float, *, indexed: b
         "SELECT earlier + messages, id FROM events ORDER BY id DESC LIMIT 1"
     ).fetchone() or (0, 0)
     oldest = -1.0 if keep.days is None else now - keep.days * 86400
-    deleted = 0
+    size = 0
     for old in list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS)):
+        if size >= PRUNE_SIZE:
+            return True
         too_many = keep.messages is not None and ever - old.earlier - old.messages >= keep.messages
         if not (too_many or old.at < oldest):
-            break
+            return False
         if indexed:
             search.forget(connection, old)
         connection.execute("DELETE FROM events WHERE id = ?", (old.id,))
-        deleted += 1
-    return deleted == PRUNE_ROWS
+        size += len(old.text)
+    return size > 0
 
 
 def _log_fault(failure: Failure) -> None:

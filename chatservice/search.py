@@ -21,13 +21,18 @@ _WORD = re.compile(
     r"\U00020000-\U0003ffff]|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
     r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-INDEX_STEP = 500  # rows in one step: some 10 ms, for which the next commit may have to wait
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+# Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
+INDEX_STEP = 500
+INDEX_SIZE = 256 * 1024
 LOOKED_THROUGH_MOST = 200_000  # rows without an index that one search looks at: some 0.3 s
 WORDS_MOST = 10  # in a search
 
 
 def words(text: str) -> list[str]:
     """The words of `text`, folded."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
     decomposed = unicodedata.normalize("NFKD", text)
     bare = "".join(c for c in decomposed if not unicodedata.combining(c))
     return _WORD.findall(bare.casefold())
@@ -50,16 +55,18 @@ def index_some(connection: sqlite3.Connection) -> bool:
     """Index some of what is not indexed so far, within a transaction. Whether there may be more."""
     done = _indexed_to(connection)
     newest = connection.execute("SELECT max(id) FROM events").fetchone()[0]
-    last = None
-    for count, row in enumerate(rows_between(connection, done, (newest or 0) + 1, spoken=True), 1):
+    rows: list[tuple[int, str]] = []
+    size = 0
+    for row in rows_between(connection, done, (newest or 0) + 1, spoken=True):
         if row.id > done:
-            connection.execute("INSERT INTO words(rowid, text) VALUES(?, ?)", _indexed(row))
-            last = row.id
-        if count == INDEX_STEP:
+            rows.append(_indexed(row))
+            size += len(row.text)
+        if len(rows) == INDEX_STEP or size >= INDEX_SIZE:
             break
-    if last is None:
+    if not rows:
         return False
-    connection.execute("INSERT OR REPLACE INTO facts VALUES('indexed', ?)", (last,))
+    connection.executemany("INSERT INTO words(rowid, text) VALUES(?, ?)", rows)
+    connection.execute("INSERT OR REPLACE INTO facts VALUES('indexed', ?)", (rows[-1][0],))
     return True
 
 
@@ -124,7 +131,8 @@ def _has(said: list[str], looked_for: list[list[str]]) -> bool:
 
 
 def _indexed(row: Row) -> tuple[int, str]:
-    return row.id, " ".join(words(row.text))
+    """What the index takes for `row`: of ASCII, the text itself, in which it finds the same words."""
+    return row.id, row.text if row.text.isascii() else " ".join(words(row.text))
 
 
 def _indexed_to(connection: sqlite3.Connection) -> int:
