@@ -106,9 +106,9 @@ def _candidates(
     """Rows that may have a message with these words, the newest first."""
     done = _indexed_to(connection) if indexed else -1
     lowest = connection.execute(
-        "SELECT id FROM events INDEXED BY spoken WHERE id < ? AND messages > 0 "
+        "SELECT id FROM events INDEXED BY spoken WHERE id > ? AND id < ? AND messages > 0 "
         "ORDER BY id DESC LIMIT 1 OFFSET ?",
-        (before, LOOKED_THROUGH_MOST),
+        (done, before, LOOKED_THROUGH_MOST),
     ).fetchone()
     after = max(done, lowest[0] if lowest is not None else -1)
     unindexed = rows_between(
