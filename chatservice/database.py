@@ -95,10 +95,6 @@ class Opened(NamedTuple):
         if not there:
             raise sqlite3.OperationalError("the database's file has been replaced")
 
-    def make_room(self) -> None:
-        """The disk is full, perhaps of what is in the write-ahead log only: cut it back."""
-        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
     def close(self) -> None:
         self.connection.close()
         os.close(self.lock)

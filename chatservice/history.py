@@ -207,13 +207,7 @@ class History:
         def save() -> list[Callable[[], None]]:
             self._opened.check_place()
             if batches or marks:
-                try:
-                    save_batches()
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                        raise
-                    self._opened.make_room()
-                    save_batches()
+                save_batches()
             return [_attempt(self._opened.connection, write) for write in writes]
 
         def over(result: "list[Callable[[], None]] | Failure") -> None:
