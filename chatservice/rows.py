@@ -4,7 +4,7 @@ A range of ids is given as `after` and `before`, both exclusive.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chatservice.events import (
@@ -60,16 +60,20 @@ def rows_between(
     *,
     newest_first: bool = False,
     spoken: bool = False,
+    where: tuple[str, Sequence[str]] = ("", ()),
 ) -> Iterator[Row]:
-    """The rows that have an id between these. `spoken`: those with messages alone."""
+    """The rows that have an id between these. `spoken`: those with messages alone. `where`: and for
+    which that is so (a condition in SQL, and its parameters)."""
     # A row can begin before the range and reach into it; rows do not overlap.
     first = connection.execute("SELECT max(id) FROM events WHERE id <= ?", (after + 1,)).fetchone()
+    condition, parameters = where
     query = (
         f"SELECT {_COLUMNS} FROM events {'INDEXED BY spoken' if spoken else ''} "  # noqa: S608
         f"WHERE id >= ? AND id < ? {'AND messages > 0' if spoken else ''} "
+        f"{f'AND {condition}' if condition else ''} "
         f"ORDER BY id {'DESC' if newest_first else ''}"
     )
-    for values in connection.execute(query, (first[0] or 0, before)):
+    for values in connection.execute(query, (first[0] or 0, before, *parameters)):
         row = Row(*values)
         if row.end > after + 1:
             yield row
