@@ -1,6 +1,9 @@
 """Hashing passwords, off the reactor's thread. It needs argon2-cffi (the extra ``accounts``)."""
 
+import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -12,17 +15,25 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice.events import Reason, Refusal
 
-# At a time: each takes 64 MiB and some 50 ms of a core (argon2-cffi's defaults, RFC 9106).
-THREADS = 2
-WAITING_MOST = 64  # more would have to wait for longer than two seconds
+# RFC 9106's second choice (argon2-cffi's default) takes 64 MiB; on one core instead of four, so that
+# the reactor keeps the others: some 150 ms.
+LANES = 1
+THREADS = 2  # at a time
+NICE = 10  # these threads give way to the reactor's: its turns of 2 ms stay as long as they are
+WAITING_MOST = 64  # more would have to wait for longer than five seconds
+
+
+def hasher() -> PasswordHasher:
+    """argon2id, as we use it."""
+    return PasswordHasher(parallelism=LANES)
 
 
 class Passwords:
     """argon2id, in threads of its own. What is asked of it may fail with `Refusal` (BUSY)."""
 
-    def __init__(self, reactor: Any, hasher: PasswordHasher | None = None) -> None:
+    def __init__(self, reactor: Any, argon2: PasswordHasher | None = None) -> None:
         self._reactor = reactor
-        self._hasher = hasher or PasswordHasher()
+        self._hasher = argon2 or hasher()
         self._nobodys = self._hasher.hash("nobody's")
         self._pool = ThreadPool(0, THREADS, "passwords")
         self._waiting = 0
@@ -56,8 +67,13 @@ class Passwords:
             return fail(Refusal(Reason.BUSY))
         self._waiting += 1
 
+        def nicely() -> Any:
+            with suppress(AttributeError, OSError):  # where threads have no priority of their own
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            return work()
+
         def done(result: Any | Failure) -> Any | Failure:
             self._waiting -= 1
             return result
 
-        return deferToThreadPool(self._reactor, self._pool, work).addBoth(done)
+        return deferToThreadPool(self._reactor, self._pool, nicely).addBoth(done)

@@ -21,7 +21,8 @@ from chatservice.events import (
 from chatservice.log import Entry
 
 _COLUMNS = "id, at, room, kind, name, text, messages, earlier"
-_INSERT = f"INSERT INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+# Nobody knows whether a transaction that failed as it was committed is on disk: it may be again.
+_INSERT = f"INSERT OR REPLACE INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 _DEPARTURES = {"left": Departure.LEFT, "lost": Departure.LOST}
 _KINDS = {departure: kind for kind, departure in _DEPARTURES.items()}
 

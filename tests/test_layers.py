@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "chat": {"events", "names", "log", "screen", "cursor", "room", "archive"},
     "passwords": {"events"},
     "accounts": {"events", "names", "passwords"},
-    "accounts.__main__": {"events", "names", "render", "accounts", "database"},
+    "accounts.__main__": {"events", "names", "render", "accounts", "database", "passwords"},
     "entrance": {"events", "names", "limits", "accounts"},
     "database": set(),
     "rows": {"events", "log"},

@@ -56,12 +56,12 @@ def asked_password() -> str:
 def hashed(password: str) -> str:
     """What is kept of it. Raises SystemExit."""
     try:
-        from argon2 import PasswordHasher  # noqa: PLC0415 (the extra may be missing)
+        from chatservice.passwords import hasher  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError:
         raise SystemExit(
             "accounts: argon2-cffi is missing; pip install 'chatservice[accounts]' brings it."
         ) from None
-    return PasswordHasher().hash(password)
+    return hasher().hash(password)
 
 
 def work_of(options: argparse.Namespace) -> Callable[[sqlite3.Connection], None]:
