@@ -15,8 +15,8 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice.events import Reason, Refusal
 
-# RFC 9106's second choice (argon2-cffi's default) takes 64 MiB; on one core instead of four, so that
-# the reactor keeps the others: some 150 ms.
+# RFC 9106's second choice (argon2-cffi's default) takes 64 MiB; on one core instead of four, so
+# that the reactor keeps the others: some 150 ms.
 LANES = 1
 THREADS = 2  # at a time
 NICE = 10  # these threads give way to the reactor's: its turns of 2 ms stay as long as they are
