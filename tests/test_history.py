@@ -427,6 +427,26 @@ def _has(said: list[str], phrase: list[str]) -> bool:
     return wanted in text
 
 
+def test_a_step_of_the_housekeeping_is_short() -> None:
+    """However long the rows are: who waits for the thread that writes does not wait for long."""
+    texts = ("word " * 60,) * 100
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(UPGRADES[0])
+        assert search.has_index(connection)
+        entries = [
+            log.Entry(Burst(1 + number * 100, 0.0, "lobby", "Alice", texts), (), 100, 1)
+            for number in range(100)
+        ]
+        rows.save(connection, entries, 0)
+        size = len("".join(texts))
+        assert search.index_some(connection)
+        indexed = search._indexed_to(connection) // 100 + 1
+        assert indexed * size <= search.INDEX_SIZE + size
+        assert history._prune(connection, Keep(days=1), 1e9, indexed=True)
+        (left,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        assert (100 - left) * size <= history.PRUNE_SIZE + size
+
+
 # Coming back.
 
 
