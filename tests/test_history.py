@@ -885,6 +885,33 @@ def test_what_is_asked_of_a_disk_that_fails_is_refused(tmp_path: Path) -> None:
     made.clock.wait_for(made.archive.close())
 
 
+def test_what_is_held_for_a_disk_that_fails_is_part_of_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the log in memory has moved past it."""
+    monkeypatch.setattr(log, "LOG_MESSAGES", 5)
+    made = opened(tmp_path / "chat")
+    happened = happen(made, [4, 0] * 10)
+    made.clock.turn(10)
+    (tmp_path / "chat").rename(tmp_path / "away")
+    happened += happen(made, [5, 0, 2, 0, 1, 0] * 10)
+    made.clock.turn(10)
+    before = made.log.next_id
+    for after in (0, 8, 15, before - 3):
+        recalled = made.clock.wait_for(made.archive.recall(before, after, 100))
+        assert list(recalled.events) == [event for event in happened if event.id > after]
+    newest = made.clock.wait_for(made.archive.recall(before, None, 100))
+    assert list(newest.events) == happened
+    recent = made.clock.wait_for(made.archive.recent(before - 9, 100))
+    assert list(recent) == spoken([event for event in happened if event.id < before - 9])
+    (tmp_path / "away").rename(tmp_path / "chat")
+    made.clock.advance(history.RETRY_SECONDS)
+    made.clock.turn(10)
+    recalled = made.clock.wait_for(made.archive.recall(before, 0, 100))
+    assert list(recalled.events) == happened
+    made.clock.wait_for(made.archive.close())
+
+
 def test_what_is_held_for_a_disk_that_fails_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
