@@ -23,8 +23,8 @@ from twisted.python.threadpool import ThreadPool
 from chatservice import rows, search
 from chatservice.archive import READERS_MOST, Away, Mark, Messages, newest
 from chatservice.database import CRASH_GAP, UPGRADES, BadDatabase, connect, open_for_server
-from chatservice.events import Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
-from chatservice.log import Batch, Few, Log, Origin, few
+from chatservice.events import Burst, Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
+from chatservice.log import Batch, Entry, Few, Log, Origin, few
 
 log = Logger()
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class History:
             origin, self._gaps = _begin(connection)
             self._indexed = self._indexed and search.has_index(connection)
             self._reading = connect(self._path, read_only=True)
-            first = rows.first_id(connection)
+            first = rows.first_id(self._reading)  # it opens its files now
         except sqlite3.Error as error:
             self._opened.close()
             raise BadDatabase(f"{self._path}: {error}.") from None
@@ -336,7 +336,8 @@ class History:
         events = list(saved.events)
         last = events[-1].id if events else after
         if not saved.full:
-            events = few(chain(events, self._log.between(before, last)), limit).events
+            newer = chain(self._held(last, before), self._log.between(before, last))
+            events = few(chain(events, newer), limit).events
         return Recalled(tuple(events), self.first_id, gone)
 
     async def recent(self, before: int, limit: int) -> Messages:
@@ -371,9 +372,10 @@ class History:
 
     async def _newest(self, before: int, limit: int, *, spoken: bool) -> Few:
         """The newest ones come first."""
+        unsaved = reversed(list(self._held(-1, before)))
         held = (
             event
-            for event in takewhile(self._is_kept, self._log.between(before, None))
+            for event in takewhile(self._is_kept, chain(self._log.between(before, None), unsaved))
             if not spoken or isinstance(event, Said | Emoted)
         )
         taken, first = few(held, limit), self._log.first_id
@@ -385,6 +387,15 @@ class History:
             )
         )
         return few(chain(taken.events, older.events), limit)
+
+    def _held(self, after: int, before: int) -> Iterator[Happening]:
+        """What waits for a disk that fails and is no longer in the log in memory."""
+        for unsaved in self._unsaved:
+            if unsaved.batch.end > self._log.first_id:
+                return
+            for event in chain.from_iterable(map(_one_by_one, unsaved.batch.entries)):
+                if after < event.id < before:
+                    yield event
 
     def _is_kept(self, event: Happening) -> bool:
         """The log in memory may have what has been deleted."""
@@ -547,6 +558,10 @@ def _save_marks(connection: sqlite3.Connection, marks: dict[str, int | None]) ->
 def _mark(connection: sqlite3.Connection, name: str) -> Mark | None:
     row = connection.execute("SELECT id, earlier FROM readers WHERE name = ?", (name,)).fetchone()
     return Mark(*row) if row is not None and row[0] is not None else None
+
+
+def _one_by_one(entry: Entry) -> Iterable[Happening]:
+    return entry.event.messages() if isinstance(entry.event, Burst) else (entry.event,)
 
 
 def _happenings(

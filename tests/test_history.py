@@ -21,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatservice import database, history, log
+from chatservice import database, history, log, rows, search
 from chatservice.archive import Archive, Away, Mark, Memory
 from chatservice.chat import Chat
 from chatservice.database import CRASH_GAP, UPGRADES, BadDatabase
@@ -361,6 +361,90 @@ def test_what_is_gone_is_exact_when_it_goes_while_it_is_asked_for() -> None:
         recalled = made.clock.wait_for(asked)
         assert recalled.gone + len(recalled.events) == len(happened)
         assert recalled.first_id == recalled.events[0].id
+
+
+# Searching.
+
+PIECES = (
+    *(
+        "hello",
+        "Hello",
+        "hell",
+        "CAFÉ",
+        "café",
+        "cafe",
+        "re\u0301sume\u0301",
+        "ﬁne",
+        "fine",
+        "ＦＵＬＬ",
+    ),
+    *(
+        "under_score",
+        "100%",
+        "a-b",
+        "東京都",
+        "京",
+        "สวัสดี",
+        "ΣΊΣΥΦΟΣ",
+        "straße",
+        "STRASSE",
+        "\U0001f600",
+    ),
+)
+SAYING = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(" ".join)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.lists(SAYING, min_size=1, max_size=3), max_size=8), SAYING, st.integers(0, 8))
+def test_with_an_index_or_without_the_same_is_found(
+    bursts: list[list[str]], wanted: str, indexed: int
+) -> None:
+    """And with an index of the first few; just those that have each of the words."""
+    looked_for = [phrase for part in wanted.split() if (phrase := search.words(part))]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(UPGRADES[0])
+        assert search.has_index(connection)
+        said: list[Said] = []
+        for number, texts in enumerate(bursts):
+            burst = Burst(len(said) + 1, 0.0, "lobby", "Alice", tuple(texts))
+            rows.save(connection, [log.Entry(burst, (), len(texts), 1)], len(said))
+            said += burst.messages()
+            if number < indexed:
+                search.index_some(connection)
+        expected = [
+            each
+            for each in said
+            if looked_for and all(_has(search.words(each.text), phrase) for phrase in looked_for)
+        ]
+        for with_index in (True, False):
+            found = search.find(connection, wanted, len(said) + 1, 100, indexed=with_index)
+            assert found == expected
+
+
+def _has(said: list[str], phrase: list[str]) -> bool:
+    """One after the other; of the last, the beginning is enough."""
+    text, wanted = (" ".join(["", *words]) for words in (said, phrase))
+    return wanted in text
+
+
+def test_a_step_of_the_housekeeping_is_short() -> None:
+    """However long the rows are: who waits for the thread that writes does not wait for long."""
+    texts = ("word " * 60,) * 100
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(UPGRADES[0])
+        assert search.has_index(connection)
+        entries = [
+            log.Entry(Burst(1 + number * 100, 0.0, "lobby", "Alice", texts), (), 100, 1)
+            for number in range(100)
+        ]
+        rows.save(connection, entries, 0)
+        size = len("".join(texts))
+        assert search.index_some(connection)
+        indexed = search._indexed_to(connection) // 100 + 1
+        assert indexed * size <= search.INDEX_SIZE + size
+        assert history._prune(connection, Keep(days=1), 1e9, indexed=True)
+        (left,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        assert (100 - left) * size <= history.PRUNE_SIZE + size
 
 
 # Coming back.
@@ -798,6 +882,33 @@ def test_what_is_asked_of_a_disk_that_fails_is_refused(tmp_path: Path) -> None:
     made.clock.turn(10)
     assert [event.on for event in told] == [False, True]
     assert list(made.clock.wait_for(made.archive.recent(made.log.next_id, 10))) == happened
+    made.clock.wait_for(made.archive.close())
+
+
+def test_what_is_held_for_a_disk_that_fails_is_part_of_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the log in memory has moved past it."""
+    monkeypatch.setattr(log, "LOG_MESSAGES", 5)
+    made = opened(tmp_path / "chat")
+    happened = happen(made, [4, 0] * 10)
+    made.clock.turn(10)
+    (tmp_path / "chat").rename(tmp_path / "away")
+    happened += happen(made, [5, 0, 2, 0, 1, 0] * 10)
+    made.clock.turn(10)
+    before = made.log.next_id
+    for after in (0, 8, 15, before - 3):
+        recalled = made.clock.wait_for(made.archive.recall(before, after, 100))
+        assert list(recalled.events) == [event for event in happened if event.id > after]
+    newest = made.clock.wait_for(made.archive.recall(before, None, 100))
+    assert list(newest.events) == happened
+    recent = made.clock.wait_for(made.archive.recent(before - 9, 100))
+    assert list(recent) == spoken([event for event in happened if event.id < before - 9])
+    (tmp_path / "away").rename(tmp_path / "chat")
+    made.clock.advance(history.RETRY_SECONDS)
+    made.clock.turn(10)
+    recalled = made.clock.wait_for(made.archive.recall(before, 0, 100))
+    assert list(recalled.events) == happened
     made.clock.wait_for(made.archive.close())
 
 

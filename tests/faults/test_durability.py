@@ -404,6 +404,47 @@ def test_a_full_disk(tmp_path: Path, small_disk: Path, figure: Callable[[str], N
     assert talk.seen == said_on_disk(database)
 
 
+def test_a_start_on_a_disk_that_takes_nothing(
+    tmp_path: Path, small_disk: Path, figure: Callable[[str], None]
+) -> None:
+    """Full, or read-only: one line says so, and the file is as it was."""
+    database, ballast = small_disk / "chat.sqlite", small_disk / "ballast"
+    with Server(tmp_path, "--database", str(database)):
+        pass
+    before = database.read_bytes()
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    lines = [last_line(tmp_path, path) for path in (database, small_disk / "new")]
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    lines += [last_line(tmp_path, path) for path in (database, small_disk / "new")]
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert database.read_bytes() == before
+    with Server(tmp_path, "--database", str(database)) as server:
+        server.join("Alice")
+    figure("; ".join(line.rpartition(": ")[2] for line in lines))
+
+
+def last_line(folder: Path, database: Path) -> str:
+    """Of a server that cannot begin."""
+    command = [sys.executable, TWISTD, "-n", "--pidfile=", "chat", "--port", "tcp:0"]
+    done = subprocess.run(
+        [*command, "--database", database],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=folder,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert f"chat: --database {database}: " in last
+    return last
+
+
 def test_somebody_else_writes_and_does_not_end(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
