@@ -92,6 +92,8 @@ MAY_IMPORT = {
         *{"client.chat_client", "client.errors", "client.talk"},
     },
     "client.completion": {"commands"},
+    "client.completer": {"client.completion", "client.status"},
+    "client.notices": set(),
     "client.status": set(),
     "client.looks": {"events", "render", "client.chat_client", "client.talk"},
     "client.terminal": {
@@ -104,10 +106,30 @@ MAY_IMPORT = {
             "client.errors",
             "client.talk",
         },
-        *{"client.completion", "client.status", "client.looks"},
+        *{"client.completer", "client.notices", "client.status", "client.looks"},
     },
     "client.__main__": {
         *{"client.chat_client", "client.trust", "client.plain", "client.looks", "client.terminal"},
+    },
+    "gui": set(),
+    "gui.memory": set(),
+    "gui.lines": {"events", "client.chat_client", "client.looks"},
+    "gui.theme": {"console.theme", "client.looks"},
+    "gui.conversation": {"console.shaping", "gui", "gui.lines", "gui.theme"},
+    "gui.people": {"console.shaping", "client.looks", "gui.theme"},
+    "gui.writing": {"screen", "client.completion"},
+    "gui.finding": {"gui.conversation", "gui.theme"},
+    "gui.connect": {"client.__main__", "gui.memory", "gui.theme"},
+    "gui.window": {
+        *{"events", "render", "screen", "console.shaping"},
+        *{"client.chat_client", "client.errors", "client.looks", "client.notices"},
+        *{"client.status", "client.talk"},
+        *{"gui.conversation", "gui.finding", "gui.lines", "gui.people"},
+        *{"gui.theme", "gui.writing"},
+    },
+    "gui.__main__": {
+        *{"client.__main__", "client.errors", "client.talk"},
+        *{"gui.connect", "gui.memory", "gui.theme", "gui.window"},
     },
 }
 CORE = (
@@ -184,4 +206,16 @@ def test_the_core_imports_no_twisted(module: str) -> None:
 def test_the_client_chooses_its_face_first(early: str) -> None:
     """The base install lacks the one, and the other is chosen by importing it."""
     program = f"import sys, chatservice.client.__main__; sys.exit({early!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("absent", ["tkinter", "prompt_toolkit", "twisted.internet.reactor"])
+def test_a_window_takes_tkinter_when_it_opens(absent: str) -> None:
+    """Before that, whoever has none is told so in one line."""
+    program = f"import sys, chatservice.gui.__main__; sys.exit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_window_takes_no_prompt_toolkit() -> None:
+    program = "import sys, chatservice.gui.window; sys.exit('prompt_toolkit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

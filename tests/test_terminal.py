@@ -23,9 +23,9 @@ from prompt_toolkit.utils import get_cwidth
 
 from chatservice.client.__main__ import arguments, wants_terminal
 from chatservice.client.chat_client import Heard, Missed
-from chatservice.client.completion import LineCompleter
+from chatservice.client.completer import LineCompleter, fit
 from chatservice.client.looks import PALETTE, colour, look, mentions, rings
-from chatservice.client.status import Status, fit, writing_in_words
+from chatservice.client.status import Status, writing_in_words
 from chatservice.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
 from chatservice.jsonlines import JSON
 from chatservice.render import QUESTION
@@ -421,11 +421,11 @@ class TestLooks:
 class TestStatusLine:
     def test_says_what_there_is_to_know(self) -> None:
         status = Status(HERE, connected=True, name="Alice", online=2, writing={"Bob"}, waiting=2)
-        assert status.line(200) == (
+        assert status.line == (
             f"connected to {HERE} · 2 lines wait · 2 online · Alice · Bob is writing…"
         )
-        assert Status(HERE, connected=False, again=2.1).line(80) == "no connection, again in 3 s"
-        assert Status(HERE, connected=False, again=-1).line(80) == f"connecting to {HERE}…"
+        assert Status(HERE, connected=False, again=2.1).line == "no connection, again in 3 s"
+        assert Status(HERE, connected=False, again=-1).line == f"connecting to {HERE}…"
 
     def test_who_is_writing(self) -> None:
         assert writing_in_words(set()) == ""

@@ -25,10 +25,12 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "if all was sent.",
     )
     parser.add_argument(
-        "--host", type=_host, default="localhost", help="the server (default: %(default)s)"
+        "--host", type=as_host, default="localhost", help="the server (default: %(default)s)"
     )
-    parser.add_argument("--port", type=_port, default=12345, help="its port (default: %(default)s)")
-    parser.add_argument("--name", type=_name, help="who you are (default: you are asked)")
+    parser.add_argument(
+        "--port", type=as_port, default=12345, help="its port (default: %(default)s)"
+    )
+    parser.add_argument("--name", type=as_name, help="who you are (default: you are asked)")
     parser.add_argument(
         "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
     )
@@ -40,7 +42,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--fingerprint",
-        type=_fingerprint,
+        type=as_fingerprint,
         metavar="SHA256",
         help="encrypt, and trust this certificate alone (AB:CD:...)",
     )
@@ -61,25 +63,29 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _port(value: str) -> int:
+def as_port(value: str) -> int:
+    """A port, from the words for it. Raises ArgumentTypeError, as do the others."""
     if not (value.isdecimal() and 0 < int(value) < 65536):
         raise argparse.ArgumentTypeError(f"{value}: a port is a number from 1 to 65535")
     return int(value)
 
 
-def _host(value: str) -> str:
+def as_host(value: str) -> str:
+    """A server's name or address."""
     if not value:
         raise argparse.ArgumentTypeError("a host has a name or an address")
     return value
 
 
-def _name(value: str) -> str:
+def as_name(value: str) -> str:
+    """A name that might do."""
     if not value.strip() or value.strip().startswith("/") or not value.isprintable():
         raise argparse.ArgumentTypeError(f"{value!r} is no name")
     return value
 
 
-def _fingerprint(value: str) -> str:
+def as_fingerprint(value: str) -> str:
+    """A certificate's SHA-256, in the one way that it is written here."""
     digits = value.upper().removeprefix("SHA256:").replace(":", "")
     if not re.fullmatch("[0-9A-F]{64}", digits):
         raise argparse.ArgumentTypeError(f"{value!r} is not 32 bytes in hexadecimal")

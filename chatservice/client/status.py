@@ -4,8 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
 
-from prompt_toolkit.utils import get_cwidth
-
 BETWEEN = " · "
 CUT = "…"
 
@@ -13,7 +11,7 @@ CUT = "…"
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the line says. `again`: seconds until the next attempt to connect; `waiting`: how many
-    lines have not been acknowledged."""
+    lines have not been acknowledged; `abort`: the key that leaves at once."""
 
     where: str
     connected: bool
@@ -23,10 +21,12 @@ class Status:
     name: str | None = None
     online: int = 0
     writing: Collection[str] = ()
+    abort: str = "Ctrl-C"
 
-    def line(self, width: int) -> str:
-        """No more than `width` columns of the terminal, wide characters counted as two."""
-        return fit(BETWEEN.join(part for part in self._parts() if part), width)
+    @property
+    def line(self) -> str:
+        """The state of the connection first: who has no room for all cuts off the end."""
+        return BETWEEN.join(part for part in self._parts() if part)
 
     def _parts(self) -> tuple[str, ...]:
         if self.connected:
@@ -37,7 +37,7 @@ class Status:
             state = f"connecting to {self.where}{CUT}"
         lines = "line waits" if self.waiting == 1 else "lines wait"
         return (
-            f"leaving{CUT} Ctrl-C leaves at once" if self.leaving else "",
+            f"leaving{CUT} {self.abort} leaves at once" if self.leaving else "",
             state,
             f"{self.waiting} {lines}" if self.waiting else "",
             f"{self.online} online" if self.connected and self.online else "",
@@ -57,16 +57,3 @@ def writing_in_words(names: Collection[str]) -> str:
             return f"{one} and {other} are writing{CUT}"
         case _:
             return f"several people are writing{CUT}"
-
-
-def fit(text: str, width: int) -> str:
-    """`text`, cut to `width` columns."""
-    if get_cwidth(text) <= width:
-        return text
-    kept, room = "", width - get_cwidth(CUT)
-    for character in text:
-        room -= get_cwidth(character)
-        if room < 0:
-            break
-        kept += character
-    return (kept + CUT)[:width]

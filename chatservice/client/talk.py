@@ -98,8 +98,8 @@ class Talk:
         self._asking = Deferred(cancelled)
         return self._asking
 
-    def typed(self, line: str) -> None:
-        """Do what `line` says."""
+    def typed(self, line: str, to: str | None = None) -> None:
+        """Do what `line` says. `to`: what is said is for this person alone."""
         if not line.strip():
             return
         if self.leaving:
@@ -112,7 +112,10 @@ class Talk:
             asking.callback(line)
             return
         try:
-            self._carry_out(commands.parse(line, has_name=not self.asks_name))
+            self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
+        except ChatError as error:  # a slip must not make public what was meant for one person
+            self.refused = True
+            self._show(f"{ERROR}{error}")
         except Refusal as refusal:
             self.refused = True
             self._show(Refused(refusal, asks_name=self.asks_name))
@@ -121,6 +124,15 @@ class Talk:
         """Say goodbye, after what has been typed."""
         self.leaving = True
         self.client.leave()
+
+    def _for(self, to: str | None, request: Request) -> Request:
+        """The same for one person alone. Raises `ChatError`."""
+        match request:
+            case Say(text=text) if to is not None:
+                return Tell(to, text)
+            case Emote() if to is not None:
+                raise ChatError("what you do, everyone sees: say it where you talk to everyone.")
+        return request
 
     def _carry_out(self, request: Request) -> None:
         match request:

@@ -42,9 +42,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard
-from chatservice.client.completion import LineCompleter
+from chatservice.client.completer import LineCompleter, fit
 from chatservice.client.errors import ChatError
 from chatservice.client.looks import Piece, look, rings
+from chatservice.client.notices import Notices
 from chatservice.client.status import Status
 from chatservice.client.talk import Talk, in_words, on_signals
 from chatservice.commands import holds_password
@@ -55,7 +56,6 @@ from chatservice.screen import sanitised
 # What arrives within so many seconds is printed together: nobody sees the delay, and a burst of
 # thousands redraws the line a few times only.
 GATHER_SECONDS = 0.03
-WRITE_SECONDS = 3.0  # between two notices that you are writing, as `ChatClient.write` asks
 PROMPT = "> "
 MENU_ROWS = 7
 
@@ -94,9 +94,7 @@ class Face:
         self._lost = False
         self._again = 0.0  # when there will be another attempt
         self._nameless = False  # and who we are is asked for when there is one
-        # Whether you are writing something, as far as others have been told, and when they were.
-        self._writing = False
-        self._told = 0.0
+        self._notices = Notices(self._tell_writing, reactor.seconds)
         self._screen = cast(
             Screen,
             Screen.from_pty(
@@ -108,7 +106,7 @@ class Face:
             multiline=False,
             completer=self._completer,
             accept_handler=self._accept,
-            on_text_changed=lambda _: self._tell_writing(),
+            on_text_changed=lambda line: self._notices.changed(line.text),
         )
         self._app: Application[None] = Application(
             Layout(self._layout()),
@@ -259,7 +257,7 @@ class Face:
             online=len(client.users),
             writing=client.writing,
         )
-        return status.line(self._screen.get_size().columns)
+        return fit(status.line, self._screen.get_size().columns)
 
     # What is typed.
 
@@ -271,7 +269,7 @@ class Face:
             if not self._line.text:
                 self.leave()
             self._line.reset(append_to_history=not self._holds_password())
-            self._tell_writing()
+            self._notices.changed("")
 
         @keys.add("c-d", filter=Condition(lambda: not self._line.text))
         def _(event: KeyPressEvent) -> None:
@@ -308,7 +306,7 @@ class Face:
         if self._nameless and not self.talk.asks_name:
             self._show("There is no connection yet. Press Enter again when there is one.")
             return True
-        self._writing = False  # they hear what it was
+        self._notices.sent()
         secret = self._holds_password()
         self.talk.typed(line.text)
         if secret:
@@ -358,18 +356,8 @@ class Face:
     def _others(self) -> set[str]:
         return self.talk.client.users - {self.talk.client.name or ""}
 
-    def _tell_writing(self) -> None:
-        """Others, when there is something new to tell."""
-        text = self._line.text.lstrip()
-        is_said = text != "" and (not text.startswith("/") or text.startswith("//"))
-        now = self._reactor.seconds()
-        if is_said and now - self._told >= WRITE_SECONDS:
-            self._writing = True
-            self._told = now
-            self.talk.client.write(True)
-        elif self._writing and not is_said:
-            self._writing = False
-            self.talk.client.write(False)
+    def _tell_writing(self, on: bool) -> None:
+        self.talk.client.write(on)
 
     def _input_lost(self, failure: Failure) -> None:
         """There is no terminal any more."""

@@ -1,0 +1,64 @@
+"""The bar with which one finds words in a conversation."""
+
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import ttk
+
+from chatservice.gui.conversation import Conversation
+from chatservice.gui.theme import ChatLook
+
+
+class FindBar(ttk.Frame):
+    """`where` gives the conversation that is looked at, `closed` is called when it is over."""
+
+    def __init__(
+        self,
+        parent: tk.Misc,
+        look: ChatLook,
+        where: Callable[[], Conversation],
+        closed: Callable[[], None],
+    ) -> None:
+        gap = look.px(8)
+        super().__init__(parent, padding=(0, gap, 0, 0))
+        self._where = where
+        self._closed = closed
+        self._words = tk.StringVar(self)
+        ttk.Label(self, text="Find", style="Dim.TLabel").pack(side="left", padx=(0, gap))
+        self.entry = ttk.Entry(self, textvariable=self._words, width=28)
+        self.entry.pack(side="left")
+        self._count = ttk.Label(self, style="Dim.TLabel")
+        self._count.pack(side="left", padx=gap)
+        for text, do in (
+            ("✕", self.close),
+            ("↓", lambda: self._go(1)),
+            ("↑", lambda: self._go(-1)),
+        ):
+            button = ttk.Button(self, text=text, width=2, command=do, style="Filter.Toolbutton")
+            button.pack(side="right")
+        self._words.trace_add("write", lambda *_: self._go(0))
+        self.entry.bind("<Return>", lambda _: self._go(-1))
+        self.entry.bind("<Shift-Return>", lambda _: self._go(1))
+        self.entry.bind("<Up>", lambda _: self._go(-1))
+        self.entry.bind("<Down>", lambda _: self._go(1))
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.winfo_manager())
+
+    def open(self) -> None:
+        """Ready for words, with the last ones selected."""
+        self.pack(fill="x", side="bottom")
+        self.entry.focus_set()
+        self.entry.selection_range(0, "end")
+        self._go(0)
+
+    def close(self) -> None:
+        """The conversation is as it was, but where it has been scrolled to."""
+        self._where().end_finding()
+        self.pack_forget()
+        self._closed()
+
+    def _go(self, step: int) -> None:
+        words = self._words.get()
+        place, count = self._where().find(words, step)
+        self._count.configure(text=f"{place} of {count}" if count else "not found" if words else "")

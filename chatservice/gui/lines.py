@@ -1,0 +1,117 @@
+"""What a conversation shows, line by line: pieces of text, and what each is."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from chatservice.client.chat_client import Heard
+from chatservice.client.looks import MARKED, Piece, look
+from chatservice.events import Emoted, Happening, Replayed, Said, Sent, Told
+
+DAY, LINK, NOTICE = "day", "link", "notice"
+STALE = -1  # the id of what stands in a log that is no more
+# Up to where a link goes: what closes a sentence or a bracket around it is not a part.
+_LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\"'.,;:!?)\]}»”]", re.IGNORECASE)
+_MESSAGE = Said | Emoted | Told | Sent
+
+
+@dataclass(slots=True)
+class Line:
+    """`pieces` have tags (words with blanks between them) and text. `at`: in seconds since 1970, if
+    it has its time; `id`: its place in the room's log, if that is where it is shown from; `marked`:
+    it is for you."""
+
+    pieces: list[Piece]
+    at: float | None = None
+    id: int = 0
+    marked: bool = False
+    is_day: bool = False
+
+    @property
+    def text(self) -> str:
+        """As it was said, for those who copy it."""
+        clock = f"{clock_time(self.at)} " if self.at is not None else ""
+        return clock + "".join(text for _, text in self.pieces)
+
+
+def lines(event: Heard | str, where: str, me: str | None) -> Iterator[Line]:
+    """Those for `event`. `where`: the server; `me`: your name."""
+    if isinstance(event, Replayed):
+        yield from _again(event, where, me)
+        return
+    message = isinstance(event, _MESSAGE)
+    at, number = getattr(event, "at", None), getattr(event, "id", 0)
+    for pieces in _split(look(event, where, me=me)):
+        marked = message and any(MARKED in style for style, _ in pieces)
+        told = [(style or ("" if message else NOTICE), text) for style, text in pieces]
+        yield Line(list(_with_links(told)), at, number, marked)
+
+
+def _again(event: Replayed, where: str, me: str | None) -> Iterator[Line]:
+    """Messages of the past, out of their place in the log, under what says why."""
+    for pieces in _split(look(replace(event, events=()), where)):
+        yield Line([(NOTICE, text) for _, text in pieces])
+    for message in event.events:
+        for line in lines(message, where, me):
+            yield replace(line, id=0, marked=False)
+
+
+def private(event: Told | Sent, me: str | None) -> Said:
+    """As it looks between two people, where everything is private."""
+    name = event.sender if isinstance(event, Told) else me or ""
+    return Said(0, event.at, "", name, event.text)
+
+
+def history(events: Iterable[Happening], where: str, me: str | None) -> list[Line]:
+    """Older ones, with the days on which they were."""
+    found = [replace(each, marked=False) for event in events for each in lines(event, where, me)]
+    return with_days(found, None)
+
+
+def with_days(found: Iterable[Line], day: str | None) -> list[Line]:
+    """With a line before the first of each day. `day`: that of the line before them all."""
+    told: list[Line] = []
+    for line in found:
+        if line.at is not None and (its := day_of(line.at)) != day:
+            day = its
+            told.append(day_line(line.at))
+        told.append(line)
+    return told
+
+
+def day_line(at: float) -> Line:
+    """What stands above what was said on that day."""
+    return Line([(DAY, day_of(at))], is_day=True)
+
+
+def day_of(at: float) -> str:
+    """In words, where this machine is."""
+    then = time.localtime(at)
+    return f"{time.strftime('%A', then)}, {then.tm_mday} {time.strftime('%B %Y', then)}"
+
+
+def clock_time(at: float) -> str:
+    """Where this machine is."""
+    return time.strftime("%H:%M", time.localtime(at))
+
+
+def _split(pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """The lines of what may be several, without their ends."""
+    line: list[Piece] = []
+    for style, text in pieces:
+        first, *more = text.split("\n")
+        line.append((style, first))
+        for each in more:
+            yield [piece for piece in line if piece[1]]
+            line = [(style, each)]
+
+
+def _with_links(pieces: list[Piece]) -> Iterator[Piece]:
+    for style, text in pieces:
+        end = 0
+        for found in _LINK.finditer(text):
+            yield style, text[end : found.start()]
+            yield f"{style} {LINK}", found[0]
+            end = found.end()
+        yield style, text[end:]

@@ -1,0 +1,71 @@
+"""The list of who is online."""
+
+import tkinter as tk
+from bisect import bisect
+from collections.abc import Callable, Collection
+from tkinter import ttk
+
+from chatservice.client.looks import PALETTE, colour
+from chatservice.console.shaping import shown
+from chatservice.gui.theme import ChatLook
+
+WRITING = " …"
+
+
+class People(ttk.Frame):
+    """`chosen` is given a name when somebody is double-clicked, or Enter is pressed there."""
+
+    def __init__(self, parent: tk.Misc, look: ChatLook, chosen: Callable[[str], None]) -> None:
+        super().__init__(parent)
+        self._chosen = chosen
+        self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
+        self._writing: set[str] = set()
+        self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(12), look.px(7), 0, 0))
+        self._head.pack(side="top", fill="x", pady=(0, look.px(4)))
+        self.list = ttk.Treeview(self, show="tree", selectmode="browse", height=4)
+        self.list.column("#0", width=look.px(170), minwidth=look.px(80))
+        bar = ttk.Scrollbar(self, command=self.list.yview, takefocus=False)
+        self.list.configure(yscrollcommand=bar.set)
+        bar.pack(side="right", fill="y")
+        self.list.pack(side="left", fill="both", expand=True)
+        for name_colour in PALETTE:
+            self.list.tag_configure(name_colour, foreground=look.shade(name_colour))
+        self.list.tag_configure("me", font=look.bold)
+        self.list.bind("<Double-1>", self._double_clicked)
+        self.list.bind("<Return>", lambda _: self._choose(self.list.focus()))
+        self.list.bind("<FocusIn>", lambda _: self._focus_first())
+
+    def show(self, users: Collection[str], writing: Collection[str], me: str | None) -> None:
+        """These are online; only what has changed is drawn anew."""
+        before = {name for _, name in self._names}
+        for name in before - set(users):
+            self._names.remove((name.casefold(), name))
+            self.list.delete(name)
+        for name in set(users) - before:
+            key = (name.casefold(), name)
+            place = bisect(self._names, key)
+            self._names.insert(place, key)
+            self.list.insert("", place, iid=name, text=shown(name), tags=(colour(name),))
+        for name in (self._writing ^ set(writing)) & set(users):
+            mark = WRITING if name in writing else ""
+            self.list.item(name, text=shown(name) + mark)
+        self._writing = set(writing)
+        for name in self.list.tag_has("me"):
+            if name != me:
+                self.list.item(name, tags=(colour(name),))
+        if me in users and me is not None and not self.list.tag_has("me", me):
+            self.list.item(me, tags=(colour(me), "me"))
+        self._head.configure(text=f"Online ({len(users)})")
+
+    def _focus_first(self) -> None:
+        if not self.list.focus() and self._names:
+            self.list.focus(self._names[0][1])
+            self.list.selection_set((self._names[0][1],))
+
+    def _double_clicked(self, event: "tk.Event[ttk.Treeview]") -> str:
+        self._choose(self.list.identify_row(event.y))
+        return "break"
+
+    def _choose(self, name: str) -> None:
+        if name:
+            self._chosen(name)

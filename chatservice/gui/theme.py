@@ -1,0 +1,151 @@
+"""What the windows of this project look like, and what is this one's own."""
+
+import os
+import tkinter as tk
+from tkinter import ttk
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.utils import getProcessOutput
+
+from chatservice.client.looks import PALETTE
+from chatservice.console.theme import Look, Palette, blended, palette
+
+THEMES = ("light", "dark", "auto")
+ASKING_SECONDS = 0.5  # for a desktop to say what it prefers; the window waits for it
+POINT = 72  # to an inch
+LEGIBLE = 4.5  # the contrast that WCAG 2 asks for
+
+
+async def colours(theme: str, reactor: Any) -> Palette:
+    """Those of one of THEMES; `auto`: as the desktop prefers it, if that is known soon."""
+    return palette(theme == "dark" if theme != "auto" else await _desktop_is_dark(reactor))
+
+
+async def _desktop_is_dark(reactor: Any) -> bool:
+    if chosen := os.environ.get("GTK_THEME"):
+        return "dark" in chosen.lower()
+    asking = getProcessOutput(
+        "gsettings",
+        ("get", "org.gnome.desktop.interface", "color-scheme"),
+        env=os.environ,
+        reactor=reactor,
+    )
+    asking.addTimeout(ASKING_SECONDS, reactor)
+    try:
+        return b"dark" in await asking
+    except (OSError, CancelledError, TimeoutError):  # no such program, or no answer
+        return False
+
+
+def scale(root: tk.Tk) -> None:
+    """Have points be as large as the desktop says in ``Xft.dpi``, where Tk does not look."""
+    try:
+        asked = tk.Tk(className="Xft", useTk=True)  # X resources are read under a program's class
+    except tk.TclError:
+        return
+    dpi = asked.option_get("dpi", "Dpi")
+    asked.destroy()
+    try:
+        root.tk.call("tk", "scaling", float(dpi) / POINT)
+    except (ValueError, tk.TclError):
+        pass
+
+
+class ChatLook(Look):
+    """`Look`, with what a conversation has in it."""
+
+    def __init__(self, root: tk.Tk, colours: Palette) -> None:
+        super().__init__(root, colours)
+        self._of_names = {each: legible(each, colours) for each in PALETTE}
+        self._style_more(ttk.Style(root))
+
+    def shade(self, of_name: str) -> str:
+        """One of `client.looks.PALETTE`, as legible as this theme takes."""
+        return self._of_names[of_name]
+
+    def tags_of(self, style: str) -> str:
+        """Those of a style of `client.looks`: colours are names' own, and stand for bold, too."""
+        return " ".join(each for each in style.split() if each not in ("bold", "reverse"))
+
+    def tags(self, text: tk.Text) -> None:
+        """The tags that `lines` gives to pieces of text, the strongest last."""
+        c, px = self.colours, self.px
+        start = self.font.measure("00:00") + px(24)
+        text.configure(tabs=(start,))
+        text.tag_configure("line", lmargin1=px(12), lmargin2=start, rmargin=px(12))
+        text.tag_configure("mention", background=blended(c.warning, c.surface, 0.16))
+        text.tag_configure("time", foreground=c.dim, font=self.small)
+        text.tag_configure("dim", foreground=c.dim, font=self.small)
+        text.tag_configure("notice", foreground=c.dim)
+        text.tag_configure(
+            "day",
+            foreground=c.dim,
+            font=self.small,
+            justify="center",
+            spacing1=px(12),
+            spacing3=px(8),
+            lmargin1=0,
+            lmargin2=0,
+        )
+        text.tag_configure("ansired", foreground=c.danger)
+        for each, shade in self._of_names.items():
+            text.tag_configure(each, foreground=shade, font=self.bold)
+        text.tag_configure("link", foreground=c.accent, underline=True)
+        text.tag_configure("found", background=blended(c.warning, c.surface, 0.45))
+        text.tag_raise("sel")
+
+    def _style_more(self, style: ttk.Style) -> None:
+        c, px = self.colours, self.px
+        style.configure("Plain.TFrame", background=c.surface)
+        style.configure("Status.TFrame", background=c.raised)
+        style.configure("Status.TLabel", background=c.raised, foreground=c.dim, font=self.small)
+        for kind, shade in (("Good", c.good), ("Warning", c.warning), ("Danger", c.danger)):
+            style.configure(f"{kind}.Status.TLabel", foreground=shade)
+        style.configure("Danger.TLabel", foreground=c.danger)
+        style.configure("TNotebook", borderwidth=0, tabmargins=0, background=c.window)
+        style.configure(
+            "TNotebook.Tab",
+            background=c.window,
+            foreground=c.dim,
+            padding=(px(14), px(6)),
+            bordercolor=c.window,
+            lightcolor=c.window,
+            darkcolor=c.window,
+        )
+        style.map(
+            "TNotebook.Tab",
+            background=[("selected", c.surface), ("active", c.raised)],
+            foreground=[("selected", c.text), ("active", c.text)],
+            bordercolor=[("selected", c.border)],
+            lightcolor=[("selected", c.surface), ("active", c.raised)],
+            darkcolor=[("selected", c.surface), ("active", c.raised)],
+            padding=[("selected", (px(14), px(6)))],
+            expand=[("selected", (0, 0, 0, 0))],
+        )
+        style.configure("TCheckbutton", background=c.window, indicatorsize=px(14))
+        style.configure("Card.TCheckbutton", background=c.surface, indicatorsize=px(14))
+        style.map("Card.TCheckbutton", background=[("active", c.surface)])
+        style.map("TCheckbutton", background=[("active", c.window)])
+        for kind in ("TLabel", "Dim.TLabel", "Title.TLabel", "Danger.TLabel"):
+            style.configure(f"Card.{kind}", background=c.surface)
+
+
+def legible(shade: str, colours: Palette) -> str:
+    """`shade`, moved towards the colour of text until it can be read well."""
+    share = 1.0
+    while share > 0 and contrast(mixed := blended(shade, colours.text, share), colours) < LEGIBLE:
+        share -= 0.05
+    return mixed
+
+
+def contrast(shade: str, colours: Palette) -> float:
+    """Of `shade` on what a conversation stands on, as WCAG 2 reckons it: from 1 to 21."""
+    light, dark = sorted((_luminance(shade), _luminance(colours.surface)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(shade: str) -> float:
+    parts = (int(shade[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

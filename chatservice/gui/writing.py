@@ -1,0 +1,112 @@
+"""The line that is being written: history, completion, and pasting."""
+
+import tkinter as tk
+from collections.abc import Callable, Collection
+from tkinter import ttk
+
+from chatservice.client.completion import Completion, completions
+from chatservice.screen import sanitised
+
+HISTORY_MOST = 500  # lines
+
+
+class WritingLine(ttk.Entry):
+    """`typed` is given each line that is finished, and says whether it was taken. `changed` is
+    given what stands in the line now; `names` are those that Tab completes; `tell` is given what
+    there is to choose from."""
+
+    def __init__(
+        self,
+        parent: tk.Misc,
+        *,
+        typed: Callable[[str], bool],
+        changed: Callable[[str], None],
+        names: Callable[[], Collection[str]],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._variable = tk.StringVar(parent)
+        super().__init__(parent, textvariable=self._variable)
+        self._typed = typed
+        self._changed = changed
+        self._names = names
+        self._tell = tell
+        self._history: list[str] = []
+        self._place = 0  # in it; its length: what is being written
+        self._draft = ""
+        self._found: list[Completion] = []  # that Tab goes through
+        self._turn = 0
+        self._completed = ""  # what stands there after the last one
+        self._variable.trace_add("write", lambda *_: self._changed(self.line))
+        self.bind("<Return>", lambda _: self._finish())
+        self.bind("<KP_Enter>", lambda _: self._finish())
+        self.bind("<Up>", lambda _: self._go(-1))
+        self.bind("<Down>", lambda _: self._go(1))
+        self.bind("<Tab>", lambda _: self._complete(1))
+        self.bind("<<Paste>>", lambda _: self._paste())
+
+    @property
+    def line(self) -> str:
+        return self._variable.get()
+
+    @line.setter
+    def line(self, text: str) -> None:
+        self._variable.set(text)
+        self.icursor("end")
+        self.xview_moveto(1.0)
+
+    def put(self, text: str) -> None:
+        """At the cursor, in place of what is selected."""
+        if self.selection_present():
+            self.delete("sel.first", "sel.last")
+        self.insert("insert", text)
+
+    def _finish(self) -> str:
+        text = self.line
+        if self._typed(text):
+            if text.strip() and text not in self._history[-1:]:
+                self._history = [*self._history, text][-HISTORY_MOST:]
+            self._place = len(self._history)
+            self.line = ""
+        return "break"
+
+    def _go(self, by: int) -> str:
+        place = self._place + by
+        if 0 <= place <= len(self._history):
+            if self._place == len(self._history):
+                self._draft = self.line
+            self._place = place
+            self.line = [*self._history, self._draft][place]
+        return "break"
+
+    def _complete(self, step: int) -> str | None:
+        """The next of what fits; with nothing in the line, Tab goes on to what comes after it."""
+        before = self.line[: self.index("insert")]
+        if not before.strip():
+            return None
+        if self._found and before == self._completed:
+            replaces = len(self._found[self._turn].text)
+            self._turn = (self._turn + step) % len(self._found)
+        else:
+            self._found, self._turn = list(completions(before, self._names())), 0
+            replaces = self._found[0].replaces if self._found else 0
+        if self._found:
+            self.delete(self.index("insert") - replaces, "insert")
+            self.insert("insert", self._found[self._turn].text)
+            self._completed = self.line[: self.index("insert")]
+        if len(self._found) > 1:
+            self._tell("   ".join(each.shown for each in self._found[:12]))
+        return "break"
+
+    def _paste(self) -> str:
+        """Each line that ends in what is pasted is finished; what comes last stays."""
+        try:
+            pasted = self.clipboard_get()
+        except tk.TclError:  # there is nothing, or no text
+            return "break"
+        *whole, last = pasted.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for text in whole:
+            self.put(sanitised(text))
+            self.icursor("end")
+            self._finish()
+        self.put(sanitised(last))
+        return "break"

@@ -1,0 +1,101 @@
+"""Makes docs/gui-light.png and docs/gui-dark.png: ``python docs/screenshot_gui.py``.
+
+It takes Xvfb and xdotool, fonts (fonts-dejavu, fonts-noto-cjk, fonts-noto-color-emoji), and some
+ten seconds.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))  # the tests' ways to a display and to the chat
+
+from tests.people import Person, Server  # noqa: E402
+from tests.xdisplay import Display  # noqa: E402
+
+SIZE = (960, 640)
+PEOPLE = ("Alice", "سارا", "李明", "Zoë", "Дима", "Tom")
+BEFORE = (
+    ("Alice", "Morning! The release notes are at https://example.org/notes/1.4 (draft)"),
+    ("Дима", "Проверил на 3.13, всё хорошо"),
+    ("李明", "大家好，文档已经更新了"),
+)
+SAID = (
+    ("سارا", "سلام به همه، خسته نباشید"),
+    ("Zoë", "Great work, everyone 👏 🎉"),
+    ("Alice", "Bob: can you tag it when the build is green?"),
+)
+AFTER = (
+    ("سارا", "نیمه‌کاره نیست، تمام شد"),
+    (
+        "Alice",
+        "Thanks! I shall tell the others; the long list of changes goes out with the "
+        "announcement at noon, as it did the last time, and nobody has to do anything before that.",
+    ),
+)
+
+
+def main() -> None:
+    """The program."""
+    for theme in ("light", "dark"):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Display(Path(folder), *SIZE) as display,
+            Server(Path(folder)) as server,
+        ):
+            people = {name: enter(server, name) for name in PEOPLE}
+            window = subprocess.Popen(  # noqa: S603 (our own)
+                [
+                    *(sys.executable, "-m", "chatservice.gui", "--theme", theme, "--connect"),
+                    *("--host", server.host, "--port", str(server.port), "--name", "Bob"),
+                ],
+                env={**display.environment, "XDG_DATA_HOME": folder},
+            )
+            try:
+                show(people, display)
+                display.screenshot(DOCS / f"gui-{theme}.png")
+            finally:
+                window.terminate()
+                window.wait(20)
+
+
+def show(people: dict[str, Person], display: Display) -> None:
+    """A lively chat."""
+    display.wait_for_window("Bob at")
+    time.sleep(0.5)
+    say(people, BEFORE)
+    people["Tom"].types("/exit")
+    say(people, SAID)
+    display.type("Tagging it now.")
+    display.key("Return")
+    time.sleep(0.3)
+    people["Zoë"].types("/me dances")
+    say(people, AFTER)
+    people["Zoë"].types("/msg Bob lunch?")
+    time.sleep(0.3)
+    display.type("on my w")
+    time.sleep(0.5)
+
+
+def say(people: dict[str, Person], said: tuple[tuple[str, str], ...]) -> None:
+    """One after the other."""
+    for name, text in said:
+        people[name].types(text)
+        time.sleep(0.1)
+
+
+def enter(server: Server, name: str) -> Person:
+    """Somebody who does not mind what others say."""
+    person = server.connect()
+    person.types(name)
+    time.sleep(0.05)
+    return person
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TZ", "UTC")
+    main()
