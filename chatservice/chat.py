@@ -2,7 +2,7 @@
 
 import secrets
 from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from chatservice import names
@@ -10,8 +10,10 @@ from chatservice.archive import Archive, Mark, Memory, Messages
 from chatservice.cursor import Cursor
 from chatservice.events import (
     LOBBY,
+    Announced,
     Burst,
     Emoted,
+    Goodbye,
     Reason,
     Recalled,
     Refusal,
@@ -21,12 +23,17 @@ from chatservice.events import (
 )
 from chatservice.log import Clock
 from chatservice.room import Room
+from chatservice.screen import sanitised
 
 
 class Connection(Protocol):
     """What the chat needs of a user's session."""
 
     cursor: Cursor
+    peer: object  # whose connection it is, as the log shows it
+
+    def part(self, why: Goodbye) -> None:
+        """Say goodbye, and take the user out of the chat."""
 
     def supersede(self) -> None:
         """The user has come in again from elsewhere: say goodbye, and leave the user alone."""
@@ -34,15 +41,27 @@ class Connection(Protocol):
 
 class User:
     """Somebody who is here. `correspondent` is whom a reply goes to; `token`, unless empty, is what
-    they may prove with that they are the same person."""
+    they may prove with that they are the same person; `account`, unless empty, the registered name
+    that they have proven to be theirs; `since` is when they came, by the clock of the chat."""
 
-    __slots__ = ("connection", "correspondent", "keys", "name", "present", "token")
+    __slots__ = (
+        "account",
+        "connection",
+        "correspondent",
+        "keys",
+        "name",
+        "present",
+        "since",
+        "token",
+    )
 
-    def __init__(self, name: str, connection: Connection) -> None:
+    def __init__(self, name: str, connection: Connection, since: float = 0.0) -> None:
         self.name = name
+        self.since = since
         self.keys = names.keys(name)
         self.connection = connection
         self.token = ""
+        self.account = ""
         self.correspondent: User | None = None
         self.present = True
 
@@ -80,18 +99,29 @@ class Chat:
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
 
-    def join(self, name: str, connection: Connection, token: str = "") -> User:
+    def knows(self, token: str) -> bool:
+        """Whether it is the token of somebody who is here."""
+        return token in self._by_token
+
+    def join(self, name: str, connection: Connection, token: str = "", account: str = "") -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
-        and the other connection ends.
+        and the other connection ends. Who has proven to be the owner of `account` comes in under
+        that name, and takes the place of another connection that has.
         """
-        if (user := self._by_token.get(token)) is not None:
+        user = self._by_token.get(token)
+        if user is None and account:
+            name = account
+            namesake = self.users.get(account)
+            user = namesake if namesake is not None and namesake.account == account else None
+        if user is not None:
             predecessor, user.connection = user.connection, connection
             self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
             return user
-        user = User(self._free(name, None), connection)
+        user = User(self._free(name, None), connection, self._clock.seconds())
+        user.account = account
         self.lobby.enter(connection.cursor, user.name)
         self.archive.arrive(user.name)
         self._map(user)  # last: whose session has no user can never be taken out again
@@ -191,6 +221,19 @@ class Chat:
         user.name, user.keys = new, names.keys(new)
         self._map(user)
         return self.lobby.rename(user.cursor, old, new)
+
+    def announce(self, lines: Iterable[str]) -> None:
+        """The operator says `lines` to everyone."""
+        self.lobby.announce(Announced(tuple(map(sanitised, lines))))
+
+    def kick(self, user: User, reason: str = "") -> None:
+        """The operator ends the connection of `user`, who is told the `reason` if there is one.
+        The others hear of an ordinary departure. Who has left by now is not kicked."""
+        if not user.present:
+            return
+        if reason:
+            user.cursor.tell(Announced((sanitised(reason),)))
+        user.connection.part(Goodbye.KICKED)
 
     def _free(self, name: str, asker: User | None) -> str:
         name = names.checked(name)

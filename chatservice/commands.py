@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from chatservice.events import Helped, Reason, Refusal
 from chatservice.requests import (
+    ChangePassword,
     Emote,
     Exit,
     Hello,
     Help,
     History,
     Nick,
+    Register,
     Reply,
     Request,
     Say,
     Search,
     Tell,
+    Unregister,
     Who,
 )
 
@@ -71,6 +74,17 @@ COMMANDS = (
         "find messages",
         lambda a: Search(a, limit=FOUND_MOST) if a else None,
     ),
+    Command(
+        "register",
+        (),
+        "PASSWORD",
+        "make your name yours alone",
+        lambda a: Register(a) if a else None,
+    ),
+    Command(
+        "password", (), "NEW", "change your password", lambda a: ChangePassword(a) if a else None
+    ),
+    Command("unregister", (), "", "give your name up again", lambda _: Unregister()),
     Command("help", ("h", "?"), "", "show this list", lambda _: Help()),
     Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
 )
@@ -98,3 +112,9 @@ def parse(line: str, *, has_name: bool = True) -> Request:
     if request is None:
         raise Refusal(Reason.USAGE, usage=command.usage)
     return request
+
+
+def holds_password(line: str) -> bool:
+    """Whether it is a command that nobody should see, nor a history keep."""
+    word = line.strip().partition(" ")[0].lower()
+    return word in ("/register", "/password")

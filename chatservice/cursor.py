@@ -62,7 +62,7 @@ class Cursor:
         self._behind = False
         self._heard = 0  # messages of others before `position`; true while behind
         self._held = False  # what the room says waits until we are told of the past
-        self._taken: Callable[[], None] | None = None
+        self._taken: list[Callable[[], None]] = []
 
     def enter(self, log: Log) -> None:
         """Read `log` from here on."""
@@ -105,8 +105,8 @@ class Cursor:
 
     def when_taken(self, call: Callable[[], None]) -> None:
         """Call that once: when all that was told has been sent and the connection takes more, or
-        takes nothing any more."""
-        self._taken = call
+        is gone."""
+        self._taken.append(call)
         if self._parted:
             self._tell_taken()
         else:
@@ -176,9 +176,9 @@ class Cursor:
             self._outlet.fail()
 
     def _tell_taken(self) -> None:
-        taken, self._taken = self._taken, None
-        if taken is not None:
-            taken()
+        taken, self._taken = self._taken, []
+        for call in taken:
+            call()
 
     def _now(self) -> int:
         """The place among what the room says that what we are told now has."""

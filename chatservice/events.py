@@ -140,7 +140,7 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Lines of the operator's own: the message of the day."""
+    """Lines of the operator's own: the message of the day, or an announcement at any time."""
 
     lines: tuple[str, ...]
 
@@ -165,22 +165,47 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Your private message has been handed to `recipient`."""
+    """Your private message has been handed to `recipient`; or it is `waiting` for them."""
 
     id: int
     at: float
     recipient: str
     text: str
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
     """What you asked for has happened, and stands in the room's log under this `id`; or it was a
-    private message, which went to `to`."""
+    private message, which went to `to`, or is `waiting` for them to come in."""
 
     id: Id
     at: Time
     to: str = ""
+    waiting: bool = False
+
+
+class Change(StrEnum):
+    """What has become of an account."""
+
+    REGISTERED = "registered"
+    PASSWORD = "password"
+    UNREGISTERED = "unregistered"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged:
+    """Your account, which is called `name`, is there now, or has another password, or is gone."""
+
+    name: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordAsked:
+    """`name` has a password: what is it?"""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +232,7 @@ class Why(StrEnum):
     RECENT = "recent"  # the newest there are
     AWAY = "away"  # they were said while you were away
     FOUND = "found"  # they have the words that you looked for
+    LETTERS = "letters"  # they are private, and have waited for you
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +242,7 @@ class Replayed:
     are not kept any more. `at`: what time it is."""
 
     why: Why
-    events: tuple["Said | Emoted", ...]
+    events: tuple["Said | Emoted | Told", ...]
     at: float
     count: int = 0
     gone: int = 0
@@ -258,6 +284,7 @@ class Goodbye(StrEnum):
     SHUTDOWN = "shutdown"
     TAKEN_OVER = "taken over"
     LATE = "login timeout"
+    KICKED = "kicked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +325,17 @@ class Reason(StrEnum):
     EMPTY_TEXT = "empty_text"
     UNKNOWN_ROOM = "unknown_room"
     NOT_SAVED = "not_saved"
+    PASSWORD_NEEDED = "password_needed"
+    WRONG_PASSWORD = "wrong_password"
+    PASSWORD_LENGTH = "password_length"
+    PASSWORD_IN_CLEAR = "password_in_clear"
+    TOO_OFTEN = "too_often"
+    BUSY = "busy"
+    NAME_REGISTERED = "name_registered"
+    NOT_REGISTERED = "not_registered"
+    NO_ACCOUNTS = "no_accounts"
+    TOO_MANY_ACCOUNTS = "too_many_accounts"
+    LETTERBOX_FULL = "letterbox_full"
 
 
 class Refusal(Exception):
@@ -345,6 +383,8 @@ PersonalEvent = (
     | Recalled
     | Replayed
     | Saving
+    | AccountChanged
+    | PasswordAsked
     | Helped
     | Skipped
     | Parted

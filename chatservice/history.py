@@ -8,9 +8,9 @@ tried again until it is.
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,9 +22,9 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice import rows, search
 from chatservice.archive import READERS_MOST, Away, Mark, Messages, newest
-from chatservice.database import CRASH_GAP, connect, open_for_server
-from chatservice.events import Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
-from chatservice.log import Batch, Few, Log, Origin, few
+from chatservice.database import CRASH_GAP, UPGRADES, BadDatabase, connect, open_for_server
+from chatservice.events import Burst, Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
+from chatservice.log import Batch, Entry, Few, Log, Origin, few
 
 log = Logger()
 T = TypeVar("T")
@@ -40,7 +40,9 @@ HELD_SIZE = 16 * 1024 * 1024
 HELD_MESSAGES = 100_000
 WRITES_MOST = 1000  # of other things than messages that may wait to be written
 READS_MOST = 1000  # questions that may wait for their answers
-PRUNE_ROWS = 500  # in one step: some 10 ms, for which the next commit may have to wait
+# Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
+PRUNE_ROWS = 500
+PRUNE_SIZE = 256 * 1024
 PRUNE_SECONDS = 60.0  # between looks at what need not be kept any longer
 STEP_SECONDS = 0.1  # between steps of the housekeeping
 IDLE_SECONDS = 1.0  # the same when there is nothing to do
@@ -91,7 +93,14 @@ class History:
     """
 
     def __init__(
-        self, path: Path, reactor: Any, keep: Keep = KEEP_ALL, *, indexed: bool = True
+        self,
+        path: Path,
+        reactor: Any,
+        keep: Keep = KEEP_ALL,
+        *,
+        indexed: bool = True,
+        upgrades: Sequence[str] = UPGRADES,
+        thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
         self.trouble: Saving | None = None
         self.notice: Callable[[Saving], None] = lambda _: None
@@ -99,7 +108,8 @@ class History:
         self._reactor = reactor
         self._keep = keep
         self._indexed = indexed
-        self._writer, self._reader = (ThreadPool(0, 1, name) for name in ("writer", "reader"))
+        self._upgrades = upgrades
+        self._writer, self._reader = map(thread, ("writer", "reader"))
         self.first_id = 1
         self._gaps: list[tuple[int, int]] = []
         self._messages = 0  # before those that are not saved
@@ -119,15 +129,25 @@ class History:
     def attach(self, log: Log) -> None:
         self._log = log
 
-    def open(self) -> None:
+    def open(self, *, may_have_accounts: bool = True) -> None:
         """Go on where the file ends. It must be open before anything happens, and after the process
-        has forked. Raises `database.BadDatabase`."""
-        self._opened = open_for_server(self._path)
+        has forked. Raises `database.BadDatabase`; also if there are accounts, and may not be."""
+        self._opened = open_for_server(self._path, self._upgrades)
+        if not may_have_accounts and _has_accounts(self._opened.connection):
+            self._opened.close()
+            raise BadDatabase(
+                f"{self._path}: names in it have passwords, and for those argon2-cffi is needed; "
+                "pip install 'chatservice[accounts]' brings it."
+            )
         connection = self._opened.connection
-        self._indexed = self._indexed and search.has_index(connection)
-        origin, self._gaps = _begin(connection)
-        self._reading = connect(self._path, read_only=True)
-        first = rows.first_id(connection)
+        try:
+            origin, self._gaps = _begin(connection)
+            self._indexed = self._indexed and search.has_index(connection)
+            self._reading = connect(self._path, read_only=True)
+            first = rows.first_id(self._reading)  # it opens its files now
+        except sqlite3.Error as error:
+            self._opened.close()
+            raise BadDatabase(f"{self._path}: {error}.") from None
         self.first_id = origin.next_id if first is None else first
         self._messages = origin.messages
         self._log.begin(origin)
@@ -182,16 +202,19 @@ class History:
         writes = [self._writes.popleft() for _ in range(len(self._writes))]
         patience = self._reactor.callLater(PATIENCE_SECONDS, self._too_slow)
 
+        def save_batches() -> None:
+            with _transaction(self._opened.connection) as connection:
+                messages = self._messages
+                for unsaved in batches:
+                    rows.save(connection, unsaved.batch.entries, messages)
+                    messages += unsaved.messages
+                _save_marks(connection, marks)
+
         def save() -> list[Callable[[], None]]:
-            connection = self._opened.connection
+            self._opened.check_place()
             if batches or marks:
-                with _transaction(connection):
-                    messages = self._messages
-                    for unsaved in batches:
-                        rows.save(connection, unsaved.batch.entries, messages)
-                        messages += unsaved.messages
-                    _save_marks(connection, marks)
-            return [_attempt(connection, write) for write in writes]
+                save_batches()
+            return [_attempt(self._opened.connection, write) for write in writes]
 
         def over(result: "list[Callable[[], None]] | Failure") -> None:
             self._busy = False
@@ -298,17 +321,23 @@ class History:
         if after is None:
             taken = await self._newest(before, limit, spoken=False)
             return Recalled(tuple(reversed(taken.events)), self.first_id)
-        gone = self._gone(after, before)
         if after + 1 >= self._log.first_id:
-            taken = few(self._log.between(before, after), limit)
-            return Recalled(tuple(taken.events), self.first_id, gone)
-        saved = await self.read(
-            lambda c: few(_happenings(c, after, before, newest_first=False, spoken=False), limit)
-        )
+            taken = few(self._log.between(before, max(after, self.first_id - 1)), limit)
+            return Recalled(tuple(taken.events), self.first_id, self._gone(after, before))
+
+        def page(connection: sqlite3.Connection) -> tuple[Few, int]:
+            old = _happenings(connection, after, before, newest_first=False, spoken=False)
+            with _snapshot(connection):
+                return few(old, limit), rows.first_id(connection) or 0
+
+        saved, first = await self.read(page)
+        self.first_id = max(self.first_id, first)  # some have been deleted just now
+        gone = self._gone(after, before)
         events = list(saved.events)
         last = events[-1].id if events else after
-        if not saved.full and self._log.first_id <= last + 1:
-            events = few(chain(events, self._log.between(before, last)), limit).events
+        if not saved.full:
+            newer = chain(self._held(last, before), self._log.between(before, last))
+            events = few(chain(events, newer), limit).events
         return Recalled(tuple(events), self.first_id, gone)
 
     async def recent(self, before: int, limit: int) -> Messages:
@@ -343,9 +372,10 @@ class History:
 
     async def _newest(self, before: int, limit: int, *, spoken: bool) -> Few:
         """The newest ones come first."""
+        unsaved = reversed(list(self._held(-1, before)))
         held = (
             event
-            for event in self._log.between(before, None)
+            for event in takewhile(self._is_kept, chain(self._log.between(before, None), unsaved))
             if not spoken or isinstance(event, Said | Emoted)
         )
         taken, first = few(held, limit), self._log.first_id
@@ -358,6 +388,19 @@ class History:
         )
         return few(chain(taken.events, older.events), limit)
 
+    def _held(self, after: int, before: int) -> Iterator[Happening]:
+        """What waits for a disk that fails and is no longer in the log in memory."""
+        for unsaved in self._unsaved:
+            if unsaved.batch.end > self._log.first_id:
+                return
+            for event in chain.from_iterable(map(_one_by_one, unsaved.batch.entries)):
+                if after < event.id < before:
+                    yield event
+
+    def _is_kept(self, event: Happening) -> bool:
+        """The log in memory may have what has been deleted."""
+        return event.id >= self.first_id
+
     def _gone(self, after: int, before: int) -> int:
         """How many ids after that one stand for events that are not kept any more."""
         first = min(self.first_id, before)
@@ -368,13 +411,14 @@ class History:
 
     def _keep_house(self) -> None:
         """A step: index some, or delete some of what need not be kept. After the commits."""
-        prune = time.monotonic() - self._pruned_at >= PRUNE_SECONDS
+        now = self._reactor.seconds()
+        prune = abs(now - self._pruned_at) >= PRUNE_SECONDS  # clocks can be set back
 
         def step(connection: sqlite3.Connection) -> tuple[bool, int | None]:
             more = self._indexed and search.index_some(connection)
             if more or not prune:
                 return more, None
-            pruned = _prune(connection, self._keep, indexed=self._indexed)
+            pruned = _prune(connection, self._keep, now, indexed=self._indexed)
             return pruned, rows.first_id(connection)
 
         def stepped(result: "tuple[bool, int | None] | Failure") -> None:
@@ -384,7 +428,7 @@ class History:
                 if first is not None:
                     self.first_id = first
                 if prune and not more:
-                    self._pruned_at = time.monotonic()
+                    self._pruned_at = now
             else:
                 result.trap(Refusal)  # the disk fails, and that has been said
             if self._closing is None:
@@ -437,6 +481,10 @@ class History:
             self._opened.close()
 
 
+def _has_accounts(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM accounts LIMIT 1").fetchone() is not None
+
+
 def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]]]:
     """Where the log goes on, and the ids that stand for nothing. From here on a crash is one."""
     facts = dict(connection.execute("SELECT key, value FROM facts").fetchall())
@@ -463,15 +511,25 @@ def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All of it is on disk in the end, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield connection
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read within does not change meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _attempt(connection: sqlite3.Connection, write: _Write) -> Callable[[], None]:
@@ -502,6 +560,10 @@ def _mark(connection: sqlite3.Connection, name: str) -> Mark | None:
     return Mark(*row) if row is not None and row[0] is not None else None
 
 
+def _one_by_one(entry: Entry) -> Iterable[Happening]:
+    return entry.event.messages() if isinstance(entry.event, Burst) else (entry.event,)
+
+
 def _happenings(
     connection: sqlite3.Connection, after: int, before: int, *, newest_first: bool, spoken: bool
 ) -> Iterable[Happening]:
@@ -514,7 +576,7 @@ def _happenings(
                 yield event
 
 
-def _prune(connection: sqlite3.Connection, keep: Keep, *, indexed: bool) -> bool:
+def _prune(connection: sqlite3.Connection, keep: Keep, now: float, *, indexed: bool) -> bool:
     """Delete some of what need not be kept; the newest row says where the ids go on, and stays.
     Whether there may be more."""
     connection.execute(
@@ -527,17 +589,19 @@ def _prune(connection: sqlite3.Connection, keep: Keep, *, indexed: bool) -> bool
     (ever, newest_id) = connection.execute(
         "SELECT earlier + messages, id FROM events ORDER BY id DESC LIMIT 1"
     ).fetchone() or (0, 0)
-    oldest = -1.0 if keep.days is None else time.time() - keep.days * 86400
-    deleted = 0
+    oldest = -1.0 if keep.days is None else now - keep.days * 86400
+    size = 0
     for old in list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS)):
+        if size >= PRUNE_SIZE:
+            return True
         too_many = keep.messages is not None and ever - old.earlier - old.messages >= keep.messages
         if not (too_many or old.at < oldest):
-            break
+            return False
         if indexed:
             search.forget(connection, old)
         connection.execute("DELETE FROM events WHERE id = ?", (old.id,))
-        deleted += 1
-    return deleted == PRUNE_ROWS
+        size += len(old.text)
+    return size > 0
 
 
 def _log_fault(failure: Failure) -> None:

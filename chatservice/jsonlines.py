@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from chatservice import requests
 from chatservice.events import (
+    AccountChanged,
     Acked,
     Announced,
     Answered,
@@ -26,6 +27,7 @@ from chatservice.events import (
     Refusal,
     Refused,
     Renamed,
+    Replayed,
     Said,
     Saving,
     Sent,
@@ -50,6 +52,9 @@ REQUESTS = Vocabulary(
         "nick": requests.Nick,
         "history": requests.History,
         "search": requests.Search,
+        "register": requests.Register,
+        "password": requests.ChangePassword,
+        "unregister": requests.Unregister,
         "exit": requests.Exit,
     }
 )
@@ -68,6 +73,7 @@ EVENTS = Vocabulary(
         "history": Recalled,
         "skipped": Skipped,
         "saving": Saving,
+        "account": AccountChanged,
         "announced": Announced,
         "bye": Parted,
         "error": Error,
@@ -143,8 +149,10 @@ def _as_heard(event: Event) -> Iterable[Event]:
     match event:
         case Burst():
             return event.messages()
-        case Sent(id=id_, at=at, recipient=recipient):
-            return (Acked(id_, at, recipient),)
+        case Sent(id=id_, at=at, recipient=recipient, waiting=waiting):
+            return (Acked(id_, at, recipient, waiting),)
+        case Replayed(events=events):
+            return events
         case Refused(refusal=refusal):
             return (Error(refusal.reason, refusal_in_words(refusal)),)
     return (event,)

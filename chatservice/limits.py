@@ -1,6 +1,7 @@
 """How much one peer, and all of them together, may take."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -12,6 +13,13 @@ _SERVED_SECONDS = 0.1
 # A part of a line. Without it, what is left may stay below one by the last bit of a float, which no
 # wait is short enough for.
 _ROUNDING = 1e-6
+# Wrong passwords at once, and how many seconds until there may be one more: for one address, and
+# for one account, which many addresses may be after, and its owner too.
+GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
+GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
+# New accounts the same way.
+ACCOUNTS_OF_ADDRESS, NEW_ACCOUNT_SECONDS = 5, 600.0
+REMEMBERED_MOST = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,14 @@ def network_of(host: str) -> str:
             return str(ip_network((address.packed[:8] + bytes(8), 64)))
         address = address.ipv4_mapped
     return str(address)
+
+
+def is_loopback(network: str) -> bool:
+    """Whether `network`, as `network_of` says it, is this machine itself."""
+    try:
+        return ip_network(network).is_loopback or network == "::/64"  # ::1, as a household
+    except ValueError:
+        return False
 
 
 class Admission:
@@ -111,3 +127,30 @@ class Allowance:
         """Seconds until it is worth asking again."""
         worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
         return max(worth - self._left, 0) / self._rate
+
+
+class Tries:
+    """How often each of many may try something: so often at once, and once more after so many
+    seconds. `seconds` tells the time."""
+
+    def __init__(self, at_once: int, one_more: float, seconds: Callable[[], float]) -> None:
+        self._at_once = at_once
+        self._rate = 1 / one_more
+        self._seconds = seconds
+        self._left: OrderedDict[str, Allowance] = OrderedDict()
+
+    def take(self, who: str) -> bool:
+        """Whether `who` may try."""
+        now = self._seconds()
+        left = self._left.get(who)
+        if left is None:
+            left = self._left[who] = Allowance(self._rate, self._at_once, now)
+            if len(self._left) > REMEMBERED_MOST:
+                self._left.popitem(last=False)
+        self._left.move_to_end(who)
+        return left.take(1, now) == 1
+
+    def give_back(self, who: str) -> None:
+        """It does not count."""
+        if who in self._left:
+            self._left[who].give_back(1)

@@ -5,7 +5,13 @@ from functools import partial
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -13,9 +19,10 @@ from twisted.python.failure import Failure
 
 from chatservice import telnet
 from chatservice.chat import Chat, User
+from chatservice.entrance import Entrance, Visitor
 from chatservice.events import Goodbye, Reason, Refusal, Refused
 from chatservice.journal import Journal
-from chatservice.limits import Admission, Allowance, Limits, network_of
+from chatservice.limits import Admission, Allowance, Limits, is_loopback, network_of
 from chatservice.render import TEXT
 from chatservice.sender import Sender, Transport, sender_for
 from chatservice.session import Session, Settings
@@ -64,10 +71,12 @@ class ChatProtocol(LineReceiver):
         factory, limits = self.factory, self.factory.limits
         self.session = Session(
             factory.chat,
+            factory.entrance,
             factory.settings,
             self,
-            self.peer,
-            partial(factory.journal.about, self.network),
+            visitor=Visitor(self.network, private=self._is_private()),
+            peer=self.peer,
+            note=partial(factory.journal.about, self.network),
         )
         factory.connections.add(self)
         self._deadline = factory.clock.callLater(
@@ -78,6 +87,14 @@ class ChatProtocol(LineReceiver):
         self._sender = sender_for(self.transport, self.session.cursor, limits.ping)
         self.write = self._sender.write
         self.session.begin()
+
+    def _is_private(self) -> bool:
+        """Whether nobody can listen: it is encrypted, or goes through this machine alone."""
+        return (
+            ISSLTransport.providedBy(self.transport)
+            or not self.network
+            or is_loopback(self.network)
+        )
 
     def dataReceived(self, data: bytes) -> None:
         """All the lines of one read are served together: `LineReceiver` would copy the rest of
@@ -244,8 +261,10 @@ class ChatFactory(ServerFactory):
         settings: Settings,
         clock: IReactorTime,
         limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+        entrance: Entrance | None = None,
     ) -> None:
         self.chat = chat
+        self.entrance = entrance or Entrance(None, None, clock.seconds)
         self.settings = settings
         self.clock = clock
         self.limits = limits

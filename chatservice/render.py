@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from chatservice.events import (
+    AccountChanged,
     Announced,
     Burst,
+    Change,
     Departure,
     Emoted,
     Error,
@@ -21,6 +23,7 @@ from chatservice.events import (
     NameAsked,
     Online,
     Parted,
+    PasswordAsked,
     Reason,
     Refusal,
     Refused,
@@ -40,6 +43,12 @@ QUESTION = "What is your name?"
 WELCOME = "Welcome {name}, you are connected to the server."
 RENAMED = "*** {old} is now known as {new}."
 ERROR = "Error: "
+PASSWORD_QUESTION = "What is the password of {name}?"
+CHANGES = {
+    Change.REGISTERED: "*** {name} is yours from now on, with that password.",
+    Change.PASSWORD: "*** {name} has that password from now on.",
+    Change.UNREGISTERED: "*** {name} is anybody's from now on.",
+}
 GOODBYE = "*** Goodbye"
 GOODBYES = {
     Goodbye.EXIT: f"{GOODBYE}.",
@@ -48,6 +57,7 @@ GOODBYES = {
     Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
     Goodbye.LATE: f"{GOODBYE}: you did not say who you are in time.",
     Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
+    Goodbye.KICKED: f"{GOODBYE}: the operator has ended your connection.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
 
@@ -79,6 +89,17 @@ REFUSALS = {
     Reason.EMPTY_TEXT: "there is nothing in that text.",
     Reason.UNKNOWN_ROOM: "there is no room {room}.",
     Reason.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
+    Reason.PASSWORD_NEEDED: "{name} has a password.",
+    Reason.WRONG_PASSWORD: "that is not the password of {name}.",
+    Reason.PASSWORD_LENGTH: "a password has {least} to {most} characters.",
+    Reason.PASSWORD_IN_CLEAR: "others could listen to a password here; use TLS.",
+    Reason.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
+    Reason.BUSY: "the server is busy. Try again.",
+    Reason.NAME_REGISTERED: "{name} is registered.",
+    Reason.NOT_REGISTERED: "the name that you have is not registered.",
+    Reason.NO_ACCOUNTS: "this server keeps no passwords.",
+    Reason.TOO_MANY_ACCOUNTS: "there are too many registered names.",
+    Reason.LETTERBOX_FULL: "too many messages wait for {name} already.",
 }
 
 
@@ -134,8 +155,13 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
             return (RENAMED.format(old=old, new=new),)
         case Told(sender=sender, text=text):
             return (f"[{sender} -> you] {text}",)
-        case Sent(recipient=recipient, text=text):
-            return (f"[you -> {recipient}] {text}",)
+        case Sent(recipient=recipient, text=text, waiting=waiting):
+            later = f" (it waits until {recipient} comes in)" if waiting else ""
+            return (f"[you -> {recipient}] {text}{later}",)
+        case AccountChanged(name=name, change=change):
+            return (CHANGES[change].format(name=name),)
+        case PasswordAsked(name=name):
+            return (PASSWORD_QUESTION.format(name=name),)
         case NameAsked():
             return (QUESTION,)
         case Welcomed(name=name, names=names):
@@ -184,6 +210,8 @@ def _heading(event: Replayed) -> str:
     if event.why is Why.AWAY:
         gone = f" ({_messages(event.gone)} before that are gone)" if event.gone else ""
         return f"*** {_messages(count)} while you were away{gone}{':' if count else '.'}"
+    if event.why is Why.LETTERS:
+        return f"*** {count} private message{'s' * (count > 1)} while you were away:"
     if not count:
         return "*** No messages."
     if event.why is Why.FOUND:

@@ -4,7 +4,7 @@ Both dialects read into these (`commands` a typed line, `jsonlines` an object), 
 carries them out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from chatservice.events import LOBBY, Between, Id
@@ -13,10 +13,12 @@ from chatservice.events import LOBBY, Between, Id
 @dataclass(frozen=True, slots=True)
 class Hello:
     """Come in as `name`. With the `token` of your last welcome you take over from a connection
-    of yours that is still there, under the name that you have; nobody hears of it."""
+    of yours that is still there, under the name that you have; nobody hears of it. A name that is
+    registered needs its `password`; and that does the same."""
 
     name: str
     token: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,25 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """The name that you have is yours alone from now on: it needs this `password`."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """The name that you have registered needs another `password`."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """The name that you have registered is anybody's from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Ask what commands there are."""
 
@@ -106,7 +127,9 @@ class Exit:
     """Leave."""
 
 
-Question = Say | Emote | Tell | Reply | Who | Nick | History | Search  # each has its answer
+AboutAccount = Register | ChangePassword | Unregister
+# Each of these has its answer.
+Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount
 Request = Question | Hello | Write | Help | Exit
 
 BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is

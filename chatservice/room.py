@@ -104,19 +104,21 @@ class Room:
         self.writers.forget(cursor)
         self._move(_Move.LOST if lost else _Move.LEFT, cursor, name)
 
+    def announce(self, event: PersonalEvent) -> None:
+        """Everyone is told of `event`, after what they were to hear until now; but not who has
+        stopped reading for so long that nothing more should be addressed to them."""
+        for cursor in list(self._cursors):
+            if cursor.crowded:
+                continue
+            try:
+                cursor.tell(event)
+            except Exception:
+                cursor.fail()
+
     def drop(self, cursor: Cursor) -> None:
         """The connection of `cursor`, which may never have entered, is gone."""
         self._cursors.pop(cursor, None)
         cursor.close()
-
-    def announce(self, event: PersonalEvent) -> None:
-        """Tell everyone something that is no part of the log; except who takes nothing."""
-        for cursor in list(self._cursors):
-            if not cursor.crowded:
-                try:
-                    cursor.tell(event)
-                except Exception:
-                    cursor.fail()
 
     def _listen(self, cursor: Cursor) -> None:
         self._cursors[cursor] = None

@@ -4,7 +4,7 @@ A range of ids is given as `after` and `before`, both exclusive.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chatservice.events import (
@@ -21,7 +21,8 @@ from chatservice.events import (
 from chatservice.log import Entry
 
 _COLUMNS = "id, at, room, kind, name, text, messages, earlier"
-_INSERT = f"INSERT INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+# Nobody knows whether a transaction that failed as it was committed is on disk: it may be again.
+_INSERT = f"INSERT OR REPLACE INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 _DEPARTURES = {"left": Departure.LEFT, "lost": Departure.LOST}
 _KINDS = {departure: kind for kind, departure in _DEPARTURES.items()}
 
@@ -60,16 +61,20 @@ def rows_between(
     *,
     newest_first: bool = False,
     spoken: bool = False,
+    where: tuple[str, Sequence[str]] = ("", ()),
 ) -> Iterator[Row]:
-    """The rows that have an id between these. `spoken`: those with messages alone."""
+    """The rows that have an id between these. `spoken`: those with messages alone. `where`: and for
+    which that is so (a condition in SQL, and its parameters)."""
     # A row can begin before the range and reach into it; rows do not overlap.
     first = connection.execute("SELECT max(id) FROM events WHERE id <= ?", (after + 1,)).fetchone()
+    condition, parameters = where
     query = (
         f"SELECT {_COLUMNS} FROM events {'INDEXED BY spoken' if spoken else ''} "  # noqa: S608
         f"WHERE id >= ? AND id < ? {'AND messages > 0' if spoken else ''} "
+        f"{f'AND {condition}' if condition else ''} "
         f"ORDER BY id {'DESC' if newest_first else ''}"
     )
-    for values in connection.execute(query, (first[0] or 0, before)):
+    for values in connection.execute(query, (first[0] or 0, before, *parameters)):
         row = Row(*values)
         if row.end > after + 1:
             yield row

@@ -10,7 +10,6 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
-from itertools import islice
 
 from chatservice.events import Emoted, Said
 from chatservice.rows import Row, happenings, rows_between
@@ -21,13 +20,19 @@ _WORD = re.compile(
     r"\U00020000-\U0003ffff]|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
     r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-INDEX_STEP = 500  # rows in one step: some 10 ms, for which the next commit may have to wait
+_NOT_ASCII = "text GLOB '*[^\x01-\x7f]*'"
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+# Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
+INDEX_STEP = 2000
+INDEX_SIZE = 128 * 1024
 LOOKED_THROUGH_MOST = 200_000  # rows without an index that one search looks at: some 0.3 s
 WORDS_MOST = 10  # in a search
 
 
 def words(text: str) -> list[str]:
     """The words of `text`, folded."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
     decomposed = unicodedata.normalize("NFKD", text)
     bare = "".join(c for c in decomposed if not unicodedata.combining(c))
     return _WORD.findall(bare.casefold())
@@ -50,16 +55,18 @@ def index_some(connection: sqlite3.Connection) -> bool:
     """Index some of what is not indexed so far, within a transaction. Whether there may be more."""
     done = _indexed_to(connection)
     newest = connection.execute("SELECT max(id) FROM events").fetchone()[0]
-    last = None
-    for count, row in enumerate(rows_between(connection, done, (newest or 0) + 1, spoken=True), 1):
+    rows: list[tuple[int, str]] = []
+    size = 0
+    for row in rows_between(connection, done, (newest or 0) + 1, spoken=True):
         if row.id > done:
-            connection.execute("INSERT INTO words(rowid, text) VALUES(?, ?)", _indexed(row))
-            last = row.id
-        if count == INDEX_STEP:
+            rows.append(_indexed(row))
+            size += len(row.text)
+        if len(rows) == INDEX_STEP or size >= INDEX_SIZE:
             break
-    if last is None:
+    if not rows:
         return False
-    connection.execute("INSERT OR REPLACE INTO facts VALUES('indexed', ?)", (last,))
+    connection.executemany("INSERT INTO words(rowid, text) VALUES(?, ?)", rows)
+    connection.execute("INSERT OR REPLACE INTO facts VALUES('indexed', ?)", (rows[-1][0],))
     return True
 
 
@@ -98,10 +105,16 @@ def _candidates(
 ) -> Iterator[Row]:
     """Rows that may have a message with these words, the newest first."""
     done = _indexed_to(connection) if indexed else -1
-    unindexed = rows_between(connection, done, before, newest_first=True, spoken=True)
-    for row in islice(unindexed, LOOKED_THROUGH_MOST):
-        if row.id > done:
-            yield row
+    lowest = connection.execute(
+        "SELECT id FROM events INDEXED BY spoken WHERE id > ? AND id < ? AND messages > 0 "
+        "ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (done, before, LOOKED_THROUGH_MOST),
+    ).fetchone()
+    after = max(done, lowest[0] if lowest is not None else -1)
+    unindexed = rows_between(
+        connection, after, before, newest_first=True, spoken=True, where=_may_have(looked_for)
+    )
+    yield from (row for row in unindexed if row.id > after)
     if indexed:
         query = " ".join(f'"{" ".join(phrase)}"*' for phrase in looked_for)
         rows = connection.execute(
@@ -110,6 +123,17 @@ def _candidates(
             (query, before),
         )
         yield from (Row(*values) for values in rows)
+
+
+def _may_have(looked_for: list[list[str]]) -> tuple[str, list[str]]:
+    """A condition in SQL, and its parameters: a text that is not all ASCII is for us to look at;
+    and others that have each of these words somewhere. It is SQLite that looks at most of them, and
+    the rest of the server goes on meanwhile."""
+    wanted = [word for phrase in looked_for for word in phrase]
+    if not all(map(str.isascii, wanted)):
+        return _NOT_ASCII, []
+    has_all = " AND ".join(["text LIKE ?"] * len(wanted))
+    return f"({has_all} OR {_NOT_ASCII})", [f"%{word}%" for word in wanted]
 
 
 def _has(said: list[str], looked_for: list[list[str]]) -> bool:
@@ -124,7 +148,8 @@ def _has(said: list[str], looked_for: list[list[str]]) -> bool:
 
 
 def _indexed(row: Row) -> tuple[int, str]:
-    return row.id, " ".join(words(row.text))
+    """What the index takes for `row`: ASCII as it is, since it finds the same words there."""
+    return row.id, row.text if row.text.isascii() else " ".join(words(row.text))
 
 
 def _indexed_to(connection: sqlite3.Connection) -> int:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,17 +19,21 @@ from chatservice.archive import Mark, Messages
 from chatservice.chat import Chat, User
 from chatservice.commands import HELPED
 from chatservice.cursor import Cursor, Outlet
+from chatservice.entrance import Entrance, Visitor
 from chatservice.events import (
     LOBBY,
+    AccountChanged,
     Acked,
     Announced,
     Answered,
     Burst,
+    Change,
     Emoted,
     Goodbye,
     NameAsked,
     Online,
     Parted,
+    PasswordAsked,
     PersonalEvent,
     Reason,
     Recalled,
@@ -37,6 +41,8 @@ from chatservice.events import (
     Refused,
     Renamed,
     Replayed,
+    Sent,
+    Told,
     Welcomed,
     Why,
 )
@@ -45,17 +51,21 @@ from chatservice.recollection import Recollection
 from chatservice.render import TEXT
 from chatservice.requests import (
     BEFORE_NAME,
+    AboutAccount,
+    ChangePassword,
     Emote,
     Exit,
     Hello,
     Help,
     History,
     Nick,
+    Register,
     Reply,
     Request,
     Say,
     Search,
     Tell,
+    Unregister,
     Who,
     Write,
 )
@@ -97,19 +107,32 @@ class Settings:
     log_messages: bool = False
 
 
+class _Admitted(NamedTuple):
+    """Somebody may come in: under which account, unless it is empty; where they had stopped
+    reading; and what has waited for them."""
+
+    account: str
+    mark: Mark | None
+    letters: tuple[Told, ...]
+
+
 class Session:
-    """The conversation with one connection. `peer` says in the log whose it is; `note` takes a line
-    for the log, and values for its fields."""
+    """The conversation with one connection. `entrance` says who may come in, and `visitor` what it
+    has to know of this connection; `peer` says in the log whose it is; `note` takes a line for the
+    log, and values for its fields."""
 
     __slots__ = (
         "_begun",
         "_chat",
+        "_claimed",
         "_door",
+        "_entrance",
         "_note",
         "_ref",
         "_refused",
         "_settings",
         "_user",
+        "_visitor",
         "closing",
         "cursor",
         "peer",
@@ -118,14 +141,19 @@ class Session:
     def __init__(
         self,
         chat: Chat,
+        entrance: Entrance,
         settings: Settings,
         door: Door,
+        *,
+        visitor: Visitor,
         peer: object,
         note: Callable[..., None],
     ) -> None:
         self.cursor = Cursor(TEXT, door)
         self._chat = chat
+        self._entrance = entrance
         self._settings = settings
+        self._visitor = visitor
         self._door = door
         self.peer = peer
         self._note = note
@@ -133,6 +161,7 @@ class Session:
         self._begun = False  # the first line has told the dialect
         self._ref: str | None = None  # of the request that is being served
         self._refused = 0
+        self._claimed = ""  # the name whose password comes next
         self.closing = False
 
     def begin(self) -> None:
@@ -206,6 +235,9 @@ class Session:
 
     def _asked(self, line: bytes) -> Request | None:
         """What a line asks for, in either dialect; nothing if it is blank."""
+        if self._claimed:
+            name, self._claimed = self._claimed, ""
+            return Hello(name, password=line.removesuffix(b"\r").decode("utf-8", "replace"))
         if self.cursor.dialect is TEXT:
             text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
             return commands.parse(text, has_name=self._user is not None) if text.strip() else None
@@ -230,6 +262,10 @@ class Session:
     def _refuse(self, refusal: Refusal) -> None:
         if self._user is not None:
             self._answer(Refused(refusal))
+            return
+        if refusal.reason is Reason.PASSWORD_NEEDED and self._is_text:
+            self._claimed = str(refusal.details["name"])
+            self._answer(PasswordAsked(self._claimed))
             return
         self._refused += 1
         over = self._refused == REFUSED_NAMES
@@ -274,8 +310,21 @@ class Session:
 
         work.addErrback(failed)
 
-    def _join(self, name: str, token: str, mark: Mark | None) -> None:
-        self._user = user = self._chat.join(name, self, token)
+    async def _admitted(self, hello: Hello) -> _Admitted:
+        """Whether they may come in, and where they had stopped reading."""
+        if self._chat.knows(hello.token):
+            return _Admitted("", None, ())
+        entrance = self._entrance
+        account = await entrance.admit(hello.name, hello.password, self._visitor) or ""
+        mark = await self._chat.seen(account or hello.name)
+        letters: tuple[Told, ...] = ()
+        if account and entrance.accounts is not None:
+            letters = await entrance.accounts.letters(account)
+        return _Admitted(account, mark, letters)
+
+    def _join(self, hello: Hello, admitted: _Admitted) -> None:
+        account, mark, letters = admitted
+        self._user = user = self._chat.join(hello.name, self, hello.token, account)
         self._door.let_in()
         recent = self._settings.history if mark is None else 0
         room = self._chat.lobby.log
@@ -293,11 +342,23 @@ class Session:
         if self._settings.motd:
             self.cursor.tell(Announced(self._settings.motd))
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
+        if letters:
+            self._hand_over(letters)
         if self._is_text and (mark is not None or recent):
             past = Recollection(self._chat, self.cursor, mark, recent)
             self._own(Deferred.fromCoroutine(past.tell()))
         if (trouble := self._chat.archive.trouble) is not None:
             self.cursor.tell(trouble)
+
+    def _hand_over(self, letters: tuple[Told, ...]) -> None:
+        """Private messages that have waited; they are kept until they have been sent."""
+        self.cursor.tell(Replayed(Why.LETTERS, letters, self._chat.now(), len(letters)))
+
+        def sent() -> None:
+            if not self.closing and self._entrance.accounts is not None:
+                self._own(Deferred.fromCoroutine(self._entrance.accounts.handed_over(letters)))
+
+        self.cursor.when_taken(sent)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
@@ -319,10 +380,10 @@ class Session:
         if user is None and not isinstance(request, BEFORE_NAME):
             raise Refusal(Reason.NAME_FIRST)
         match request:
-            case Hello(name=name, token=token):
+            case Hello():
                 if user is not None:
                     raise Refusal(Reason.NAMED_ALREADY)
-                self._look_up(self._chat.seen(name), lambda mark: self._join(name, token, mark))
+                self._look_up(self._admitted(request), partial(self._join, request))
             case Help():
                 self._answer(HELPED)
             case Exit():
@@ -339,15 +400,15 @@ class Session:
                 if self._settings.log_messages:
                     log.info("* {name} {text!r}", name=user.name, text=text)
             case Tell(to=to, text=text):
-                self._answer(self._chat.tell(user, to, text))
+                self._look_up(self._told(user, to, text), self._answer)
             case Reply(text=text):
-                self._answer(self._chat.reply(user, text))
+                self._look_up(self._replied(user, text), self._answer)
             case Write(on=on, room=room):
                 self._chat.write(user, on, room)
             case Nick(name=name):
-                old = user.name
-                self._acknowledge(self._chat.rename(user, name))
-                self._note("{old} is now known as {new}.", old=old, new=user.name)
+                self._look_up(self._entrance.owner(name), partial(self._rename, user, name))
+            case Register() | ChangePassword() | Unregister():
+                self._look_up(self._account(user, request), self._answer)
             case Who(room=room):
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
@@ -359,6 +420,62 @@ class Session:
             case Search(words=words, before=before, limit=limit, room=room):
                 show = partial(self._show_again, Why.FOUND)
                 self._look_up(self._chat.find(words, before, limit, room), show)
+
+    def _rename(self, user: User, name: str, owner: str | None) -> None:
+        if owner is not None and owner != user.account:
+            raise Refusal(Reason.NAME_REGISTERED, name=owner)
+        old = user.name
+        self._acknowledge(self._chat.rename(user, name))
+        self._note("{old} is now known as {new}.", old=old, new=user.name)
+
+    async def _told(self, user: User, to: str, text: str) -> Sent:
+        try:
+            return self._chat.tell(user, to, text)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NOBODY:
+                raise
+            return await self._posted(user, to, text, refusal)
+
+    async def _replied(self, user: User, text: str) -> Sent:
+        try:
+            return self._chat.reply(user, text)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.GONE:
+                raise
+            return await self._posted(user, str(refusal.details["name"]), text, refusal)
+
+    async def _posted(self, user: User, to: str, text: str, refusal: Refusal) -> Sent:
+        """It waits, if `to` is registered; else it is refused as it would be."""
+        accounts = self._entrance.accounts
+        try:
+            owner = await self._entrance.owner(to)
+        except Refusal:  # that is no name
+            owner = None
+        if owner is None or accounts is None:
+            raise refusal
+        letter = Told(0, self._chat.now(), user.name, owner, text)
+        return Sent(await accounts.post(letter), letter.at, owner, text, waiting=True)
+
+    async def _account(self, user: User, request: AboutAccount) -> AccountChanged:
+        name, entrance = user.name, self._entrance
+        match request:
+            case Register(password=password):
+                await entrance.register(name, password, self._visitor)
+                user.account, change = name, Change.REGISTERED
+            case _ if not user.account:
+                raise Refusal(Reason.NOT_REGISTERED)
+            case ChangePassword(password=password):
+                name = user.account
+                await entrance.change(name, password, self._visitor)
+                change = Change.PASSWORD
+            case Unregister():
+                name = user.account
+                await entrance.unregister(name)
+                user.account, change = "", Change.UNREGISTERED
+        self._note(
+            "{peer}: the account {name}: {change}.", peer=self.peer, name=name, change=change.value
+        )
+        return AccountChanged(name, change)
 
     def _show_again(self, why: Why, messages: Messages) -> None:
         if self._is_text:

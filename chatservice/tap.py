@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import Service
+from twisted.cred import strcred
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import StandardIOEndpoint, serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -24,8 +27,10 @@ from twisted.python.failure import Failure
 
 import chatservice
 import twisted
+from chatservice.accounts import AccountChecker, Accounts, Members
 from chatservice.chat import Chat
 from chatservice.database import BadDatabase
+from chatservice.entrance import Entrance
 from chatservice.history import KEEP_ALL, History, Keep
 from chatservice.limits import Limits
 from chatservice.log import RECALLED_MOST
@@ -35,6 +40,7 @@ from chatservice.screen import sanitised
 from chatservice.session import Settings
 
 if TYPE_CHECKING:
+    from chatservice.passwords import Passwords
     from chatservice.tls import ServerCertificate
 
 log = Logger()
@@ -56,19 +62,27 @@ MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
 
 
-class Options(usage.Options):
+class Options(usage.Options, strcred.AuthOptionMixin):
     """The command line."""
+
+    supportedInterfaces = (IUsernamePassword,)
 
     synopsis = (
         "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
         "[--proxy-protocol ADDRESSES] [--database FILE] [--history N] [--keep HOW] "
-        "[--motd FILE] [--echo] [--log-messages] "
+        "[--motd FILE] [--echo] [--log-messages] [--members-only] [--auth CHECKER]... "
+        "[--allow-plaintext-passwords] "
         "[--max-users N] [--max-per-address N] [--login-timeout SECONDS] [--rate LINES[:BURST]] "
         "[--ping SECONDS] [--shutdown-timeout SECONDS]"
     )
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
         ["echo", None, "send people their own messages too"],
+        ["members-only", None, "admit registered names alone"],
+        [
+            *("allow-plaintext-passwords", None),
+            "take passwords over connections that others can listen to, too",
+        ],
         ["log-messages", None, "write public messages into the server's log"],
     ]
     optParameters = [  # noqa: RUF012
@@ -168,6 +182,9 @@ class Options(usage.Options):
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:
             raise usage.UsageError("--database: the name of a file, or none.")
+        checkers = self.get("credCheckers", [])
+        if self["members-only"] and self["database"] == "none" and not checkers:
+            raise usage.UsageError("--members-only needs a --database, or --auth.")
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
     def _limits(self) -> Limits:
@@ -209,14 +226,16 @@ def makeService(options: Options) -> ChatService:
         motd=options["motd"],
         log_messages=bool(options["log-messages"]),
     )
-    history = None
+    history = passwords = None
     if options["database"] != "none":
         history = History(Path(options["database"]), reactor, options["kept"])
+        passwords = _passwords(reactor)
     chat = Chat(reactor, echo=bool(options["echo"]), archive=history)
     if history is not None:
         history.notice = chat.lobby.announce
+    entrance = _entrance(options, reactor, history, passwords)
     limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
-    factory = ChatFactory(chat, settings, reactor, limits)
+    factory = ChatFactory(chat, settings, reactor, limits, entrance)
 
     def door(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Door:
         if options.proxies:
@@ -230,7 +249,47 @@ def makeService(options: Options) -> ChatService:
 
         secured = TLSFactory(certificate, factory, reactor)
         doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
-    return ChatService(reactor, factory, doors, certificate, history)
+    return ChatService(
+        reactor,
+        factory,
+        doors,
+        certificate=certificate,
+        history=history,
+        passwords=passwords,
+    )
+
+
+def _passwords(reactor: Any) -> Passwords | None:
+    """None: what they need is an extra, and is not there."""
+    try:
+        from chatservice.passwords import Passwords  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    return Passwords(reactor)
+
+
+def _entrance(
+    options: Options, reactor: Any, history: History | None, passwords: Passwords | None
+) -> Entrance:
+    checkers = options.get("credCheckers", [])
+    if checkers:  # which know whom they know; everybody has to prove who they are
+        return Entrance(
+            None,
+            Portal(Members(), checkers),
+            reactor.seconds,
+            members_only=True,
+            in_clear=bool(options["allow-plaintext-passwords"]),
+        )
+    if history is None or passwords is None:
+        return Entrance(None, None, reactor.seconds)
+    accounts = Accounts(history, passwords, reactor.seconds)
+    return Entrance(
+        accounts,
+        Portal(Members(), [AccountChecker(accounts)]),
+        reactor.seconds,
+        members_only=bool(options["members-only"]),
+        in_clear=bool(options["allow-plaintext-passwords"]),
+    )
 
 
 def within_descriptors(max_users: int) -> int:
@@ -277,16 +336,24 @@ class ChatService(Service):
         reactor: Any,
         factory: ChatFactory,
         doors: Sequence[Door],
+        *,
         certificate: ServerCertificate | None = None,
         history: History | None = None,
+        passwords: Passwords | None = None,
     ) -> None:
         self.factory = factory
         self._history = history
+        self._passwords = passwords
         self._reactor = reactor
         self._doors = doors
         self._certificate = certificate
         self._ports: list[IListeningPort] = []
         self._has_terminal = _has_terminal()
+
+    @property
+    def addresses(self) -> list[object]:
+        """Where it listens, as the log shows it."""
+        return [peer_of(port.getHost()) for port in self._ports]
 
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
@@ -310,9 +377,11 @@ class ChatService(Service):
         super().startService()
         if self._history is not None:  # as the user who will write to it
             try:
-                self._history.open()
+                self._history.open(may_have_accounts=self._passwords is not None)
             except BadDatabase as error:
                 raise CannotListen(f"chat: --database {error}") from None
+        if self._passwords is not None:
+            self._passwords.start()
         self._reactor.callWhenRunning(self._end_well)  # again: the reactor has set its own
         # What has been loaded stays, so that the collector need not look at it ever again: a full
         # collection took 4 to 10 ms of everybody's time, and takes 1 us now.
@@ -355,6 +424,8 @@ class ChatService(Service):
         await self.factory.close_all()
         if self._history is not None:
             await self._history.close()
+        if self._passwords is not None:
+            self._passwords.stop()
 
     def _listens(self, port: IListeningPort, door: Door) -> None:
         self._ports.append(port)

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ class Server:
     """``twistd -n chat`` at a free `port` of `host`, unless one is given. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
-    `runner`: what runs it, instead of ``python twistd``.
+    `runner`: what runs it, instead of ``python twistd``. `environment`: instead of ours.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         runner: Sequence[str | Path] = (sys.executable, TWISTD),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.tls = tls
         self.host = host
@@ -49,15 +50,20 @@ class Server:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    *(*runner, "-n", "--pidfile="),
-                    *("chat", *(("--port", "none", "--tls") if tls else ("--port",))),
-                    *(f"tcp:{port}:interface={host}", *GENEROUS),
-                    *(*FORGETFUL, *options),
+                    *self.program(runner),
+                    *(("--port", "none", "--tls") if tls else ("--port",)),
+                    *(f"tcp:{port}:interface={host}", *GENEROUS, *FORGETFUL),
+                    *options,
                 ],
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                env=environment,
             )
+
+    def program(self, runner: Sequence[str | Path]) -> Sequence[str | Path]:
+        """What the options are those of."""
+        return (*runner, "-n", "--pidfile=", "chat")
 
     @property
     def log(self) -> str:

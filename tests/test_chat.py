@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from chatservice.chat import Chat, User
 from chatservice.cursor import ASIDES
-from chatservice.events import Reason, Refusal
+from chatservice.events import Goodbye, Reason, Refusal
 from tests.test_room import Outlet
 
 NAMES = ("alice", "ALICE", "Bob", "B0b", "carol", "Дима", "زهرا", "李明", "paypal", "paypaI", "Zoë")
@@ -19,6 +19,11 @@ class Connection:
     def __init__(self) -> None:
         self.cursor = Outlet().cursor
         self.superseded = False
+        self.peer = ("192.168.1.2", 54321)
+        self.parted: list[Goodbye] = []
+
+    def part(self, why: Goodbye) -> None:
+        self.parted.append(why)
 
     def supersede(self) -> None:
         self.superseded = True
@@ -127,3 +132,26 @@ def test_nobody_by_that_name(name: str) -> None:
     with pytest.raises(Refusal) as refused:
         chat.tell(User("Alice", Connection()), name, "hello")
     assert refused.value.reason is Reason.NOBODY
+
+
+def test_the_operator_kicks_who_is_here_and_says_why() -> None:
+    clock = Clock()
+    clock.advance(1000)
+    chat = Chat(clock)
+    alice, bob = join(chat, "Alice"), join(chat, "Bob")
+    assert alice.since == 1000
+    chat.kick(alice, "be\x1b kind")
+    chat.kick(bob)
+    assert alice.cursor._outlet.heard() == ["*** be\ufffd kind"]  # type: ignore[attr-defined]
+    assert bob.cursor._outlet.heard() == []  # type: ignore[attr-defined]
+    assert alice.connection.parted == bob.connection.parted == [Goodbye.KICKED]  # type: ignore[attr-defined]
+    chat.leave(alice, lost=False)
+    chat.kick(alice, "too late")
+    assert alice.cursor._outlet.heard() == []  # type: ignore[attr-defined]
+
+
+def test_what_the_operator_announces_cannot_move_a_cursor() -> None:
+    chat = Chat(Clock())
+    alice = join(chat, "Alice")
+    chat.announce(["one\x1b[2J", "two"])
+    assert alice.cursor._outlet.heard() == ["*** one\ufffd[2J", "*** two"]  # type: ignore[attr-defined]

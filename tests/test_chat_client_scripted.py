@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from chatservice.client import ChatClient, Declined, Disconnected, Missed, Unsure
+from chatservice.client import ChatClient, Declined, Disconnected, Gone, Missed, Unsure
 from chatservice.client.chat_client import GOODBYE_SECONDS
 from chatservice.events import Acked, Emoted, Said, Skipped
 from chatservice.objects import Json
@@ -253,3 +253,11 @@ def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(script: Script)
     script.clock.pump([1, 0, 0])
     assert script.over.called
     assert len(script.wires) == 1
+
+
+def test_who_is_kicked_does_not_come_back(script: Script) -> None:
+    script.tells({"type": "bye", "name": "Alice", "reason": "kicked"})
+    script.loses_her()
+    assert len(script.wires) == 1
+    assert script.over.result.check(Gone)  # type: ignore[attr-defined]
+    script.over.addErrback(lambda _: None)

@@ -11,7 +11,16 @@ from twisted.internet.task import Clock
 
 from chatservice import cursor, log, room
 from chatservice.cursor import Cursor
-from chatservice.events import Acked, Event, Goodbye, Online, Parted, Skipped, Told
+from chatservice.events import (
+    Acked,
+    Announced,
+    Event,
+    Goodbye,
+    Online,
+    Parted,
+    Skipped,
+    Told,
+)
 from chatservice.jsonlines import JSON
 from chatservice.render import TEXT
 from chatservice.room import Room
@@ -132,6 +141,29 @@ def test_everyone_but_the_author_hears_what_is_said_in_one_write(house: House) -
     assert bob.writes == 1
     assert alice.heard() == ["Carol: three"]
     assert carol.heard() == ["Alice: one", "Alice: two"]
+
+
+def test_an_announcement_comes_in_its_place(house: House) -> None:
+    alice, bob = house.populate("Alice", "Bob")
+    house.say("Alice", "before")
+    house.room.announce(Announced(("We close at noon.", "Save your work.")))
+    house.say("Alice", "after")
+    house.turn()
+    lines = ["*** We close at noon.", "*** Save your work."]
+    assert alice.heard() == lines
+    assert bob.heard() == ["Alice: before", *lines, "Alice: after"]
+
+
+def test_one_who_cannot_be_told_costs_the_others_no_announcement(house: House) -> None:
+    broken, crowded, bob = house.populate("Broken", "Crowded", "Bob")
+    broken.broken = True
+    crowded.cursor.stall()
+    for number in range(cursor.ASIDES + 10):
+        house.room.announce(Announced((str(number),)))
+    assert broken.failed
+    assert bob.heard() == [f"*** {number}" for number in range(cursor.ASIDES + 10)]
+    crowded.cursor.resume()
+    assert crowded.heard() == [f"*** {number}" for number in range(cursor.ASIDES)]
 
 
 def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:

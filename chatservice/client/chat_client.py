@@ -49,12 +49,14 @@ from chatservice.events import (
 )
 from chatservice.render import QUESTION, refusal_in_words
 from chatservice.requests import (
+    ChangePassword,
     Emote,
     Exit,
     Hello,
     History,
     Nick,
     Question,
+    Register,
     Reply,
     Request,
     Say,
@@ -133,7 +135,8 @@ class ChatClient:
     said while they were away, or else the newest messages, as people at nc are. `ask`, if there is
     one, is called for a name when there is none or it is refused (with the error), and gives a
     Deferred, which may fail with a `ChatError`; without it a refused name ends the iteration with
-    `Declined`.
+    `Declined`. `password`: that of the name, if it is registered; or `ask_password`, in the same
+    way, is called with the name for it.
 
     To iterate is to connect. The iteration ends after `leave`; with `Gone` if there is no
     connection to be had any more. `name`, `users` (who is online) and `writing` (who is writing
@@ -151,7 +154,9 @@ class ChatClient:
         pause: Callable[[int], float] | None = None,
         echo: bool = False,
         past: bool = False,
+        password: str = "",
         ask: "Callable[[Error | None], Deferred[str]] | None" = None,
+        ask_password: "Callable[[str], Deferred[str]] | None" = None,
         reactor: Any = None,
     ) -> None:
         if reactor is None:
@@ -165,7 +170,9 @@ class ChatClient:
         self._pause = pause or backoffPolicy(FIRST_PAUSE, LONGEST_PAUSE)
         self._echo = echo
         self._past = past
+        self._password = password
         self._ask = ask
+        self._ask_password = ask_password
         # What is asked, and what is to be told.
         self._asked = Outstanding(dropped=self._leave_if_done)
         self._waiting: deque[Heard] = deque()
@@ -400,7 +407,7 @@ class ChatClient:
 
     def _say_hello(self, name: str) -> None:
         self.name = name
-        self._send(Hello(name, self._token), _HELLO)
+        self._send(Hello(name, self._token, self._password), _HELLO)
 
     def _ask_name(self, error: Error | None) -> None:
         if self._ask is None or (self._leaving and error is not None):
@@ -410,12 +417,24 @@ class ChatClient:
         if self._leaving:
             self._say_goodbye()
             return
-        self._end_deadline()  # a person may take longer
-        self._asking = asking = self._ask(error)
+        self._wait_for(self._ask(error), self._say_hello)
 
-        def answered(name: str) -> None:
-            self._asking = None
+    def _ask_for_password(self, name: str) -> None:
+        def answered(password: str) -> None:
+            self._password = password
             self._say_hello(name)
+
+        if self._ask_password is not None:
+            self._wait_for(self._ask_password(name), answered)
+
+    def _wait_for(self, asking: "Deferred[str]", then: Callable[[str], None]) -> None:
+        """Until a person has answered, which may take long."""
+        self._end_deadline()
+        self._asking = asking
+
+        def answered(answer: str) -> None:
+            self._asking = None
+            then(answer)
 
         def unanswered(failure: Failure) -> None:
             self._asking = None
@@ -428,7 +447,15 @@ class ChatClient:
         asking.addCallbacks(answered, unanswered)
 
     def _name_refused(self, error: Error) -> None:
-        if self._epoch and self._ask is None:
+        if error.code == Reason.WRONG_PASSWORD:
+            self._password = ""
+        if (
+            error.code == Reason.PASSWORD_NEEDED
+            and self._ask_password is not None
+            and self.name is not None
+        ):
+            self._ask_for_password(self.name)
+        elif self._epoch and self._ask is None:
             self._hang_up(error.message)  # it was ours: come again
         else:
             self._ask_name(error)
@@ -503,6 +530,8 @@ class ChatClient:
             case Parted(why=why):
                 if why is Goodbye.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
+                elif why is Goodbye.KICKED:  # or a program would be back in a second
+                    self._failure = Gone("The operator has ended the connection.")
                 self._done = self._done or why is Goodbye.EXIT
                 self._deliver(event)
             case _:
@@ -534,8 +563,11 @@ class ChatClient:
             asked.answer.errback(Declined(event))
         else:
             match asked.request, event:
-                case ((Tell(text=text) | Reply(text=text)), Acked(id=number, at=at, to=to)):
-                    self._deliver(Sent(number, at, to, sanitised(text)))
+                case Register(password=password) | ChangePassword(password=password), _:
+                    self._password = password
+                case ((Tell(text=text) | Reply(text=text)), Acked() as acked):
+                    said = sanitised(text)
+                    self._deliver(Sent(acked.id, acked.at, acked.to, said, acked.waiting))
                 case Say(text=text, room=room), Acked(id=number, at=at) if number > self._last_id:
                     self._last_id = number
                     if self._echo:

@@ -4,7 +4,9 @@ On a terminal it is for a person; from a pipe it is a tool that sends its input,
 ends with status 0 only if the server has acknowledged all of it.
 """
 
+import contextlib
 import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +116,16 @@ class Plain:
         self._regulate()
         return asking
 
+    def ask_password(self, name: str) -> "Deferred[str]":
+        """The next line is typed unseen."""
+        show_typing(False)
+
+        def over(result: str | Failure) -> str | Failure:
+            show_typing(True)
+            return result
+
+        return self.talk.ask_password(name).addBoth(over)
+
     async def run(self) -> int:
         """Until the end. The program's exit status."""
         self._regulate()
@@ -188,6 +200,14 @@ class Plain:
             print(sanitised(words), file=sys.stderr, flush=True)
 
 
+def show_typing(on: bool) -> None:
+    """Whether the terminal that standard input is shows what is typed."""
+    with contextlib.suppress(termios.error):
+        attributes = termios.tcgetattr(0)
+        attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
+        termios.tcsetattr(0, termios.TCSANOW, attributes)
+
+
 def _as_json(event: Heard) -> bytes:
     if isinstance(event, Disconnected | Missed):
         return line_of(OURS.write(event), None)
@@ -205,6 +225,7 @@ async def talk_plainly(
     plain.talk.client = make(
         tell=plain.complain,
         ask=plain.ask,
+        ask_password=plain.ask_password if interactive else None,
         retry=retry and interactive,
         echo=as_json,
         past=interactive and not as_json,

@@ -13,9 +13,19 @@ from chatservice import commands
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed, replayed
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.commands import HELPED
-from chatservice.events import Error, NameAsked, Reason, Recalled, Refusal, Refused, Why
+from chatservice.events import (
+    Error,
+    NameAsked,
+    PasswordAsked,
+    Reason,
+    Recalled,
+    Refusal,
+    Refused,
+    Why,
+)
 from chatservice.render import ERROR, QUESTION, TEXT
 from chatservice.requests import (
+    ChangePassword,
     Emote,
     Exit,
     Hello,
@@ -23,11 +33,13 @@ from chatservice.requests import (
     History,
     Nick,
     Question,
+    Register,
     Reply,
     Request,
     Say,
     Search,
     Tell,
+    Unregister,
     Who,
 )
 from chatservice.screen import sanitised
@@ -51,6 +63,7 @@ class Talk:
         self._show = show
         self._answered = answered
         self._asking: Deferred[str] | None = None
+        self._secret = False
 
     @property
     def ready(self) -> bool:
@@ -62,13 +75,26 @@ class Talk:
         """Whether the next line that is typed is a name."""
         return self._asking is not None
 
+    @property
+    def asks_password(self) -> bool:
+        """Whether the next line that is typed is a password: nobody should see it."""
+        return self._asking is not None and self._secret
+
     def ask(self, error: Error | None) -> "Deferred[str]":
         """The next line that is typed is a name. `error`: what was wrong with the last one."""
         self._show(NameAsked() if error is None else f"{ERROR}{error.message} {QUESTION}")
+        return self._ask_for(secret=False)
 
+    def ask_password(self, name: str) -> "Deferred[str]":
+        """The next line that is typed is the password of `name`."""
+        self._show(PasswordAsked(name))
+        return self._ask_for(secret=True)
+
+    def _ask_for(self, *, secret: bool) -> "Deferred[str]":
         def cancelled(asking: "Deferred[str]") -> None:
             self._asking = None
 
+        self._secret = secret
         self._asking = Deferred(cancelled)
         return self._asking
 
@@ -80,6 +106,10 @@ class Talk:
             if not self.refused:
                 self._show(f"{ERROR}you have left, and this was not sent: {sanitised(line)}")
             self.refused = True
+            return
+        if self._asking is not None and self._secret:
+            asking, self._asking = self._asking, None
+            asking.callback(line)
             return
         try:
             self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
@@ -119,7 +149,17 @@ class Talk:
                 self._ask(request, partial(self._show_again, Why.RECENT))
             case Search():
                 self._ask(request, partial(self._show_again, Why.FOUND))
-            case Say() | Emote() | Tell() | Reply() | Who() | Nick():
+            case (
+                Say()
+                | Emote()
+                | Tell()
+                | Reply()
+                | Who()
+                | Nick()
+                | Register()
+                | ChangePassword()
+                | Unregister()
+            ):
                 self._ask(request, self._show)
 
     def _ask(self, request: Question, show: Callable[[Any], None]) -> None:

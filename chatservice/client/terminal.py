@@ -29,7 +29,11 @@ from prompt_toolkit.layout import (
     Layout,
     Window,
 )
-from prompt_toolkit.layout.processors import BeforeInput
+from prompt_toolkit.layout.processors import (
+    BeforeInput,
+    ConditionalProcessor,
+    PasswordProcessor,
+)
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
@@ -44,6 +48,7 @@ from chatservice.client.looks import Piece, look, rings
 from chatservice.client.notices import Notices
 from chatservice.client.status import Status
 from chatservice.client.talk import Talk, in_words, on_signals
+from chatservice.commands import holds_password
 from chatservice.events import Error, NameAsked, Refused, Welcomed
 from chatservice.render import ERROR, QUESTION
 from chatservice.screen import sanitised
@@ -142,7 +147,7 @@ class Face:
             lines = "line" if unanswered == 1 else f"{unanswered} lines"
             complaints.append(f"{ERROR}your last {lines} may not have been sent.")
         status = 1 if complaints else 0
-        if unsent := self._line.text:
+        if (unsent := self._line.text) and not self._holds_password():
             complaints.append(f"Not sent: {unsent}")
         if not running.done():
             self._app.exit()
@@ -163,7 +168,9 @@ class Face:
 
     def _layout(self) -> FloatContainer:
         """The line, the status line below it, and the menu of completions."""
-        typed = BufferControl(self._line, input_processors=[BeforeInput(self._prompt)])
+        asks_password = Condition(lambda: self.talk.asks_password)
+        unseen = ConditionalProcessor(PasswordProcessor(), asks_password)
+        typed = BufferControl(self._line, input_processors=[unseen, BeforeInput(self._prompt)])
         status = FormattedTextControl(self._status)
         return FloatContainer(
             HSplit(
@@ -176,6 +183,8 @@ class Face:
         )
 
     def _prompt(self) -> str:
+        if self.talk.asks_password:
+            return "Password: "
         return f"{QUESTION} " if self.talk.asks_name else PROMPT
 
     def _height(self) -> Dimension:
@@ -259,7 +268,7 @@ class Face:
         def _(event: KeyPressEvent) -> None:
             if not self._line.text:
                 self.leave()
-            self._line.reset(append_to_history=True)
+            self._line.reset(append_to_history=not self._holds_password())
             self._notices.changed("")
 
         @keys.add("c-d", filter=Condition(lambda: not self._line.text))
@@ -298,9 +307,15 @@ class Face:
             self._show("There is no connection yet. Press Enter again when there is one.")
             return True
         self._notices.sent()
+        secret = self._holds_password()
         self.talk.typed(line.text)
+        if secret:
+            line.reset()  # before the history has it
         self._refresh()
-        return False
+        return secret
+
+    def _holds_password(self) -> bool:
+        return self.talk.asks_password or holds_password(self._line.text)
 
     def _paste(self, data: str) -> None:
         """Each line that ends in it is sent as if it had been typed."""
@@ -362,6 +377,13 @@ async def talk_on_terminal(
 ) -> int:
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     face = Face(reactor, where, bell=bell, timestamps=timestamps)
-    client = make(tell=face.tell, ask=face.ask, retry=retry, echo=True, past=True)
+    client = make(
+        tell=face.tell,
+        ask=face.ask,
+        retry=retry,
+        echo=True,
+        past=True,
+        ask_password=face.talk.ask_password,
+    )
     on_signals(reactor, face.leave)
     return await face.run(client)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from tests.benchmarks import generator, measure, report
 from tests.benchmarks.measure import Figures
 from tests.benchmarks.peers import (
+    DURABLE,
     OVER_TLS,
     PEERS,
     Peer,
@@ -27,7 +28,7 @@ from tests.benchmarks.peers import (
 # A cell of one peer, as the JSON file has it.
 Row = dict[str, Any]
 
-MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled", "tls")
+MEASUREMENTS = ("saturated", "latency", "idle", "joins", "readers", "stalled", "tls", "durable")
 # Busy on average before we begin; more than this, and other programs disturb the figures.
 QUIET_LOAD = 0.5
 GENERATOR_BUSY = 0.95
@@ -77,6 +78,7 @@ class Plan:
     readers: tuple[Cell, ...]
     stalled: tuple[Cell, ...]
     tls: tuple[Cell, ...]
+    durable: tuple[Cell, ...]
     warmup: float
     seconds: float
     latency_seconds: float
@@ -101,6 +103,7 @@ FULL = Plan(
     ),
     stalled=STALLED,
     tls=fan_out((10, 10), (100, 10), (1000, 10), beside_tls=True),
+    durable=fan_out((100, 10), (1000, 10)),
     warmup=0.5,
     seconds=2,
     latency_seconds=4,
@@ -113,6 +116,7 @@ QUICK = Plan(
     readers=fan_out((10, 10), (100, 10), (1000, 10)),
     stalled=STALLED,
     tls=fan_out((100, 10), (1000, 10), beside_tls=True),
+    durable=fan_out((100, 10), (1000, 10)),
     warmup=0.3,
     seconds=0.5,
     latency_seconds=1,
@@ -329,6 +333,21 @@ def print_results(only: Sequence[str], plan: Plan, run: Benchmark, titles: dict[
         report.print_values(title, shown, run.rows(plan.stalled), "cpu_seconds_per_million", 3)
     if "tls" in only:
         print_tls(run.rows(plan.tls), titles)
+    if "durable" in only:
+        print_durable(run.rows(plan.durable))
+
+
+def print_durable(rows: dict[str, dict[str, Figures]]) -> None:
+    """The tables of what keeping what is said costs."""
+    titles = {peer.name: peer.title for peer in DURABLE}
+    ours = {label: dict.fromkeys(row, row["ours-disk"]) for label, row in rows.items()}
+    for figure, per in (
+        ("million_per_core_second", "core-second"),
+        ("million_per_second", "second"),
+    ):
+        report.print_values(f"On disk (million deliveries per {per})", titles, rows, figure, 3)
+        title = f"Deliveries per {per}: ours on disk / each"
+        report.print_quotients(title, titles, ours, rows, figure)
 
 
 def print_tls(rows: dict[str, dict[str, Figures]], titles: dict[str, str]) -> None:
@@ -400,7 +419,8 @@ def main() -> int:
 
     plan = QUICK if options.quick else FULL
     only = list(options.only)
-    with tempfile.TemporaryDirectory(prefix="chat-benchmarks-") as folder:
+    # There, since what is kept is to be kept on a disk, and /tmp need not be one.
+    with tempfile.TemporaryDirectory(prefix="chat-", dir=options.json.parent.resolve()) as folder:
         run = Benchmark(plan, options.repeat, Path(folder), write)
         pairs: list[Peer] = []
         if "tls" in only:
@@ -425,6 +445,8 @@ def main() -> int:
             run.measure(plan.stalled, [peer for peer in peers if peer.name == "ours"])
         if "tls" in only:
             run.measure(plan.tls, pairs)
+        if "durable" in only:
+            run.measure(plan.durable, DURABLE)
     progress("")
     print_results(only, plan, run, titles)
     print(f"\n{report.LEGEND}")

@@ -2,10 +2,13 @@
 
 A peer of the benchmarks, and the baseline. It speaks this repository's text dialect.
 
-Usage: ``python naive_chat.py PORT`` (on 127.0.0.1).
+Usage: ``python naive_chat.py PORT [DATABASE]`` (on 127.0.0.1). With a database, each message is
+committed to it (SQLite, WAL, every commit synced) before it is relayed.
 """
 
+import sqlite3
 import sys
+import time
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory
@@ -15,8 +18,9 @@ from twisted.protocols.basic import LineReceiver
 class Chat(LineReceiver):
     """One user."""
 
-    def __init__(self, users):
+    def __init__(self, users, database):
         self.users = users
+        self.database = database
         self.name = None
 
     def connectionMade(self):
@@ -34,6 +38,11 @@ class Chat(LineReceiver):
         elif text == "/exit":
             self.transport.loseConnection()
         elif text:
+            if self.database is not None:
+                values = (time.time(), self.name, text)
+                self.database.execute(
+                    "INSERT INTO messages(at, name, text) VALUES(?, ?, ?)", values
+                )
             self.broadcast(f"{self.name}: {text}")
 
     def join(self, name):
@@ -58,13 +67,21 @@ class Chat(LineReceiver):
 class ChatFactory(Factory):
     """Holds the users, by name."""
 
-    def __init__(self):
+    def __init__(self, path=None):
         self.users = {}
+        self.database = None
+        if path is not None:
+            self.database = sqlite3.connect(path, isolation_level=None)
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = FULL")
+            columns = "id INTEGER PRIMARY KEY, at REAL, name TEXT, text TEXT"
+            self.database.execute(f"CREATE TABLE messages({columns})")
 
     def buildProtocol(self, addr):
-        return Chat(self.users)
+        return Chat(self.users, self.database)
 
 
 if __name__ == "__main__":
-    reactor.listenTCP(int(sys.argv[1]), ChatFactory(), backlog=4096, interface="127.0.0.1")
+    factory = ChatFactory(*sys.argv[2:])
+    reactor.listenTCP(int(sys.argv[1]), factory, backlog=4096, interface="127.0.0.1")
     reactor.run()

@@ -82,11 +82,13 @@ class Peer:
 
 
 class Ours(Peer):
-    """This repository's server, without what holds fast talkers (as with the peers)."""
+    """This repository's server, without what holds fast talkers (as with the peers), and without a
+    database, as the peers are."""
 
     name = "ours"
     title = "chatservice"
     offers_tls = True
+    database = "none"
 
     def command(self, folder: Path, port: int) -> list[str]:
         endpoint = f"tcp:{port}:interface=127.0.0.1:backlog=4096"
@@ -94,9 +96,21 @@ class Ours(Peer):
         if tls := self.certificate:
             doors[-2:] = ["--port", "none", "--tls", endpoint]
             doors += ["--certificate", str(tls.certificate), "--key", str(tls.key)]
+        doors += ["--history", "0", "--database", self.database]
+        if self.database != "none":
+            doors[-1] = str(folder / self.database)
         twistd = Path(sys.executable).with_name("twistd")
         log = folder / "ours.log"
         return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", *doors]
+
+
+class OursOnDisk(Ours):
+    """The same, with the database that it has unless told otherwise."""
+
+    name = "ours-disk"
+    title = "chatservice, on disk"
+    offers_tls = False
+    database = "chat.sqlite3"
 
 
 class InC(Peer):
@@ -120,6 +134,16 @@ class Naive(Peer):
 
     def command(self, folder: Path, port: int) -> list[str]:
         return [sys.executable, str(HERE / "naive_chat.py"), str(port)]
+
+
+class NaiveOnDisk(Naive):
+    """The same, with a commit for each message before it is relayed."""
+
+    name = "naive-disk"
+    title = "naive, a commit each"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        return [*super().command(folder, port), str(folder / "naive.sqlite3")]
 
 
 class Threads(Peer):
@@ -274,6 +298,8 @@ class Nats(Installed):
 PEERS: tuple[Peer, ...] = (
     Ours(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(), Naive(), Threads(),
 )  # fmt: skip
+# What keeping what is said costs: without it, with it, and as it is mostly done.
+DURABLE: tuple[Peer, ...] = (Ours(), OursOnDisk(), NaiveOnDisk())
 
 
 @contextmanager

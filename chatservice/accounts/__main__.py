@@ -1,0 +1,116 @@
+"""``python -m chatservice.accounts``: the names that have a password. The server may be running."""
+
+import argparse
+import getpass
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chatservice import accounts, names
+from chatservice.accounts import Account, fit
+from chatservice.database import BadDatabase, open_existing, open_for_server
+from chatservice.events import Refusal
+from chatservice.render import refusal_in_words
+
+PATIENCE = 10.0  # seconds for a server that is writing
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m chatservice.accounts",
+        description="List, add or remove names that have a password. A password is asked for; from "
+        "a pipe, it is the first line of the input.",
+    )
+    parser.add_argument(
+        "--database",
+        type=Path,
+        default=Path("chat.sqlite3"),
+        metavar="FILE",
+        help="the server's file; add makes it if there is none (default: %(default)s)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="each name, and when it was registered (UTC)")
+    for command, does in (
+        ("add", "register a name"),
+        ("password", "give a name another password"),
+        ("remove", "a name is anybody's again, and what waited for it is gone"),
+    ):
+        commands.add_parser(command, help=does).add_argument("name")
+    return parser.parse_args(argv)
+
+
+def asked_password() -> str:
+    """From the terminal, twice, or from a pipe. Raises SystemExit or `Refusal`."""
+    if not sys.stdin.isatty():
+        return fit(sys.stdin.readline().rstrip("\r\n"))
+    password = fit(getpass.getpass("Password: "))
+    if getpass.getpass("Again: ") != password:
+        raise SystemExit("accounts: these are two passwords.")
+    return password
+
+
+def hashed(password: str) -> str:
+    """What is kept of it. Raises SystemExit."""
+    try:
+        from chatservice.passwords import hasher  # noqa: PLC0415 (the extra may be missing)
+    except ModuleNotFoundError:
+        raise SystemExit(
+            "accounts: argon2-cffi is missing; pip install 'chatservice[accounts]' brings it."
+        ) from None
+    return hasher().hash(password)
+
+
+def work_of(options: argparse.Namespace) -> Callable[[sqlite3.Connection], None]:
+    """What is to be done to the database. Raises `Refusal`."""
+    name = names.checked(options.name)
+    if options.command == "remove":
+        return lambda connection: accounts.remove(connection, name)
+    kept = hashed(asked_password())
+    if options.command == "add":
+        return lambda connection: accounts.add(connection, Account(name, kept, time.time()))
+    return lambda connection: accounts.change(connection, name, kept)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what they say. Raises `Refusal`, BadDatabase, `sqlite3.Error`."""
+    work = work_of(options) if options.command != "list" else None
+    if options.command == "add" and not options.database.exists():
+        open_for_server(options.database).close()
+    connection = open_existing(options.database)
+    try:
+        if work is None:
+            for name, created in accounts.all_names(connection):
+                at = datetime.fromtimestamp(created, UTC)
+                print(f"{name}\t{at:%Y-%m-%d %H:%M:%S}")
+            return
+        connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            work(connection)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program. Its status is 1 if that could not be done."""
+    try:
+        run(arguments(argv))
+    except Refusal as refusal:
+        raise SystemExit(f"accounts: {refusal_in_words(refusal)}") from None
+    except (BadDatabase, sqlite3.Error) as error:
+        raise SystemExit(f"accounts: {error}") from None
+    except (KeyboardInterrupt, EOFError):
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

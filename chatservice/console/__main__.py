@@ -1,0 +1,103 @@
+"""``python -m chatservice.console``: the server of ``twistd -n chat`` with a window."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.python import usage
+
+from chatservice.tap import Options, makeService
+
+if TYPE_CHECKING:
+    import tkinter as tk
+
+PROGRAM = "chatservice.console"
+THEMES = ("light", "dark", "auto")
+BAD_OPTION = 1  # as with twistd
+NO_WINDOW = 2
+# Milliseconds between two looks at what Tk has to do. Typing feels immediate, and an idle window
+# takes 2 % of a core.
+TK_MS = 20
+
+
+class ConsoleOptions(Options):
+    """Those of ``twistd chat``, and the window's."""
+
+    synopsis = f"[--theme {'|'.join(THEMES)}] {Options.synopsis}"
+    longdesc = f"{Options.longdesc} This one has a window; closing it stops the server."
+    optParameters = [  # noqa: RUF012 (Twisted's way)
+        ["theme", None, "auto", "light, dark, or auto: as the desktop prefers it"],
+    ]
+
+    def postOptions(self) -> None:
+        if self["theme"] not in THEMES:
+            raise usage.UsageError(f"--theme {self['theme']}: one of {', '.join(THEMES)}.")
+        super().postOptions()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program. Returns its exit status: 0 once everyone has been sent away in order, BAD_OPTION
+    or NO_WINDOW with a line on standard error. A port that is taken raises `tap.CannotListen`."""
+    options = ConsoleOptions()
+    try:
+        options.parseOptions(list(arguments))
+    except usage.UsageError as error:
+        return _complain(str(error), BAD_OPTION)
+    try:
+        import tkinter as tk  # noqa: PLC0415 (some Pythons come without it)
+    except ImportError as error:
+        return _complain(
+            f"the window needs tkinter ({error}). Debian and Ubuntu have it in python3-tk; "
+            "twistd -n chat needs no window.",
+            NO_WINDOW,
+        )
+    try:
+        root = tk.Tk(className="chatservice")
+    except tk.TclError as error:
+        return _complain(
+            f"no window can be opened ({error}). twistd -n chat needs none.", NO_WINDOW
+        )
+    _serve(root, options)
+    return 0
+
+
+def _serve(root: tk.Tk, options: ConsoleOptions) -> None:
+    """Until the server is told to stop, in the window or by a signal."""
+    from twisted.internet import reactor, tksupport  # noqa: PLC0415 (it needs tkinter)
+
+    from chatservice.console.lines import Lines  # noqa: PLC0415
+    from chatservice.console.theme import is_dark, palette  # noqa: PLC0415
+    from chatservice.console.window import Window  # noqa: PLC0415
+
+    lines = Lines()
+    globalLogBeginner.beginLoggingTo(
+        [textFileLogObserver(sys.stdout), lines], redirectStandardIO=False
+    )
+    service = makeService(options)
+    colours = palette(is_dark(options["theme"]))
+    # As whoever runs it would: asked once more, by a signal, it ends at once.
+    stop = partial(signal.raise_signal, signal.SIGTERM)
+    window = Window(root, service, lines, colours, stop)
+    service.privilegedStartService()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", window.show_stopping)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.callWhenRunning(window.start)
+    tksupport.install(root, ms=TK_MS)
+    reactor.run()
+    tksupport.uninstall()
+    root.destroy()
+
+
+def _complain(what: str, status: int) -> int:
+    sys.stderr.write(f"{PROGRAM}: {what}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

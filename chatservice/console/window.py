@@ -1,0 +1,249 @@
+"""The operator's window: what goes on in the chat, and what can be done about it."""
+
+import os
+import resource
+import time
+import tkinter as tk
+from collections.abc import Callable
+from pathlib import Path
+from tkinter import ttk
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatservice.console.lines import Lines, address_in_words
+from chatservice.console.logview import LogView
+from chatservice.console.people import People
+from chatservice.console.plots import Plot, count, mebibytes
+from chatservice.console.shaping import shown
+from chatservice.console.theme import Look, Palette
+from chatservice.tap import ChatService
+
+log = Logger()
+
+LOG_SECONDS = 0.1  # between looks at the log: what comes in between is shown at once
+PEOPLE_SECONDS = 0.5
+SAMPLE_SECONDS = 1.0  # of the plots
+MEBIBYTE = 1024 * 1024
+LONG_NAME = 16  # characters; a button has no room for more
+
+
+class Window:
+    """What `service` does, in the window `root`. `stop` ends the program, gracefully."""
+
+    def __init__(
+        self,
+        root: tk.Tk,
+        service: ChatService,
+        lines: Lines,
+        colours: Palette,
+        stop: Callable[[], None],
+    ) -> None:
+        self._root = root
+        self._service = service
+        self._chat = service.factory.chat
+        self._stop = stop
+        self._stopping = False
+        self._messages = 0
+        self._sampled = time.monotonic()
+        self.look = Look(root, colours)
+        root.title("Chat server")
+        root.minsize(self.look.px(880), self.look.px(560))
+        root.geometry(f"{self.look.px(1120)}x{self.look.px(720)}")
+        root.report_callback_exception = _report
+        body = ttk.Frame(root, padding=self.look.px(16))
+        body.pack(fill="both", expand=True)
+        gap = self.look.px(12)
+        self._head(body).pack(fill="x", pady=(0, gap))
+        self._plots(body).pack(fill="x", pady=(0, gap))
+        panes = ttk.PanedWindow(body, orient="horizontal")  # Tab goes in the order of making
+        self._announcing(body).pack(side="bottom", fill="x", pady=(gap, 0))
+        panes.pack(fill="both", expand=True)
+        panes.add(self._people_and_kick(panes), weight=2)
+        self.log_view = LogView(
+            panes, self.look, lines, log_messages=service.factory.settings.log_messages
+        )
+        panes.add(self.log_view, weight=3)
+        self._keys()
+        self._entry.focus_set()
+
+    def start(self) -> None:
+        """From now on the window follows the chat. The service has been started."""
+        addresses = ", ".join(map(address_in_words, self._service.addresses))
+        self._root.title(f"Chat server at {addresses}")
+        self._where.configure(text=f"at {addresses}")
+        for seconds, follow in (
+            (LOG_SECONDS, self.log_view.show_new),
+            (PEOPLE_SECONDS, self._follow_people),
+            (SAMPLE_SECONDS, self._sample),
+        ):
+            LoopingCall(follow).start(seconds).addErrback(
+                lambda failure: log.failure("The window does not follow any more.", failure)
+            )
+
+    def show_stopping(self) -> None:
+        """The server says goodbye to everyone; the window stays until they are gone."""
+        self._stopping = True
+        self._say_how_many()
+        for widget in (self._stop_button, self._entry, self._announce, self._reason, self._kick):
+            widget.state(["disabled"])
+
+    # What is in it, from top to bottom.
+
+    def _head(self, parent: tk.Misc) -> ttk.Frame:
+        frame = ttk.Frame(parent)
+        self._state = ttk.Label(frame, text="●", style="Good.TLabel")
+        self._state.pack(side="left", padx=(0, self.look.px(6)))
+        self._many = ttk.Label(frame, style="Title.TLabel")
+        self._many.pack(side="left")
+        self._where = ttk.Label(frame, style="Dim.TLabel")
+        self._where.pack(side="left", padx=(self.look.px(12), 0))
+        self._stop_button = ttk.Button(
+            frame, text="Stop the server", command=self._ask_to_stop, style="Danger.TButton"
+        )
+        self._stop_button.pack(side="right")
+        return frame
+
+    def _plots(self, parent: tk.Misc) -> ttk.Frame:
+        frame = ttk.Frame(parent)
+        first, second, third = self.look.colours.lines
+        self.rate = Plot(
+            frame, self.look, title="Messages a second", colour=first, label=count, least=5
+        )
+        self.connections = Plot(
+            frame, self.look, title="Connections", colour=second, label=count, least=5
+        )
+        self.memory = Plot(
+            frame, self.look, title="Memory", colour=third, label=mebibytes, least=50
+        )
+        for index, plot in enumerate((self.rate, self.connections, self.memory)):
+            plot.grid(row=0, column=2 * index, sticky="nsew")
+            frame.columnconfigure(2 * index, weight=1, uniform="plots")
+        frame.columnconfigure((1, 3), minsize=self.look.px(12))
+        return frame
+
+    def _people_and_kick(self, parent: tk.Misc) -> ttk.Frame:
+        px = self.look.px
+        frame = ttk.Frame(parent, padding=(0, 0, px(4), 0))
+        ttk.Label(frame, text="Online", style="Head.TLabel", padding=(0, px(4))).pack(
+            anchor="w", pady=(0, px(6))
+        )
+        self.people = People(frame, self.look, self._chat, self._say_whom)
+        row = ttk.Frame(frame)
+        row.pack(side="bottom", fill="x", pady=(px(8), 0))
+        self._reason = ttk.Entry(row, width=10)
+        self._kick = ttk.Button(
+            row, text="Kick", underline=0, command=self._kick_chosen, style="Danger.TButton"
+        )
+        self._reason_label = ttk.Label(row, text="Reason", style="Dim.TLabel")
+        self._kick.pack(side="right")
+        self._reason_label.pack(side="left", padx=(0, px(8)))
+        self._reason.pack(side="left", fill="x", expand=True, padx=(0, px(8)))
+        self._reason.bind("<Return>", lambda _: self._kick_chosen())
+        self.people.pack(fill="both", expand=True)
+        self._say_whom()
+        return frame
+
+    def _announcing(self, parent: tk.Misc) -> ttk.Frame:
+        px = self.look.px
+        frame = ttk.Frame(parent)
+        ttk.Label(frame, text="To everyone", style="Dim.TLabel").pack(side="left", padx=(0, px(8)))
+        self._entry = ttk.Entry(frame)
+        self._announce = ttk.Button(
+            frame, text="Announce", underline=0, command=self._say_to_all, style="Accent.TButton"
+        )
+        self._announce.pack(side="right")
+        self._entry.pack(side="left", fill="x", expand=True, padx=(0, px(8)))
+        self._entry.bind("<Return>", lambda _: self._say_to_all())
+        return frame
+
+    def _keys(self) -> None:
+        tree = self.people.tree
+        for key, do in (
+            ("<Alt-a>", self._entry.focus_set),
+            ("<Alt-o>", tree.focus_set),
+            ("<Alt-l>", self.log_view.text.focus_set),
+            ("<Alt-k>", self._reason.focus_set),
+            ("<Control-q>", self._ask_to_stop),
+        ):
+            self._root.bind(key, lambda _, do=do: do())  # type: ignore[misc]
+        for index in range(len(self.log_view.buttons)):
+            self._root.bind(f"<Alt-Key-{index + 1}>", lambda _, i=index: self.log_view.choose(i))  # type: ignore[misc]
+        for key in ("<Delete>", "<Return>"):
+            tree.bind(key, lambda _: self._reason.focus_set())
+        self._reason.bind("<Escape>", lambda _: tree.focus_set())
+        self._root.protocol("WM_DELETE_WINDOW", self._ask_to_stop)
+
+    # What the operator does.
+
+    def _say_to_all(self) -> None:
+        lines = [line for line in self._entry.get().splitlines() if line.strip()]
+        if not lines or self._stopping:
+            return
+        self._chat.announce(lines)
+        log.info("The operator has announced: {text!r}", text="\n".join(lines))
+        self._entry.delete(0, "end")
+
+    def _kick_chosen(self) -> None:
+        user = self.people.chosen
+        if user is None or self._stopping:
+            return
+        reason = self._reason.get().strip()
+        log.info("The operator kicks {name}: {reason!r}", name=user.name, reason=reason)
+        self._chat.kick(user, reason)
+        self._reason.delete(0, "end")
+        self._follow_people()  # now nobody is chosen: a key held down kicks one, and not all
+
+    def _ask_to_stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._stop()
+
+    # What it shows.
+
+    def _say_whom(self) -> None:
+        user = self.people.chosen
+        name = "" if user is None else user.name
+        if len(name) > LONG_NAME:
+            name = name[: LONG_NAME - 1] + "…"
+        self._kick.configure(text=f"Kick {shown(name)}".rstrip())
+        self._kick.state(["!disabled" if user is not None and not self._stopping else "disabled"])
+
+    def _follow_people(self) -> None:
+        self.people.refresh()
+        self._say_whom()
+        self._say_how_many()
+
+    def _say_how_many(self) -> None:
+        online, connected = len(self._chat.users), len(self._service.factory.connections)
+        if self._stopping:
+            self._state.configure(style="Warning.TLabel")
+            self._many.configure(text=f"Stopping: {connected} still to go")
+            return
+        nameless = connected - online
+        extra = f", {nameless} at the door" if nameless > 0 else ""
+        self._many.configure(text=f"{online} online{extra}")
+
+    def _sample(self) -> None:
+        now, messages = time.monotonic(), self._chat.lobby.log.messages
+        passed = max(now - self._sampled, SAMPLE_SECONDS / 2)
+        self.rate.add((messages - self._messages) / passed)
+        self._sampled, self._messages = now, messages
+        self.connections.add(len(self._service.factory.connections))
+        self.memory.add(resident() / MEBIBYTE)
+
+
+def resident() -> float:
+    """The memory that this process has, in bytes."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # no Linux: the most that it ever had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _report(kind: Any, error: BaseException, trace: Any) -> None:
+    """What goes wrong in one of Tk's callbacks goes into the log."""
+    log.failure("A fault in the window.", Failure(error, kind, trace))
