@@ -55,9 +55,10 @@ class People(ttk.Frame):
             mark = WRITING if name in writing else ""
             self.list.item(name, text=shown(name) + mark)
         self._writing = set(writing)
-        for name in {me, self._me} - {None}:
-            if self.list.exists(name):
-                self.list.item(name, tags=(colour(name), "me") if name == me else (colour(name),))
+        for either in {me, self._me}:
+            if either is not None and self.list.exists(either):
+                style = (colour(either), "me") if either == me else (colour(either),)
+                self.list.item(either, tags=style)
         self._me = me
         self._head.configure(text=f"Online ({len(users)})")
 
