@@ -29,6 +29,7 @@ from tests.xdisplay import Display, is_possible
 
 GUI = (sys.executable, "-m", "chatservice.gui")
 HERE = "localhost:12345"
+PASSWORD = "correct horse battery"
 NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
 
 
@@ -241,6 +242,35 @@ def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
     assert opened.read_text() == "https://example.org/a?b=1\n"
     bob.types("the line again")  # from the conversation, which has the keyboard
     alice.hears("Bob: the line again")
+
+
+def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..., Window]) -> None:
+    with Server(tmp_path, "--database", "chat.sqlite3") as server:
+        alice, bob = server.join("Alice"), server.join("Bob")
+        alice.types(f"/register {PASSWORD}", "/exit")
+        bob.hears_until(left("Alice"))
+        for given in ("in the dialog", "when it is asked for"):
+            window = start("--host", server.host, "--port", str(server.port), "--name", "Alice")
+            window.opens("Join a chat")
+            window.hands.key("Tab", "Tab", "Tab")  # server, port, name, password
+            window.types(PASSWORD if given == "in the dialog" else "")
+            window.opens("Alice at|Chat –")
+            if given != "in the dialog":
+                window.shows("What is the password of Alice?")
+                window.types("not it")
+                window.shows("that is not the password of Alice.")
+                window.types("Alice")
+                wait_until(lambda: window.conversation().count("What is the password of") == 2)
+                window.types(PASSWORD)
+            bob.hears(joined("Alice"))
+            window.hands.key("Up")  # no password comes back
+            window.types("it is me")
+            assert bob.next_line() in ("Alice: it is me", "Alice: Aliceit is me")
+            assert PASSWORD not in window.conversation()
+            window.hands.key("ctrl+q")
+            assert window.ends() == 0
+            bob.hears(left("Alice"))
+    assert PASSWORD not in (tmp_path / "chatservice" / "connection.json").read_text()
 
 
 def test_the_server_dies_and_comes_back(tmp_path: Path, start: Callable[..., Window]) -> None:

@@ -118,7 +118,7 @@ MAY_IMPORT = {
     "gui.glyphs": {"console.shaping"},
     "gui.conversation": {"gui", "gui.glyphs", "gui.lines", "gui.theme"},
     "gui.people": {"client.looks", "gui.glyphs", "gui.theme"},
-    "gui.writing": {"screen", "client.completion", "gui.glyphs"},
+    "gui.writing": {"screen", "commands", "client.completion", "gui.glyphs"},
     "gui.finding": {"gui.conversation", "gui.theme"},
     "gui.connect": {"client.__main__", "gui.memory", "gui.theme"},
     "gui.window": {

@@ -135,7 +135,12 @@ class Program:
         options.name, options.tls = connection.name, connection.tls
         make = maker(self._reactor, options)
         client = make(
-            tell=self._window.tell, ask=self._window.ask, echo=True, past=True, **_secret(wanted)
+            tell=self._window.tell,
+            ask=self._window.ask,
+            ask_password=self._window.ask_password,
+            password=wanted.password,
+            echo=True,
+            past=True,
         )
         self._window.pack(fill="both", expand=True)
         try:
@@ -148,11 +153,6 @@ class Program:
             self._dialog.refuse()
         else:
             self._window.leave()
-
-
-def _secret(wanted: Wanted) -> dict[str, str]:
-    """What `ChatClient` is given to prove who this is."""
-    return {"password": wanted.password} if wanted.password else {}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

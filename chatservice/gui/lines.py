@@ -58,8 +58,11 @@ def _again(event: Replayed, where: str, me: str | None) -> Iterator[Line]:
             yield replace(line, id=0, marked=False)
 
 
-def private(event: Told | Sent, me: str | None) -> Said:
-    """As it looks between two people, where everything is private."""
+def private(event: Told | Sent, me: str | None) -> Said | Sent:
+    """As it looks between two people, where everything is private; what waits for somebody to come
+    in says so."""
+    if isinstance(event, Sent) and event.waiting:
+        return event
     name = event.sender if isinstance(event, Told) else me or ""
     return Said(0, event.at, "", name, event.text)
 

@@ -138,7 +138,18 @@ class Window(ttk.Frame):
         self._asked_name = True
         if error is not None:
             self._show(error)
-        return self.talk.ask(None)
+        self.line.set_aside()
+        asking = self.talk.ask(None)
+        self._refresh()
+        return asking
+
+    def ask_password(self, name: str) -> "Deferred[str]":
+        """For that of `name`."""
+        self._asked_name = True
+        self.line.set_aside()
+        asking = self.talk.ask_password(name)
+        self._refresh()
+        return asking
 
     def tell(self, line: str) -> None:
         """Something about the server."""
@@ -176,7 +187,7 @@ class Window(ttk.Frame):
                 self._renamed(old, new)
             case Welcomed():
                 self._welcomed(event)
-                self._again, self._lost = 0.0, False
+                self._again, self._lost, self._asked_name = 0.0, False, False
                 event = in_words(event, self._where).partition("\n")[0]  # the rest is in the list
             case NameAsked():
                 return  # the line says so
@@ -318,6 +329,9 @@ class Window(ttk.Frame):
         """Whether the line was taken."""
         if self.client is None or self.talk.leaving:
             return False
+        if self.line.is_secret and not self.talk.asks_password:
+            self._refresh()  # the connection was lost meanwhile, and nobody may see it
+            return False
         if self._asked_name and not (self.talk.asks_name or self.client.connected):
             self._show("There is no connection yet. Press Enter again when there is one.")
             return False
@@ -379,13 +393,17 @@ class Window(ttk.Frame):
         kind = "Danger" if self._lost else "Good" if client.connected else "Warning"
         self._dot.configure(style=f"{kind}.Status.TLabel")
         self._state.configure(text=shown(status.line))
-        line = self.line.line
+        line = "" if self.line.is_secret else self.line.line
         turned = shown(line)  # Tk's entry cannot show it so
         self._hint.configure(
             text=self._choices
             or (turned if turned != line else shown(writing_in_words(client.writing)))
         )
-        if self.talk.asks_name:
+        if self.line.is_secret is not self.talk.asks_password:
+            self.line.is_secret = self.talk.asks_password
+        if self.talk.asks_password:
+            label = "Password"
+        elif self.talk.asks_name:
             label = QUESTION
         else:
             label = f"To {EVERYONE.lower()}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from tkinter import ttk
 
 from chatservice.client.completion import Completion, completions
+from chatservice.commands import holds_password
 from chatservice.gui.glyphs import has_colours, without_colours
 from chatservice.screen import sanitised
 
@@ -55,6 +56,22 @@ class WritingLine(ttk.Entry):
         self.icursor("end")
         self.xview_moveto(1.0)
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether nobody may see what stands there."""
+        return bool(self.cget("show"))
+
+    @is_secret.setter
+    def is_secret(self, secret: bool) -> None:
+        self.line = ""
+        self.configure(show="•" if secret else "")
+
+    def set_aside(self) -> None:
+        """Something else is to be written first. Up brings back what was there."""
+        if self.line.strip():
+            self._keep(self.line)
+        self.line = ""
+
     def put(self, text: str) -> None:
         """At the cursor, in place of what is selected."""
         if self.selection_present():
@@ -63,15 +80,22 @@ class WritingLine(ttk.Entry):
 
     def _finish(self) -> str:
         text = self.line
+        secret = self.is_secret or holds_password(text)
         if self._typed(text):
-            if text.strip() and text not in self._history[-1:]:
-                self._history = [*self._history, text][-HISTORY_MOST:]
-            self._place = len(self._history)
+            if text.strip() and not secret:
+                self._keep(text)
             self.line = ""
         return "break"
 
+    def _keep(self, text: str) -> None:
+        if text not in self._history[-1:]:
+            self._history = [*self._history, text][-HISTORY_MOST:]
+        self._place = len(self._history)
+
     def _go(self, by: int) -> str:
         place = self._place + by
+        if self.is_secret:
+            return "break"
         if 0 <= place <= len(self._history):
             if self._place == len(self._history):
                 self._draft = self.line
@@ -82,7 +106,7 @@ class WritingLine(ttk.Entry):
     def _complete(self, step: int) -> str | None:
         """The next of what fits; with nothing in the line, Tab goes on to what comes after it."""
         before = self.line[: self.index("insert")]
-        if not before.strip():
+        if not before.strip() or self.is_secret:
             return None
         if self._found and before == self._completed:
             replaces = len(self._found[self._turn].text)
