@@ -260,7 +260,7 @@ def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..
                 window.types("not it")
                 window.shows("that is not the password of Alice.")
                 window.types("Alice")
-                wait_until(lambda: window.conversation().count("What is the password of") == 2)
+                window.shows("not the password of Alice.\nWhat is the password of Alice?")
                 window.types(PASSWORD)
             bob.hears(joined("Alice"))
             window.hands.key("Up")  # no password comes back
@@ -271,6 +271,23 @@ def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..
             assert window.ends() == 0
             bob.hears(left("Alice"))
     assert PASSWORD not in (tmp_path / "chatservice" / "connection.json").read_text()
+
+
+def test_over_tls_a_server_must_be_the_one_that_is_meant(
+    tmp_path: Path, start: Callable[..., Window]
+) -> None:
+    with Server(tmp_path, tls=True) as server:
+        where = ("--connect", "--host", server.host, "--port", str(server.port), "--name", "Bob")
+        window = start(*where, "--fingerprint", "AB" * 32)
+        window.opens("Join a chat")  # which says what is wrong
+        window.hands.key("Escape")
+        assert window.ends() == 0
+        window = start(*where, "--tls")
+        window.opens("Bob at")
+        window.shows("Welcome Bob")
+        assert f"First time at {server.host}:{server.port}." in window.conversation()
+        window.hands.close(window.window)
+        assert window.ends() == 0
 
 
 def test_the_server_dies_and_comes_back(tmp_path: Path, start: Callable[..., Window]) -> None:
