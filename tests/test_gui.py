@@ -16,7 +16,7 @@ pytest.importorskip("tkinter")
 import tkinter as tk
 
 from chatservice.client.looks import PALETTE
-from chatservice.console.theme import DARK, LIGHT, Palette
+from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.events import Emoted, Joined, Said
 from chatservice.gui import glyphs, lines, memory
 from chatservice.gui.conversation import KEPT, Conversation
@@ -25,20 +25,12 @@ from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
 from tests.people import PATIENCE, Server, joined, left
-from tests.xdisplay import Display, is_possible
+from tests.xdisplay import Display
 
 GUI = (sys.executable, "-m", "chatservice.gui")
 HERE = "localhost:12345"
 PASSWORD = "correct horse battery"
 NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
-
-
-@pytest.fixture(scope="module")
-def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
-    if not is_possible():
-        pytest.skip("there is no Xvfb, or no xdotool")
-    with Display(tmp_path_factory.mktemp("display")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -71,8 +71,8 @@ def _serve(root: tk.Tk, options: ConsoleOptions) -> None:
     from twisted.internet import reactor, tksupport  # noqa: PLC0415 (it needs tkinter)
 
     from chatservice.console.lines import Lines  # noqa: PLC0415
-    from chatservice.console.theme import is_dark, palette  # noqa: PLC0415
     from chatservice.console.window import Window  # noqa: PLC0415
+    from chatservice.desktop.theme import is_dark, palette  # noqa: PLC0415
 
     lines = Lines()
     globalLogBeginner.beginLoggingTo(

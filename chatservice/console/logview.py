@@ -7,8 +7,8 @@ from functools import partial
 from tkinter import ttk
 
 from chatservice.console.lines import EVERYTHING, Kind, Line, Lines
-from chatservice.console.shaping import shown
-from chatservice.console.theme import Look
+from chatservice.desktop.shaping import shown
+from chatservice.desktop.theme import Look
 
 MOST_LINES = 2000  # on the screen: Tk holds some 1 KB for each
 FILTERS: dict[str, frozenset[Kind]] = {

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from chatservice.chat import Chat, User
 from chatservice.console.lines import address_in_words
-from chatservice.console.shaping import shown
-from chatservice.console.theme import Look
+from chatservice.desktop.shaping import shown
+from chatservice.desktop.theme import Look
 
 # Rows that are added or changed at once. Tk takes some 10 ms for them, in which the chat waits; of
 # a thousand who arrive together, the last are shown a second later.

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from chatservice.console.theme import Look, blended
+from chatservice.desktop.theme import Look, blended
 
 SAMPLES = 121  # one a second: two minutes
 STEPS = (1, 2, 5, 10)  # of an axis, times a power of ten

@@ -17,8 +17,8 @@ from chatservice.console.lines import Lines, address_in_words
 from chatservice.console.logview import LogView
 from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
-from chatservice.console.shaping import shown
-from chatservice.console.theme import Look, Palette
+from chatservice.desktop.shaping import shown
+from chatservice.desktop.theme import Look, Palette
 from chatservice.tap import ChatService
 
 log = Logger()

@@ -226,7 +226,9 @@ class Conversation(ttk.Frame):
     def _show_unseen(self) -> None:
         if self._unseen and not self._follows:
             self._below.configure(text=f"↓  {self._unseen} new")
-            self._below.place(relx=1.0, rely=1.0, anchor="se", x=-self._look.px(24), y=-12)
+            self._below.place(
+                relx=1.0, rely=1.0, anchor="se", x=-self._look.px(16), y=-self._look.px(12)
+            )
         else:
             self._below.place_forget()
 
@@ -350,7 +352,7 @@ class Conversation(ttk.Frame):
         bar.pack(side="right", fill="y")
         self.text.pack(side="left", fill="both", expand=True)
         self._below = ttk.Button(
-            self.text, style="Accent.TButton", command=self.to_end, takefocus=False
+            self.text, style="New.Accent.TButton", command=self.to_end, takefocus=False
         )
 
     def _bind_keys(self) -> None:

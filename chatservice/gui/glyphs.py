@@ -8,7 +8,7 @@ import ctypes
 import re
 from functools import cache
 
-from chatservice.console.shaping import shown as turned
+from chatservice.desktop.shaping import shown as turned
 
 FIRST_WITH_COLOURS = 20305
 BOX = "\N{WHITE SQUARE}"

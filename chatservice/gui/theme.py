@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.utils import getProcessOutput
 
 from chatservice.client.looks import PALETTE
-from chatservice.console.theme import Look, Palette, blended, palette
+from chatservice.desktop.theme import Look, Palette, blended, palette
 
 THEMES = ("light", "dark", "auto")
 POINT = 72  # to an inch
@@ -113,6 +113,9 @@ class ChatLook(Look):
         for kind, shade in (("Good", c.good), ("Warning", c.warning), ("Danger", c.danger)):
             style.configure(f"{kind}.Status.TLabel", foreground=shade)
         style.configure("Danger.TLabel", foreground=c.danger)
+        style.configure("New.Accent.TButton", width=0, padding=(px(10), px(3)))
+        style.map("TEntry", selectbackground=[("!focus", c.chosen)])
+        style.map("TEntry", selectforeground=[("!focus", c.text)])
         style.configure("TNotebook", borderwidth=0, tabmargins=0, background=c.window)
         style.configure(
             "TNotebook.Tab",
