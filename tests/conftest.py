@@ -9,6 +9,7 @@ from hypothesis import settings
 pytest.register_assert_rewrite("tests.people")
 
 from tests.people import Server  # noqa: E402 (its assertions are to be rewritten first)
+from tests.xdisplay import Display, is_possible  # noqa: E402
 
 settings.register_profile("noisy", deadline=None)  # the machine may be busy with other things
 settings.load_profile("noisy")
@@ -24,4 +25,14 @@ def tls() -> bool:
 def server(tmp_path: Path, tls: bool) -> Iterator[Server]:
     """A server with the default options. The test fails if it logs a traceback."""
     with Server(tmp_path, tls=tls) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    """The one X display of this process: Tk never closes its connection to a display, and Xlib ends
+    a process whose display has gone."""
+    if not is_possible():
+        pytest.skip("there is no Xvfb, or no xdotool")
+    with Display(tmp_path_factory.mktemp("display")) as running:
         yield running

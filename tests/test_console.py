@@ -28,7 +28,7 @@ from chatservice.console.shaping import shown
 from chatservice.console.theme import Look, blended, is_dark, palette
 from tests.people import PATIENCE, Server, left
 from tests.test_chat import Connection, join
-from tests.xdisplay import Display, is_possible
+from tests.xdisplay import Display
 
 CONSOLE = (sys.executable, "-m", "chatservice.console")
 KICKED = "*** Goodbye: the operator has ended your connection."
@@ -59,14 +59,6 @@ class Console(Server):
             soon = time.monotonic() + 1
             while pattern not in self.log and time.monotonic() < soon:
                 time.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
-    if not is_possible():
-        pytest.skip("there is no Xvfb, or no xdotool")
-    with Display(tmp_path_factory.mktemp("display")) as running:
-        yield running
 
 
 @pytest.fixture

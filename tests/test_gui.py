@@ -25,20 +25,12 @@ from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
 from tests.people import PATIENCE, Server, joined, left
-from tests.xdisplay import Display, is_possible
+from tests.xdisplay import Display
 
 GUI = (sys.executable, "-m", "chatservice.gui")
 HERE = "localhost:12345"
 PASSWORD = "correct horse battery"
 NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
-
-
-@pytest.fixture(scope="module")
-def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
-    if not is_possible():
-        pytest.skip("there is no Xvfb, or no xdotool")
-    with Display(tmp_path_factory.mktemp("display")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +252,7 @@ def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..
                 window.types("not it")
                 window.shows("that is not the password of Alice.")
                 window.types("Alice")
-                wait_until(lambda: window.conversation().count("What is the password of") == 2)
+                wait_until(lambda w=window: w.conversation().count("What is the password of") == 2)
                 window.types(PASSWORD)
             bob.hears(joined("Alice"))
             window.hands.key("Up")  # no password comes back
