@@ -30,8 +30,8 @@ def server(tmp_path: Path, tls: bool) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
-    """One for all tests of a process: Xlib ends a process of which a display goes, and Tk stays
-    connected to each that it has ever shown something on."""
+    """The one X display of this process: Tk never closes its connection to a display, and Xlib ends
+    a process whose display has gone."""
     if not is_possible():
         pytest.skip("there is no Xvfb, or no xdotool")
     with Display(tmp_path_factory.mktemp("display")) as running:

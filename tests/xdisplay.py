@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -108,18 +109,10 @@ class Display:
         self.do("mousemove", x, y, "click", 1)
 
     def close(self, window: int) -> None:
-        """What a window manager does when somebody clicks on the cross of a window."""
-        x = ctypes.CDLL("libX11.so.6")
-        x.XOpenDisplay.restype = ctypes.c_void_p
-        x.XInternAtom.restype = ctypes.c_ulong
-        shown_on = ctypes.c_void_p(x.XOpenDisplay(self.name.encode()))
-        protocols, delete = (
-            x.XInternAtom(shown_on, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
-        )
-        # An XClientMessageEvent, in the room that an XEvent has.
-        message = struct.pack("@iLiPLLi5l", 33, 0, 1, 0, window, protocols, 32, delete, 0, 0, 0, 0)
-        x.XSendEvent(shown_on, ctypes.c_ulong(window), False, ctypes.c_long(0), message.ljust(192))
-        x.XCloseDisplay(shown_on)
+        """What a window manager does when somebody clicks on the cross of a window. In a process of
+        its own: Xlib ends whatever process has a fault, such as a window that has just gone."""
+        command = [sys.executable, __file__, self.name, str(window)]
+        subprocess.run(command, timeout=PATIENCE, check=False)
 
     def screenshot(self, path: Path) -> None:
         """All of the screen, as a PNG."""
@@ -147,3 +140,21 @@ def _png(dump: bytes) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _close(display: str, window: int) -> None:
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    x.XInternAtom.restype = ctypes.c_ulong
+    shown_on = ctypes.c_void_p(x.XOpenDisplay(display.encode()))
+    protocols, delete = (
+        x.XInternAtom(shown_on, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
+    )
+    # An XClientMessageEvent, in the room that an XEvent has.
+    message = struct.pack("@iLiPLLi5l", 33, 0, 1, 0, window, protocols, 32, delete, 0, 0, 0, 0)
+    x.XSendEvent(shown_on, ctypes.c_ulong(window), False, ctypes.c_long(0), message.ljust(192))
+    x.XCloseDisplay(shown_on)
+
+
+if __name__ == "__main__":
+    _close(sys.argv[1], int(sys.argv[2]))

@@ -105,7 +105,7 @@ class Window(ttk.Frame):
         self._epoch = ""
         self._before = 0  # the first id that will not be shown as something new
         self._loading = False
-        self._nothing_older = False
+        self._oldest = 0  # the first id that is kept, if it has been seen
         self._tabs: dict[str, Tab] = {}  # by the widgets' paths
         self._private: dict[str, Tab] = {}
         self._current: Tab | None = None
@@ -214,7 +214,7 @@ class Window(ttk.Frame):
             tab.conversation.make_stale()
         self._epoch = event.epoch
         self._before = event.last_id + 1
-        self._nothing_older = False
+        self._oldest = 0
 
     def _count(self, tab: Tab, *, for_you: bool) -> None:
         """Something to read, unless somebody is looking."""
@@ -233,13 +233,13 @@ class Window(ttk.Frame):
     def _load_older(self) -> None:
         """What was said before the first line."""
         conversation = self._everyone.conversation
-        first = conversation.first_id
-        if self._loading or self._nothing_older or first == STALE or self.client is None:
+        first = conversation.first_id or self._before
+        if self._loading or first == STALE or first <= self._oldest:
             return
-        if not self.client.connected:
+        if self.client is None or not self.client.connected:
             return
         self._loading = True
-        asked = self.client.history(before=first or self._before, limit=OLDER)
+        asked = self.client.history(before=first, limit=OLDER)
         asked.addCallback(self._loaded, conversation)
         asked.addErrback(lambda failure: failure.trap(ChatError))
         asked.addBoth(self._end_loading)
@@ -248,7 +248,7 @@ class Window(ttk.Frame):
     def _loaded(self, page: Recalled, conversation: Conversation) -> None:
         older = lines.history(page.events, self._where, self.talk.client.name)
         if not page.events or page.events[0].id <= page.first_id:
-            self._nothing_older = True
+            self._oldest = page.events[0].id if page.events else self._before
             older.insert(0, Line([("day", "Nothing older is kept.")], is_day=True))
         conversation.put_before(older)
 
