@@ -400,6 +400,7 @@ def test_a_plot_has_round_numbers_and_an_end(root: tk.Tk, look: Look) -> None:
         ("نیمه‌کاره ۱۲", "۱۲ \ufee9\ufead\ufe8e\ufb90\ufeea\ufee4\ufbff\ufee7"),
         ("سارا: سلام (42)", "\ufe8d\ufead\ufe8e\ufeb3: \ufee1\ufefc\ufeb3 (42)"),
         ("שלום (עולם) שוב", "בוש (םלוע) םולש"),
+        ("a (עולם) b שלום (עולם)", "a (םלוע) b (םלוע) םולש"),
         ("دَر", "\ufead\ufea9\u064e"),
     ],
 )

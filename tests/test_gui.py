@@ -528,6 +528,9 @@ def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
     assert people.list.get_children() == ("Alice", "Bert", "bob")
     assert people.list.item("Alice", "text") == "Alice …"
     assert people.list.tag_has("me") == ("Bert",)
+    odd = {"a{b", "$x", "[exit]", "a\\b", 'q"'}  # to Tcl
+    people.show({"bob"} | odd, odd, None)
+    assert set(people.list.get_children()) == {"bob"} | odd
     people.show({"bob"}, set(), None)
     assert people.list.get_children() == ("bob",)
     people.destroy()
