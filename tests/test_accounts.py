@@ -92,7 +92,10 @@ class TestANameWithAPassword:
     def test_is_refused_to_others_by_nick_too(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
         bob.types("/nick ALICE", "/register short", f"/password {OTHER}", "/unregister")
-        bob.hears("Error: Alice is registered.", "Error: a password has 8 to 256 characters.")
+        bob.hears(
+            "Error: Alice is registered.",
+            "Error: a password has 8 to 256 printable characters.",
+        )
         bob.hears("Error: the name that you have is not registered.")
         bob.hears("Error: the name that you have is not registered.")
 
@@ -275,7 +278,7 @@ class TestTheOperator:
             "accounts: chat.sqlite3: there is no such file.\n",
         )
         assert self.run(tmp_path, "add", "Carol", typed="short\n")[2] == (
-            "accounts: a password has 8 to 256 characters.\n"
+            "accounts: a password has 8 to 256 printable characters.\n"
         )
         assert self.run(tmp_path, "add", "Carol", typed=OTHER)[0] == 0
         assert self.run(tmp_path, "add", "CAROL", typed=OTHER)[2] == (
@@ -315,6 +318,29 @@ class TestTheClient:
             terminal.close()
         assert "not it" not in screen
         assert PASSWORD not in screen
+
+
+def test_accents_may_be_sent_in_two_ways(keeping: Server) -> None:
+    carol = keeping.join("Carol")
+    carol.types("/register cafe\u0301 au lait", "/exit")
+    carol.hears_until("*** Goodbye, Carol.")
+    comes_in(keeping, "Carol", "caf\u00e9 au lait", "Carol")
+
+
+def test_who_guesses_elsewhere_does_not_lock_the_owner_out(keeping: Server) -> None:
+    """But where the owner has not been before, nobody comes in for some time."""
+    comes_in(keeping, "Alice", PASSWORD).leaves()
+    for source in (f"127.0.1.{number}" for number in range(1, 7)):
+        for _ in range(2):
+            guesser = Program(keeping.connect(source))
+            for _ in range(5):
+                guesser.asks("hello", name="Alice", password="a guess")
+                heard = json.loads(guesser.person.next_line())
+    assert heard["code"] == "too_often"
+    stranger = Program(keeping.connect("127.0.1.9"))
+    stranger.asks("hello", name="Alice", password=PASSWORD)
+    stranger.hears("error", code="too_often")
+    comes_in(keeping, "Alice", PASSWORD)
 
 
 def test_tries_are_counted_and_forgotten() -> None:
