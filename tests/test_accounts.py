@@ -272,6 +272,19 @@ class TestTheOperator:
         assert self.run(tmp_path, "remove", "Carol")[0] == 0
         keeping.join("carol")
 
+    def test_removes_an_account_whose_owner_is_here(self, tmp_path: Path, keeping: Server) -> None:
+        """Nobody else can have it while they are, under whatever name: they could change it."""
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.types("/nick Allie")
+        alice.hears("*** Alice is now known as Allie.")
+        assert self.run(tmp_path, "remove", "Alice")[0] == 0
+        thief = keeping.join("Alice")
+        thief.types(f"/register {OTHER}")
+        thief.hears("Error: Alice is registered.")
+        alice.types(f"/password {OTHER}")
+        alice.hears(joined("Alice"))
+        alice.hears("Error: the name that you have is not registered.")
+
     def test_is_told_what_is_wrong(self, tmp_path: Path) -> None:
         assert self.run(tmp_path, "list") == (
             *(1, ""),
