@@ -17,7 +17,7 @@ import tkinter as tk
 
 from chatservice.client.looks import PALETTE
 from chatservice.desktop.theme import DARK, LIGHT, Palette
-from chatservice.events import Emoted, Joined, Said
+from chatservice.events import Emoted, Joined, Said, Sent
 from chatservice.gui import glyphs, lines, memory
 from chatservice.gui.conversation import KEPT, Conversation
 from chatservice.gui.lines import STALE, Line
@@ -214,6 +214,8 @@ def test_the_line(server: Server, bob: Window) -> None:
     bob.pastes("first\nسلام\nlast 👋")
     bob.types("!")
     alice.hears("Rob: first", "Rob: سلام", "Rob: last 👋!")
+    bob.hands.key("ctrl+Home")
+    bob.shows("Nothing older is kept.")
 
 
 def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
@@ -332,6 +334,8 @@ def test_a_burst_is_kept_within_bounds_and_older_lines_come_back(
     alice.types("and another")
     bob.shows("and another")
     assert "number 900." not in bob.conversation()
+    bob.hands.key("ctrl+Home")
+    bob.shows("number 900.")
 
 
 def test_what_cannot_be_reached_is_said_in_the_dialog(start: Callable[..., Window]) -> None:
@@ -508,6 +512,8 @@ def test_lines() -> None:
     assert line.text.endswith(f" Alice: {event.text}")
     (line,) = lines.lines(Joined(8, NOON, "", ("Carol",)), HERE, "Bob")
     assert line.pieces == [("dim", "*** Carol has joined the chat.")]
+    waits = lines.private(Sent(1, NOON, "Carol", "hi", waiting=True), "Bob")
+    assert next(lines.lines(waits, HERE, "Bob")).text.endswith("(it waits until Carol comes in)")
     (line,) = lines.lines("from the server", HERE, "Bob")
     assert line.pieces == [("notice", "from the server")]
     assert not next(lines.lines(Emoted(9, NOON, "", "Bob", "is Bob"), HERE, "Bob")).marked

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 # From one such letter to another, with what may stand between words. Not quotes and colons: they
 # are what a log line has between a name and what that person said.
-_RUN = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d\\d .,!?()«»/-]*[{_RIGHT}])?")
+_RUN = re.compile(f"[{_RIGHT}](?:[{_RIGHT}\u200c\u200d\\d .,!?()«»/-]*[{_RIGHT}])?[)»]?")
 _MARKS = (
     "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"
     "\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
@@ -40,9 +40,12 @@ def shown(text: str) -> str:
     return text if text.isascii() else _RUN.sub(_from_the_left, text)
 
 
-def _from_the_left(run: re.Match[str]) -> str:
-    clusters = _CLUSTER.findall(_joined(run[0]))
-    return "".join(reversed(clusters)).translate(_MIRRORED)
+def _from_the_left(found: re.Match[str]) -> str:
+    run, after = found[0], ""
+    if run[-1] in ")»" and run.count(run[-1]) > run.count(run[-1].translate(_MIRRORED)):
+        run, after = run[:-1], run[-1]  # it closes what was opened before the run
+    clusters = _CLUSTER.findall(_joined(run))
+    return "".join(reversed(clusters)).translate(_MIRRORED) + after
 
 
 def _joined(run: str) -> str:

@@ -221,7 +221,6 @@ class Conversation(ttk.Frame):
         """In view, if it was."""
         if self._follows:
             self.text.see("end")
-            self.text.yview_moveto(1.0)
 
     def _show_unseen(self) -> None:
         if self._unseen and not self._follows:

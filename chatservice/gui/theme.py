@@ -11,14 +11,14 @@ from twisted.internet.utils import getProcessOutput
 from chatservice.client.looks import PALETTE
 from chatservice.desktop.theme import Look, Palette, blended, palette
 
-THEMES = ("light", "dark", "auto")
 POINT = 72  # to an inch
 ASKING_SECONDS = 0.5  # for a desktop to say what it prefers; the window waits for it
 LEGIBLE = 4.5  # the contrast that WCAG 2 asks for
 
 
 async def colours(theme: str, reactor: Any) -> Palette:
-    """Those of one of THEMES; `auto`: as the desktop prefers it, if that is known soon."""
+    """Those of a theme: `light`, `dark`, or `auto`, which is as the desktop prefers it, if that is
+    known soon."""
     return palette(theme == "dark" if theme != "auto" else await _desktop_is_dark(reactor))
 
 

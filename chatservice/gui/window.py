@@ -53,7 +53,6 @@ REFRESH_SECONDS = 0.1  # between two looks at who is here, at the title and at t
 OLDER = 200  # events that are asked for when somebody reads beyond the top
 TITLE = "Chat"
 EVERYONE = "Everyone"
-SEARCHED_MOST = 40  # characters of a name in a tab
 KEYS = """\
 Tab completes names and commands; Up and Down go through what you have said.
 Page Up and Page Down scroll, Ctrl-Home and Ctrl-End go to the first and the last line.
@@ -77,7 +76,7 @@ class Tab:
     @property
     def title(self) -> str:
         """With how much has not been read."""
-        name = EVERYONE if self.name is None else shown(self.name[:SEARCHED_MOST])
+        name = EVERYONE if self.name is None else shown(self.name)
         return name + (f" ({self.marks})" if self.unread else "")
 
     @property
@@ -86,8 +85,7 @@ class Tab:
 
 
 class Window(ttk.Frame):
-    """All of it but the dialog that comes first. `closed` is called when there is nobody who could
-    be said goodbye to."""
+    """All of it but the dialog that comes first."""
 
     def __init__(self, root: tk.Tk, look: ChatLook, reactor: Any) -> None:
         super().__init__(root)

@@ -7,6 +7,7 @@ No test asserts speed.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -104,11 +105,11 @@ def show(options: list[str]) -> None:
 
     def told(*_: Any) -> None:
         nonlocal began, most
-        line = sys.stdin.readline()
-        if line == "begin\n":
-            began, most = time.monotonic(), 0.0
-        elif line:
-            settle(int(line.split()[1]), time.monotonic())
+        for line in os.read(sys.stdin.fileno(), 1000).decode().splitlines():
+            if line == "begin":
+                began, most = time.monotonic(), 0.0
+            else:
+                settle(int(line.split()[1]), time.monotonic())
 
     def settle(number: int, asked: float) -> None:
         """When the line of that number is shown."""
