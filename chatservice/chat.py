@@ -103,6 +103,10 @@ class Chat:
         """Whether it is the token of somebody who is here."""
         return token in self._by_token
 
+    def has_owner(self, account: str) -> bool:
+        """Whether somebody who is here has proven to be the owner of `account`."""
+        return any(user.account == account for user in self.users.values())
+
     def join(self, name: str, connection: Connection, token: str = "", account: str = "") -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 

@@ -1,5 +1,6 @@
 """Who may come in under which name, and what they must prove."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from twisted.cred.credentials import UsernamePassword
@@ -16,6 +17,7 @@ from chatservice.limits import (
     GUESSES_OF_ACCOUNT,
     GUESSES_OF_ADDRESS,
     NEW_ACCOUNT_SECONDS,
+    REMEMBERED_MOST,
     Tries,
 )
 
@@ -54,6 +56,8 @@ class Entrance:
         self._in_clear = in_clear
         self._of_address = Tries(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
         self._of_account = Tries(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
+        # From where an owner has come in before: there nobody elsewhere can lock them out.
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._new = Tries(ACCOUNTS_OF_ADDRESS, NEW_ACCOUNT_SECONDS, seconds)
 
     async def owner(self, name: str) -> str | None:
@@ -106,7 +110,8 @@ class Entrance:
         account = min(names.keys(name))
         if self._portal is None or not self._of_address.take(visitor.network):
             raise Refusal(Reason.TOO_OFTEN)
-        if not self._of_account.take(account):
+        is_known = (account, visitor.network) in self._known
+        if not is_known and not self._of_account.take(account):
             raise Refusal(Reason.TOO_OFTEN)
         credentials = UsernamePassword(name.encode(), password.encode("utf-8", "replace"))
         try:
@@ -114,5 +119,12 @@ class Entrance:
         except UnauthorizedLogin:
             raise Refusal(Reason.WRONG_PASSWORD, name=name) from None
         self._of_address.give_back(visitor.network)
-        self._of_account.give_back(account)
+        if not is_known:
+            self._of_account.give_back(account)
+            self._remember(account, visitor.network)
         return str(proven)
+
+    def _remember(self, account: str, network: str) -> None:
+        self._known[account, network] = None
+        if len(self._known) > REMEMBERED_MOST:
+            self._known.popitem(last=False)

@@ -91,7 +91,7 @@ REFUSALS = {
     Reason.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
     Reason.PASSWORD_NEEDED: "{name} has a password.",
     Reason.WRONG_PASSWORD: "that is not the password of {name}.",
-    Reason.PASSWORD_LENGTH: "a password has {least} to {most} characters.",
+    Reason.PASSWORD_LENGTH: "a password has {least} to {most} printable characters.",
     Reason.PASSWORD_IN_CLEAR: "others could listen to a password here; use TLS.",
     Reason.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
     Reason.BUSY: "the server is busy. Try again.",

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from precis_i18n import get_profile
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from chatservice.passwords import Passwords
 
 T = TypeVar("T")
+_OPAQUE = get_profile("OpaqueString")
 
 # Characters. NIST SP 800-63B asks for at least 8, and that at least 64 be allowed; more than these
 # are no password.
@@ -27,9 +29,18 @@ ACCOUNTS_MOST = 100_000
 LETTERS_MOST = 100  # private messages that wait for one person: as many as somebody reads
 
 
+def prepared(password: str) -> str:
+    """The one form of what is typed the same (RFC 8265, OpaqueString): accents can be sent as
+    characters of their own. Raises `Refusal` (PASSWORD_LENGTH, if it can be none)."""
+    try:
+        return _OPAQUE.enforce(password.strip(" "))
+    except UnicodeEncodeError:
+        raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST) from None
+
+
 def fit(password: str) -> str:
-    """`password`, if it is one. Raises `Refusal` (PASSWORD_LENGTH)."""
-    if not SHORTEST <= len(password) <= LONGEST:
+    """`password`, prepared, if it may be one. Raises `Refusal` (PASSWORD_LENGTH)."""
+    if not SHORTEST <= len(password := prepared(password)) <= LONGEST:
         raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
     return password
 
@@ -119,6 +130,10 @@ class Accounts:
     async def proven(self, name: str, password: str) -> str | None:
         """The name of the account that protects `name`, if that is its password. It takes as long
         when there is none."""
+        try:
+            password = prepared(password)
+        except Refusal:
+            password = ""  # which is nobody's
         account = await self._store.read(lambda c: find(c, name))
         agrees = await self._passwords.agrees(account and account.hash, password)
         return account.name if account is not None and agrees else None

@@ -1,0 +1,378 @@
+"""Names that stay somebody's: passwords, taking over, and messages that wait."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from twisted.internet.task import Clock
+
+from chatservice.limits import Tries, is_loopback
+from tests.people import (
+    PATIENCE,
+    QUESTION,
+    Person,
+    Server,
+    client_command,
+    joined,
+    left,
+    run_client,
+)
+from tests.programs import Program, join
+from tests.tmux import Tmux
+
+KEPT = ("--database", "chat.sqlite3")
+PASSWORD, OTHER = "correct horse/ß", "battery staple"
+TIME = r"\[\d\d:\d\d:\d\d\] "
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Server]:
+    """A server with a database, in which Alice is registered, and has left."""
+    with Server(tmp_path, *KEPT) as running:
+        alice = running.join("Alice")
+        alice.types(f"/register {PASSWORD}")
+        alice.hears("*** Alice is yours from now on, with that password.")
+        alice.types("/exit")
+        alice.hears("*** Goodbye, Alice.")
+        yield running
+
+
+def claims(server: Server, name: str, password: str) -> Person:
+    """Somebody who has said that they are `name`, and been asked for the password."""
+    person = server.connect()
+    person.hears(QUESTION)
+    person.types(name)
+    person.hears(f"What is the password of {name}?")
+    person.types(password)
+    return person
+
+
+def comes_in(server: Server, name: str, password: str, called: str = "Alice") -> Person:
+    person = claims(server, name, password)
+    person.hears(f"Welcome {called}, you are connected to the server.")
+    assert person.next_line().startswith("*** Online (")
+    return person
+
+
+class TestANameWithAPassword:
+    def test_asks_for_it_and_so_do_names_that_look_alike(self, keeping: Server) -> None:
+        for name in ("Alice", "ALICE", "AIice"):
+            person = claims(keeping, name, "not that one")
+            person.hears(f"Error: that is not the password of {name}. {QUESTION}")
+        for name in ("Alice", "alice"):
+            comes_in(keeping, name, PASSWORD).leaves()
+
+    def test_five_wrong_ones_end_it(self, keeping: Server) -> None:
+        person = claims(keeping, "Alice", "wrong")
+        for _ in range(4):
+            person.hears(f"Error: that is not the password of Alice. {QUESTION}")
+            person.types("Alice", "wrong")
+            person.hears("What is the password of Alice?")
+        person.hears("Error: that is not the password of Alice.")
+        person.hears("*** Goodbye: too much was refused.")
+        assert person.is_cut_off()
+
+    def test_can_have_another_or_none(self, keeping: Server) -> None:
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.types(f"/password {OTHER}", "/exit")
+        alice.hears("*** Alice has that password from now on.", "*** Goodbye, Alice.")
+        alice = claims(keeping, "Alice", PASSWORD)
+        alice.hears(f"Error: that is not the password of Alice. {QUESTION}")
+        alice = comes_in(keeping, "Alice", OTHER)
+        alice.types("/unregister", "/unregister", "/exit")
+        alice.hears("*** Alice is anybody's from now on.")
+        alice.hears("Error: the name that you have is not registered.")
+        keeping.join("alice")
+
+    def test_is_refused_to_others_by_nick_too(self, keeping: Server) -> None:
+        bob = keeping.join("Bob")
+        bob.types("/nick ALICE", "/register short", f"/password {OTHER}", "/unregister")
+        bob.hears(
+            "Error: Alice is registered.",
+            "Error: a password has 8 to 256 printable characters.",
+        )
+        bob.hears("Error: the name that you have is not registered.")
+        bob.hears("Error: the name that you have is not registered.")
+
+    def test_cannot_be_registered_twice(self, keeping: Server) -> None:
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.types(f"/register {OTHER}")
+        alice.hears("Error: Alice is registered.")
+
+    def test_survives_a_restart_and_is_in_no_log(self, tmp_path: Path, keeping: Server) -> None:
+        assert PASSWORD not in keeping.log
+        keeping.killed = True
+        keeping.process.kill()
+        keeping.process.wait()
+        with Server(tmp_path, *KEPT) as server:
+            comes_in(server, "Alice", PASSWORD)
+        assert PASSWORD.encode() not in (tmp_path / "chat.sqlite3").read_bytes()
+
+
+def test_who_has_the_password_takes_the_place_of_their_other_connection(keeping: Server) -> None:
+    bob = keeping.join("Bob")
+    first = comes_in(keeping, "Alice", PASSWORD)
+    bob.hears(joined("Alice"))
+    second = comes_in(keeping, "Alice", PASSWORD)
+    first.hears("*** Goodbye: you have come in again from elsewhere.")
+    assert first.is_cut_off()
+    second.types("it is me")
+    bob.hears("Alice: it is me")  # and of no departure, nor an arrival
+
+
+class TestMessagesThatWait:
+    def test_come_with_their_times_once(self, keeping: Server) -> None:
+        bob = keeping.join("Bob")
+        bob.types("/msg alice lunch?", "/msg nobody lunch?")
+        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
+        bob.hears("Error: nobody here is called nobody.")
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.hears("*** 1 private message while you were away:")
+        assert re.fullmatch(TIME + r"\[Bob -> you\] lunch\?", alice.next_line())
+        bob.hears(joined("Alice"))
+        alice.types("/exit")
+        alice.hears("*** Goodbye, Alice.")
+        bob.hears(left("Alice"))
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.types("/who")
+        alice.hears("*** Online (2): Alice, Bob")
+
+    def test_are_heard_by_nobody_else_and_no_more_than_a_hundred(self, keeping: Server) -> None:
+        bob = keeping.join("Bob")
+        bob.types(*(f"/msg Alice {number}" for number in range(101)))
+        for number in range(100):
+            bob.hears(f"[you -> Alice] {number} (it waits until Alice comes in)")
+        bob.hears("Error: too many messages wait for Alice already.")
+        bob.types("/history")
+        bob.hears("*** No messages.")
+
+    def test_in_json(self, keeping: Server) -> None:
+        bob = join(keeping, "Bob")
+        bob.asks("tell", to="Alice", text="lunch?", ref="m")
+        bob.hears("ack", to="Alice", waiting=True, ref="m")
+        alice = Program(keeping.connect())
+        alice.asks("hello", name="Alice", ref="h")
+        alice.hears("error", code="password_needed", ref="h")
+        alice.asks("hello", name="Alice", password="wrong", ref="h")
+        alice.hears("error", code="wrong_password", ref="h")
+        alice.comes_in("Alice", password=PASSWORD)
+        told = alice.hears("told", text="lunch?")
+        assert (told["from"], told["to"]) == ("Bob", "Alice")
+        alice.asks("password", password=OTHER, ref="p")
+        alice.hears("account", name="Alice", change="password", ref="p")
+
+
+class TestOptions:
+    def test_members_only(self, tmp_path: Path, keeping: Server) -> None:
+        keeping.stop()
+        with Server(tmp_path, *KEPT, "--members-only") as server:
+            for name in ("Alice", "Stranger"):
+                person = claims(server, name, "no member's")
+                person.hears(f"Error: that is not the password of {name}. {QUESTION}")
+            comes_in(server, "Alice", PASSWORD)
+
+    def test_a_checker_of_twisteds_own(self, tmp_path: Path) -> None:
+        (tmp_path / "members").write_text("carol:opensesame\n")
+        with Server(tmp_path, "--auth", "file:members") as server:
+            person = claims(server, "Bob", "opensesame")
+            person.hears(f"Error: that is not the password of Bob. {QUESTION}")
+            carol = comes_in(server, "carol", "opensesame", "carol")
+            carol.types(f"/register {OTHER}")
+            carol.hears("Error: this server keeps no passwords.")
+
+    @pytest.mark.parametrize(
+        ("options", "answer"),
+        [
+            ((), f"Error: others could listen to a password here; use TLS. {QUESTION}"),
+            (("--allow-plaintext-passwords",), "What is the password of Alice?"),
+        ],
+    )
+    def test_a_password_that_others_could_listen_to(
+        self, options: tuple[str, ...], answer: str, tmp_path: Path, keeping: Server
+    ) -> None:
+        keeping.stop()
+        with Server(tmp_path, *KEPT, "--proxy-protocol", "127.0.0.1", *options) as server:
+            person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
+            person.hears(QUESTION)
+            person.types("Alice")
+            person.hears(answer)
+
+    @pytest.mark.parametrize("tls", [True])
+    def test_over_tls_nobody_can(self, tmp_path: Path, keeping: Server, tls: bool) -> None:
+        keeping.stop()
+        with Server(tmp_path, *KEPT, "--proxy-protocol", "127.0.0.1", tls=tls) as server:
+            person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
+            person.hears(QUESTION)
+            person.types("Alice", PASSWORD)
+            person.hears("What is the password of Alice?")
+            person.hears("Welcome Alice, you are connected to the server.")
+
+    def test_members_need_a_place(self, tmp_path: Path) -> None:
+        ended = twistd(tmp_path, "--members-only", "--database", "none")
+        assert "--members-only needs a --database, or --auth." in ended.stdout + ended.stderr
+        assert ended.returncode == 1
+
+    def test_without_argon2(self, tmp_path: Path, keeping: Server) -> None:
+        keeping.stop()
+        (tmp_path / "argon2.py").write_text("raise ModuleNotFoundError('No module', name='argon2')")
+        ended = twistd(tmp_path, *KEPT)
+        assert ended.returncode == 1
+        assert "pip install 'chatservice[accounts]' brings it." in ended.stdout + ended.stderr
+        with Server(tmp_path, "--database", "other.sqlite3", environment=only(tmp_path)) as server:
+            bob = server.join("Bob")
+            bob.types(f"/register {OTHER}")
+            bob.hears("Error: this server keeps no passwords.")
+
+
+def only(folder: Path) -> dict[str, str]:
+    return {"PYTHONPATH": str(folder)}
+
+
+def twistd(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            *(sys.executable, Path(sys.executable).with_name("twistd"), "-n", "--pidfile="),
+            *("chat", "--port", "tcp:0:interface=127.0.0.1", *options),
+        ],
+        cwd=folder,
+        env=only(folder),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class TestTheOperator:
+    def run(self, folder: Path, *arguments: str, typed: str = "") -> "tuple[int, str, str]":
+        done = subprocess.run(
+            [sys.executable, "-m", "chatservice.accounts", *arguments],
+            cwd=folder,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def test_adds_lists_and_removes_beside_a_server(self, tmp_path: Path, keeping: Server) -> None:
+        assert self.run(tmp_path, "add", "Carol", typed=OTHER + "\n") == (0, "", "")
+        comes_in(keeping, "Carol", OTHER, "Carol").leaves()
+        status, listed, _ = self.run(tmp_path, "list")
+        assert status == 0
+        assert [line.split("\t")[0] for line in listed.splitlines()] == ["Alice", "Carol"]
+        assert self.run(tmp_path, "password", "Carol", typed="another one\n")[0] == 0
+        comes_in(keeping, "Carol", "another one", "Carol").leaves()
+        assert self.run(tmp_path, "remove", "Carol")[0] == 0
+        keeping.join("carol")
+
+    def test_removes_an_account_whose_owner_is_here(self, tmp_path: Path, keeping: Server) -> None:
+        """Nobody else can have it while they are, under whatever name: they could change it."""
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.types("/nick Allie")
+        alice.hears("*** Alice is now known as Allie.")
+        assert self.run(tmp_path, "remove", "Alice")[0] == 0
+        thief = keeping.join("Alice")
+        thief.types(f"/register {OTHER}")
+        thief.hears("Error: Alice is registered.")
+        alice.types(f"/password {OTHER}")
+        alice.hears(joined("Alice"))
+        alice.hears("Error: the name that you have is not registered.")
+
+    def test_is_told_what_is_wrong(self, tmp_path: Path) -> None:
+        assert self.run(tmp_path, "list") == (
+            *(1, ""),
+            "accounts: chat.sqlite3: there is no such file.\n",
+        )
+        assert self.run(tmp_path, "add", "Carol", typed="short\n")[2] == (
+            "accounts: a password has 8 to 256 printable characters.\n"
+        )
+        assert self.run(tmp_path, "add", "Carol", typed=OTHER)[0] == 0
+        assert self.run(tmp_path, "add", "CAROL", typed=OTHER)[2] == (
+            "accounts: CAROL is registered.\n"
+        )
+        assert self.run(tmp_path, "remove", "Dave")[0] == 1
+        assert self.run(tmp_path, "add", "Eve Smith", typed=OTHER)[2] == (
+            "accounts: a name cannot contain a space.\n"
+        )
+
+
+class TestTheClient:
+    def test_in_a_pipe_it_says_that_a_password_is_needed(self, keeping: Server) -> None:
+        ended = run_client(keeping.port, "--name", "Alice", typed=b"hello\n")
+        assert ended.returncode == 1
+        assert ended.stderr == b"Error: Alice has a password.\n"
+
+    @pytest.mark.parametrize("face", [(), ("--plain",)], ids=["terminal", "plain"])
+    def test_on_a_terminal_it_is_typed_unseen(self, face: tuple[str, ...], keeping: Server) -> None:
+        command = shlex.join([*client_command(keeping.port, "--name", "Alice", *face)])
+        terminal = Tmux(command)
+        try:
+            for answer in ("not it", PASSWORD):
+                terminal.shows("What is the password of Alice?")
+                terminal.types(answer)
+                terminal.presses("Enter")
+                if answer != PASSWORD:
+                    terminal.shows("that is not the password of Alice.")
+                    terminal.presses(*"Alice", "Enter")
+            terminal.shows("Welcome Alice")
+            terminal.presses("Up", "Enter")
+            terminal.types("/who")
+            terminal.presses("Enter")
+            terminal.shows("Online (1): Alice")
+            screen = terminal.screen("-S", "-")
+        finally:
+            terminal.close()
+        assert "not it" not in screen
+        assert PASSWORD not in screen
+
+
+def test_accents_may_be_sent_in_two_ways(keeping: Server) -> None:
+    carol = keeping.join("Carol")
+    carol.types("/register cafe\u0301 au lait", "/exit")
+    carol.hears_until("*** Goodbye, Carol.")
+    comes_in(keeping, "Carol", "caf\u00e9 au lait", "Carol")
+
+
+def test_who_guesses_elsewhere_does_not_lock_the_owner_out(keeping: Server) -> None:
+    """But where the owner has not been before, nobody comes in for some time."""
+    comes_in(keeping, "Alice", PASSWORD).leaves()
+    for source in (f"127.0.1.{number}" for number in range(1, 7)):
+        for _ in range(2):
+            guesser = Program(keeping.connect(source))
+            for _ in range(5):
+                guesser.asks("hello", name="Alice", password="a guess")
+                heard = json.loads(guesser.person.next_line())
+    assert heard["code"] == "too_often"
+    stranger = Program(keeping.connect("127.0.1.9"))
+    stranger.asks("hello", name="Alice", password=PASSWORD)
+    stranger.hears("error", code="too_often")
+    comes_in(keeping, "Alice", PASSWORD)
+
+
+def test_tries_are_counted_and_forgotten() -> None:
+    clock = Clock()
+    tries = Tries(3, 10.0, clock.seconds)
+    assert [tries.take("a") for _ in range(4)] == [True, True, True, False]
+    assert tries.take("b")
+    clock.advance(10)
+    assert [tries.take("a") for _ in range(2)] == [True, False]
+    tries.give_back("a")
+    assert tries.take("a")
+
+
+def test_which_networks_are_this_machine() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.3.2.1", "::/64")))
+    assert not any(map(is_loopback, ("10.0.0.1", "2001:db8::/64", "", "localhost")))
+
+
+def test_an_unregistered_name_needs_none(keeping: Server) -> None:
+    stranger = Program(keeping.connect())
+    stranger.asks("hello", name="Stranger", password="anything")
+    assert json.loads(stranger.person.next_line())["type"] == "welcome"
