@@ -127,6 +127,11 @@ class Face:
         self._refresh()
         return asking
 
+    def ask_password(self, name: str) -> "Deferred[str]":
+        """For that of `name`. What is typed when the connection has gone is not said later."""
+        self._nameless = True
+        return self.talk.ask_password(name)
+
     def tell(self, line: str) -> None:
         """Something about the server."""
         self._show(sanitised(line))
@@ -383,7 +388,7 @@ async def talk_on_terminal(
         retry=retry,
         echo=True,
         past=True,
-        ask_password=face.talk.ask_password,
+        ask_password=face.ask_password,
     )
     on_signals(reactor, face.leave)
     return await face.run(client)
