@@ -94,7 +94,7 @@ def test_a_hundred_megabytes_without_a_newline(
         assert most - before < 2048
         crowd.say("Speaker", 100)
         crowd.hear_all("Speaker", [bystander])
-    with_patience = server.join("Hog")
+    with_patience = server.join("Patient")
     with_patience.sends(b"x" * 100_000)
     with_patience.hears(
         "Error: a line can have 8192 bytes at most.", "*** Goodbye: that line was too long."
