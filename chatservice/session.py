@@ -459,7 +459,7 @@ class Session:
     async def _account(self, user: User, request: AboutAccount) -> AccountChanged:
         name, entrance = user.name, self._entrance
         match request:
-            case Register() if self._chat.has_owner(name):
+            case Register() if entrance.accounts is not None and self._chat.has_owner(name):
                 # Be it that the operator has removed the account meanwhile.
                 raise Refusal(Reason.NAME_REGISTERED, name=name)
             case Register(password=password):

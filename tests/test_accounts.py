@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -314,13 +315,18 @@ class TestTheClient:
         command = shlex.join([*client_command(keeping.port, "--name", "Alice", *face)])
         terminal = Tmux(command)
         try:
-            for answer in ("not it", PASSWORD):
-                terminal.shows("What is the password of Alice?")
-                terminal.types(answer)
-                terminal.presses("Enter")
-                if answer != PASSWORD:
-                    terminal.shows("that is not the password of Alice.")
-                    terminal.presses(*"Alice", "Enter")
+            terminal.shows("What is the password of Alice?")
+            terminal.types("not it")
+            terminal.presses("Enter")
+            terminal.shows("that is not the password of Alice.")
+            terminal.presses(*"Alice", "Enter")
+            asked = "What is the password of Alice?"
+            deadline = time.monotonic() + PATIENCE
+            while terminal.screen().count(asked) < 2:
+                assert time.monotonic() < deadline, terminal.screen()
+                time.sleep(0.02)
+            terminal.types(PASSWORD)
+            terminal.presses("Enter")
             terminal.shows("Welcome Alice")
             terminal.presses("Up", "Enter")
             terminal.types("/who")
