@@ -13,6 +13,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from chatservice.limits import Tries, is_loopback
+from chatservice.room import GATHER_SECONDS
 from tests.people import (
     PATIENCE,
     QUESTION,
@@ -40,6 +41,7 @@ def keeping(tmp_path: Path) -> Iterator[Server]:
         alice.hears("*** Alice is yours from now on, with that password.")
         alice.types("/exit")
         alice.hears("*** Goodbye, Alice.")
+        time.sleep(2 * GATHER_SECONDS)  # who comes sooner hears that she has left
         yield running
 
 
