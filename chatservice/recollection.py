@@ -43,6 +43,7 @@ class Recollection:
 
     async def _tell_missed(self, mark: Mark, here: int) -> int:
         """Returns where the cursor is to read on: the log may move past `here` meanwhile."""
+        await self._taken()  # what they were told stands `here`, which may not be committed so far
         away = await self._archive.away(mark, here)
         if away.gone:
             self._cursor.tell(Replayed(Why.AWAY, (), self._now, away.kept, away.gone))

@@ -21,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatservice import database, history, log, rows, search
+from chatservice import database, history, log, recollection, rows, search
 from chatservice.archive import Archive, Away, Mark, Memory
 from chatservice.chat import Chat
 from chatservice.database import CRASH_GAP, UPGRADES, BadDatabase
@@ -461,11 +461,14 @@ class House:
 
     def start(self) -> None:
         self.archive = new_history(self.path, self.clock)
-        chat = Chat(self.clock, archive=self.archive)
-        self.archive.notice = chat.lobby.announce
+        self.admit(Chat(self.clock, archive=self.archive))
+        self.archive.notice = self.chat.lobby.announce
+        self.archive.open()
+
+    def admit(self, chat: Chat) -> None:
+        self.chat = chat
         limits = Limits(rate=0, max_per_address=0, shutdown_timeout=1)
         self.factory = ChatFactory(chat, Settings(history=0), self.clock, limits)
-        self.archive.open()
 
     def connect(self) -> Any:
         protocol: Any = self.factory.buildProtocol(None)
@@ -593,6 +596,7 @@ def test_each_reader_hears_everything_once(
     also when it is killed, by what they have been told was the last id."""
     with tempfile.TemporaryDirectory(dir=FAST) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "LOG_MESSAGES", 5)
+        patch.setattr(recollection, "RECALLED_MOST", 2)
         house = House(Path(folder, "chat"))
         readers = [kind(house, f"r{number}") for number in range(3)]
         numbers = count()
@@ -648,6 +652,44 @@ def test_each_reader_hears_everything_once(
             assert reader.heard == [text for name, text in everything if name != reader.name]
             reader.drop()
         house.stop()
+
+
+class HouseWithoutDisk(House):
+    def start(self) -> None:
+        self.admit(Chat(self.clock))
+
+    def stop(self) -> None:
+        self.clock.wait_for(self.factory.close_all())
+
+
+@pytest.mark.parametrize("kind", [House, HouseWithoutDisk])
+def test_something_is_said_just_when_somebody_comes_back(
+    kind: type[House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they are shown of the past, and their welcome, do not wait for each other."""
+    monkeypatch.setattr(recollection, "RECALLED_MOST", 2)
+    house = kind(tmp_path / "chat")
+    speaker, reader = Reader(house, "speaker"), Reader(house, "reader")
+    speaker.come()
+    reader.come()
+    house.clock.turn(10)
+    expected = []
+    for turns in range(10):
+        reader.drop()
+        early, late = f"early{turns}", f"late{turns}"
+        speaker.say(early)
+        house.clock.turn(10)
+        speaker.say("now")
+        reader.come()
+        house.clock.turn(turns)
+        speaker.say(late)
+        house.clock.turn(30)
+        expected += [early, "now", late]
+        reader.read()
+        assert reader.heard == expected
+    reader.drop()
+    speaker.drop()
+    house.stop()
 
 
 def said_on_disk(house: House) -> list[tuple[str, str]]:
