@@ -10,6 +10,7 @@ from chatservice.archive import Archive, Mark, Memory, Messages
 from chatservice.cursor import Cursor
 from chatservice.events import (
     LOBBY,
+    Account,
     Announced,
     Burst,
     Emoted,
@@ -41,8 +42,8 @@ class Connection(Protocol):
 
 class User:
     """Somebody who is here. `correspondent` is whom a reply goes to; `token`, unless empty, is what
-    they may prove with that they are the same person; `account`, unless empty, the registered name
-    that they have proven to be theirs; `since` is when they came, by the clock of the chat."""
+    they may prove with that they are the same person; `account` is what they have proven to be
+    theirs; `since` is when they came, by the clock of the chat."""
 
     __slots__ = (
         "account",
@@ -61,7 +62,7 @@ class User:
         self.keys = names.keys(name)
         self.connection = connection
         self.token = ""
-        self.account = ""
+        self.account: Account | None = None
         self.correspondent: User | None = None
         self.present = True
 
@@ -103,22 +104,19 @@ class Chat:
         """Whether it is the token of somebody who is here."""
         return token in self._by_token
 
-    def has_owner(self, account: str) -> bool:
-        """Whether somebody who is here has proven to be the owner of `account`."""
-        return any(user.account == account for user in self.users.values())
-
-    def join(self, name: str, connection: Connection, token: str = "", account: str = "") -> User:
+    def join(
+        self, name: str, connection: Connection, token: str = "", account: Account | None = None
+    ) -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
         and the other connection ends. Who has proven to be the owner of `account` comes in under
-        that name, and takes the place of another connection that has.
+        that name, in the place of another connection that has; guests have to give it up.
         """
         user = self._by_token.get(token)
-        if user is None and account:
-            name = account
-            namesake = self.users.get(account)
-            user = namesake if namesake is not None and namesake.account == account else None
+        if user is None and account is not None:
+            name = account.name
+            user = self._claimed(account)
         if user is not None:
             predecessor, user.connection = user.connection, connection
             self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
@@ -238,6 +236,18 @@ class Chat:
         if reason:
             user.cursor.tell(Announced((sanitised(reason),)))
         user.connection.part(Goodbye.KICKED)
+
+    def _claimed(self, account: Account) -> User | None:
+        """Its owner, if they are here under its name or one like it. Others who are have come in
+        before it was registered, and go."""
+        owner = None
+        keys = names.keys(account.name)
+        for user in {self._by_key[key] for key in keys if key in self._by_key}:
+            if user.account == account:
+                owner = user
+            else:
+                user.connection.part(Goodbye.CLAIMED)
+        return owner
 
     def _free(self, name: str, asker: User | None) -> str:
         name = names.checked(name)

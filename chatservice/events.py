@@ -185,6 +185,14 @@ class Acked:
     waiting: bool = False
 
 
+class Account(NamedTuple):
+    """A registered name, and since when it is, in seconds since 1970: a name that is given up and
+    registered again is another account."""
+
+    name: str
+    since: float
+
+
 class Change(StrEnum):
     """What has become of an account."""
 
@@ -285,6 +293,7 @@ class Goodbye(StrEnum):
     TAKEN_OVER = "taken over"
     LATE = "login timeout"
     KICKED = "kicked"
+    CLAIMED = "name claimed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +341,7 @@ class Reason(StrEnum):
     TOO_OFTEN = "too_often"
     BUSY = "busy"
     NAME_REGISTERED = "name_registered"
+    NAME_NOT_YOURS = "name_not_yours"
     NOT_REGISTERED = "not_registered"
     NO_ACCOUNTS = "no_accounts"
     TOO_MANY_ACCOUNTS = "too_many_accounts"

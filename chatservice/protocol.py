@@ -22,6 +22,7 @@ from chatservice.chat import Chat, User
 from chatservice.entrance import Entrance, Visitor
 from chatservice.events import Goodbye, Reason, Refusal, Refused
 from chatservice.journal import Journal
+from chatservice.letters import Letters
 from chatservice.limits import Admission, Allowance, Limits, is_loopback, network_of
 from chatservice.render import TEXT
 from chatservice.sender import Sender, Transport, sender_for
@@ -72,6 +73,7 @@ class ChatProtocol(LineReceiver):
         self.session = Session(
             factory.chat,
             factory.entrance,
+            factory.letters,
             factory.settings,
             self,
             visitor=Visitor(self.network, private=self._is_private()),
@@ -265,6 +267,7 @@ class ChatFactory(ServerFactory):
     ) -> None:
         self.chat = chat
         self.entrance = entrance or Entrance(None, None, clock.seconds)
+        self.letters = Letters(chat, self.entrance.accounts)
         self.settings = settings
         self.clock = clock
         self.limits = limits

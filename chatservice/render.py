@@ -58,6 +58,7 @@ GOODBYES = {
     Goodbye.LATE: f"{GOODBYE}: you did not say who you are in time.",
     Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
     Goodbye.KICKED: f"{GOODBYE}: the operator has ended your connection.",
+    Goodbye.CLAIMED: f"{GOODBYE}: the name that you had is registered, and its owner has come in.",
 }
 NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
 
@@ -96,6 +97,7 @@ REFUSALS = {
     Reason.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
     Reason.BUSY: "the server is busy. Try again.",
     Reason.NAME_REGISTERED: "{name} is registered.",
+    Reason.NAME_NOT_YOURS: "{name} is not a name of yours.",
     Reason.NOT_REGISTERED: "the name that you have is not registered.",
     Reason.NO_ACCOUNTS: "this server keeps no passwords.",
     Reason.TOO_MANY_ACCOUNTS: "there are too many registered names.",

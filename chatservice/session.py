@@ -22,12 +22,12 @@ from chatservice.cursor import Cursor, Outlet
 from chatservice.entrance import Entrance, Visitor
 from chatservice.events import (
     LOBBY,
+    Account,
     AccountChanged,
     Acked,
     Announced,
     Answered,
     Burst,
-    Change,
     Emoted,
     Goodbye,
     NameAsked,
@@ -41,12 +41,12 @@ from chatservice.events import (
     Refused,
     Renamed,
     Replayed,
-    Sent,
     Told,
     Welcomed,
     Why,
 )
 from chatservice.jsonlines import JSON
+from chatservice.letters import Letters
 from chatservice.recollection import Recollection
 from chatservice.render import TEXT
 from chatservice.requests import (
@@ -108,18 +108,18 @@ class Settings:
 
 
 class _Admitted(NamedTuple):
-    """Somebody may come in: under which account, unless it is empty; where they had stopped
-    reading; and what has waited for them."""
+    """Somebody may come in: who has proven to own which account; where they had stopped reading;
+    and what has waited for them."""
 
-    account: str
+    account: Account | None
     mark: Mark | None
     letters: tuple[Told, ...]
 
 
 class Session:
     """The conversation with one connection. `entrance` says who may come in, and `visitor` what it
-    has to know of this connection; `peer` says in the log whose it is; `note` takes a line for the
-    log, and values for its fields."""
+    has to know of this connection; `letters` takes private messages; `peer` says in the log whose
+    it is; `note` takes a line for the log, and values for its fields."""
 
     __slots__ = (
         "_begun",
@@ -127,6 +127,7 @@ class Session:
         "_claimed",
         "_door",
         "_entrance",
+        "_letters",
         "_note",
         "_ref",
         "_refused",
@@ -142,6 +143,7 @@ class Session:
         self,
         chat: Chat,
         entrance: Entrance,
+        letters: Letters,
         settings: Settings,
         door: Door,
         *,
@@ -152,6 +154,7 @@ class Session:
         self.cursor = Cursor(TEXT, door)
         self._chat = chat
         self._entrance = entrance
+        self._letters = letters
         self._settings = settings
         self._visitor = visitor
         self._door = door
@@ -238,7 +241,7 @@ class Session:
         if self._claimed:
             name, self._claimed = self._claimed, ""
             return Hello(name, password=line.removesuffix(b"\r").decode("utf-8", "replace"))
-        if self.cursor.dialect is TEXT:
+        if self._is_text:
             text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
             return commands.parse(text, has_name=self._user is not None) if text.strip() else None
         request, self._ref = jsonlines.read(line)
@@ -313,14 +316,10 @@ class Session:
     async def _admitted(self, hello: Hello) -> _Admitted:
         """Whether they may come in, and where they had stopped reading."""
         if self._chat.knows(hello.token):
-            return _Admitted("", None, ())
-        entrance = self._entrance
-        account = await entrance.admit(hello.name, hello.password, self._visitor) or ""
-        mark = await self._chat.seen(account or hello.name)
-        letters: tuple[Told, ...] = ()
-        if account and entrance.accounts is not None:
-            letters = await entrance.accounts.letters(account)
-        return _Admitted(account, mark, letters)
+            return _Admitted(None, None, ())
+        account = await self._entrance.admit(hello.name, hello.password, self._visitor)
+        mark = await self._chat.seen(hello.name if account is None else account.name)
+        return _Admitted(account, mark, await self._letters.waiting(account))
 
     def _join(self, hello: Hello, admitted: _Admitted) -> None:
         account, mark, letters = admitted
@@ -355,8 +354,8 @@ class Session:
         self.cursor.tell(Replayed(Why.LETTERS, letters, self._chat.now(), len(letters)))
 
         def sent() -> None:
-            if not self.closing and self._entrance.accounts is not None:
-                self._own(Deferred.fromCoroutine(self._entrance.accounts.handed_over(letters)))
+            if not self.closing:
+                self._own(Deferred.fromCoroutine(self._letters.handed_over(letters)))
 
         self.cursor.when_taken(sent)
 
@@ -400,15 +399,16 @@ class Session:
                 if self._settings.log_messages:
                     log.info("* {name} {text!r}", name=user.name, text=text)
             case Tell(to=to, text=text):
-                self._look_up(self._told(user, to, text), self._answer)
+                self._look_up(self._letters.tell(user, to, text), self._answer)
             case Reply(text=text):
-                self._look_up(self._replied(user, text), self._answer)
+                self._look_up(self._letters.reply(user, text), self._answer)
             case Write(on=on, room=room):
                 self._chat.write(user, on, room)
             case Nick(name=name):
-                self._look_up(self._entrance.owner(name), partial(self._rename, user, name))
+                free = self._entrance.expect_free(name, user.account)
+                self._look_up(free, lambda _: self._rename(user, name))
             case Register() | ChangePassword() | Unregister():
-                self._look_up(self._account(user, request), self._answer)
+                self._look_up(self._about_account(request, user), self._answer)
             case Who(room=room):
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
@@ -421,64 +421,20 @@ class Session:
                 show = partial(self._show_again, Why.FOUND)
                 self._look_up(self._chat.find(words, before, limit, room), show)
 
-    def _rename(self, user: User, name: str, owner: str | None) -> None:
-        if owner is not None and owner != user.account:
-            raise Refusal(Reason.NAME_REGISTERED, name=owner)
+    def _rename(self, user: User, name: str) -> None:
         old = user.name
         self._acknowledge(self._chat.rename(user, name))
         self._note("{old} is now known as {new}.", old=old, new=user.name)
 
-    async def _told(self, user: User, to: str, text: str) -> Sent:
-        try:
-            return self._chat.tell(user, to, text)
-        except Refusal as refusal:
-            if refusal.reason is not Reason.NOBODY:
-                raise
-            return await self._posted(user, to, text, refusal)
-
-    async def _replied(self, user: User, text: str) -> Sent:
-        try:
-            return self._chat.reply(user, text)
-        except Refusal as refusal:
-            if refusal.reason is not Reason.GONE:
-                raise
-            return await self._posted(user, str(refusal.details["name"]), text, refusal)
-
-    async def _posted(self, user: User, to: str, text: str, refusal: Refusal) -> Sent:
-        """It waits, if `to` is registered; else it is refused as it would be."""
-        accounts = self._entrance.accounts
-        try:
-            owner = await self._entrance.owner(to)
-        except Refusal:  # that is no name
-            owner = None
-        if owner is None or accounts is None:
-            raise refusal
-        letter = Told(0, self._chat.now(), user.name, owner, text)
-        return Sent(await accounts.post(letter), letter.at, owner, text, waiting=True)
-
-    async def _account(self, user: User, request: AboutAccount) -> AccountChanged:
-        name, entrance = user.name, self._entrance
-        match request:
-            case Register() if entrance.accounts is not None and self._chat.has_owner(name):
-                # Be it that the operator has removed the account meanwhile.
-                raise Refusal(Reason.NAME_REGISTERED, name=name)
-            case Register(password=password):
-                await entrance.register(name, password, self._visitor)
-                user.account, change = name, Change.REGISTERED
-            case _ if not user.account:
-                raise Refusal(Reason.NOT_REGISTERED)
-            case ChangePassword(password=password):
-                name = user.account
-                await entrance.change(name, password, self._visitor)
-                change = Change.PASSWORD
-            case Unregister():
-                name = user.account
-                await entrance.unregister(name)
-                user.account, change = "", Change.UNREGISTERED
+    async def _about_account(self, request: AboutAccount, user: User) -> AccountChanged:
+        changed = await self._entrance.serve(request, user, self._visitor)
         self._note(
-            "{peer}: the account {name}: {change}.", peer=self.peer, name=name, change=change.value
+            "{peer}: the account {name}: {change}.",
+            peer=self.peer,
+            name=changed.name,
+            change=changed.change.value,
         )
-        return AccountChanged(name, change)
+        return changed
 
     def _show_again(self, why: Why, messages: Messages) -> None:
         if self._is_text:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import Service
 from twisted.cred import strcred
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -273,6 +274,9 @@ def _entrance(
 ) -> Entrance:
     checkers = options.get("credCheckers", [])
     if checkers:  # which know whom they know; everybody has to prove who they are
+        for checker in checkers:
+            if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+                checker.users = {_encoded(name): _encoded(p) for name, p in checker.users.items()}
         return Entrance(
             None,
             Portal(Members(), checkers),
@@ -290,6 +294,12 @@ def _entrance(
         members_only=bool(options["members-only"]),
         in_clear=bool(options["allow-plaintext-passwords"]),
     )
+
+
+def _encoded(text: str | bytes) -> bytes:
+    """``--auth memory:`` has names and passwords as str (Twisted 26.10), and knows nobody by what
+    credentials have."""
+    return text.encode() if isinstance(text, str) else text
 
 
 def within_descriptors(max_users: int) -> int:

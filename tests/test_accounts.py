@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
+from chatservice import accounts
+from chatservice.database import open_for_server
+from chatservice.events import Account, Reason, Refusal, Told
 from chatservice.limits import Tries, is_loopback
 from chatservice.room import GATHER_SECONDS
 from tests.people import (
@@ -185,8 +189,19 @@ class TestOptions:
             person = claims(server, "Bob", "opensesame")
             person.hears(f"Error: that is not the password of Bob. {QUESTION}")
             carol = comes_in(server, "carol", "opensesame", "carol")
-            carol.types(f"/register {OTHER}")
-            carol.hears("Error: this server keeps no passwords.")
+            carol.types(f"/register {OTHER}", "/nick Bob", "/nick CAROL")
+            carol.hears(
+                "Error: this server keeps no passwords.",
+                "Error: Bob is not a name of yours.",
+                "*** carol is now known as CAROL.",
+            )
+
+    def test_the_one_that_has_its_members_on_the_command_line(self, tmp_path: Path) -> None:
+        with Server(tmp_path, "--auth", "memory:carol:opensesame:dave:friend") as server:
+            claims(server, "carol", "friend").hears(
+                f"Error: that is not the password of carol. {QUESTION}"
+            )
+            comes_in(server, "dave", "friend", "dave")
 
     @pytest.mark.parametrize(
         ("options", "answer"),
@@ -276,17 +291,38 @@ class TestTheOperator:
         keeping.join("carol")
 
     def test_removes_an_account_whose_owner_is_here(self, tmp_path: Path, keeping: Server) -> None:
-        """Nobody else can have it while they are, under whatever name: they could change it."""
+        """Who registers the name then has another account: the first owner can do nothing to it."""
         alice = comes_in(keeping, "Alice", PASSWORD)
         alice.types("/nick Allie")
         alice.hears("*** Alice is now known as Allie.")
         assert self.run(tmp_path, "remove", "Alice")[0] == 0
-        thief = keeping.join("Alice")
-        thief.types(f"/register {OTHER}")
-        thief.hears("Error: Alice is registered.")
-        alice.types(f"/password {OTHER}")
+        other = keeping.join("Alice")
+        other.types(f"/register {OTHER}")
+        other.hears("*** Alice is yours from now on, with that password.")
         alice.hears(joined("Alice"))
-        alice.hears("Error: the name that you have is not registered.")
+        alice.types(f"/password {PASSWORD}", "/unregister", "/nick ALICE")
+        alice.hears(
+            "Error: the name that you have is not registered.",
+            "Error: the name that you have is not registered.",
+            "Error: Alice is registered.",
+        )
+        other.leaves()
+        comes_in(keeping, "Alice", OTHER).leaves()
+
+    def test_registers_the_name_of_a_guest(self, tmp_path: Path, keeping: Server) -> None:
+        """Who gives it up when its owner comes."""
+        bob = keeping.join("Bob")
+        guest = keeping.join("carol")
+        bob.hears(joined("carol"))
+        assert self.run(tmp_path, "add", "Carol", typed=OTHER)[0] == 0
+        guest.types("I am here")
+        bob.hears("carol: I am here")
+        owner = comes_in(keeping, "Carol", OTHER, "Carol")
+        guest.hears("*** Goodbye: the name that you had is registered, and its owner has come in.")
+        assert guest.is_cut_off()
+        bob.hears(left("carol"), joined("Carol"))
+        owner.types("/who")
+        owner.hears(left("carol"), "*** Online (2): Bob, Carol")
 
     def test_is_told_what_is_wrong(self, tmp_path: Path) -> None:
         assert self.run(tmp_path, "list") == (
@@ -298,9 +334,14 @@ class TestTheOperator:
         )
         assert self.run(tmp_path, "add", "Carol", typed=OTHER)[0] == 0
         assert self.run(tmp_path, "add", "CAROL", typed=OTHER)[2] == (
-            "accounts: CAROL is registered.\n"
+            "accounts: Carol is registered.\n"
         )
-        assert self.run(tmp_path, "remove", "Dave")[0] == 1
+        for command in ("remove", "password"):
+            for name, why in (("Dave", "."), ("CAROL", ", but Carol is.")):
+                assert self.run(tmp_path, command, name, typed=OTHER) == (
+                    *(1, ""),
+                    f"accounts: {name} is not registered{why}\n",
+                )
         assert self.run(tmp_path, "add", "Eve Smith", typed=OTHER)[2] == (
             "accounts: a name cannot contain a space.\n"
         )
@@ -340,12 +381,92 @@ class TestTheClient:
         assert "not it" not in screen
         assert PASSWORD not in screen
 
+    @pytest.mark.parametrize("command", ["/register ", "  /PASSWORD  "])
+    def test_so_is_the_one_in_a_command(self, command: str, keeping: Server) -> None:
+        terminal = Tmux(shlex.join(client_command(keeping.port, "--name", "Carol")))
+        try:
+            terminal.shows("Welcome Carol")
+            terminal.types(command + "opensesame")
+            terminal.shows(f"{command}**********".strip())
+            terminal.presses("Enter")
+            terminal.shows("*** Carol is yours" if "reg" in command else "is not registered.")
+            terminal.presses("Up")
+            terminal.types("/who")
+            terminal.presses("Enter")
+            terminal.shows("Online (1): Carol")
+            assert "opensesame" not in terminal.screen("-S", "-")
+        finally:
+            terminal.close()
+
 
 def test_accents_may_be_sent_in_two_ways(keeping: Server) -> None:
     carol = keeping.join("Carol")
     carol.types("/register cafe\u0301 au lait", "/exit")
     carol.hears_until("*** Goodbye, Carol.")
     comes_in(keeping, "Carol", "caf\u00e9 au lait", "Carol")
+
+
+@pytest.mark.parametrize(
+    ("registered", "typed"),
+    [
+        ("tab\there, and there", "tab here, and there"),
+        ("tab here, and there", "tab\there, and there\t"),
+        ("no-break\xa0space", " no-break space\xa0 "),
+        ("\u3000wide space", "wide space"),
+    ],
+)
+def test_blanks_are_blanks(keeping: Server, registered: str, typed: str) -> None:
+    carol = keeping.join("Carol")
+    carol.types(f"/register {registered}", "/exit")
+    carol.hears("*** Carol is yours from now on, with that password.", "*** Goodbye, Carol.")
+    comes_in(keeping, "Carol", typed, "Carol")
+
+
+@pytest.mark.parametrize(
+    "password", ["with a bell\x07", "turned \u202eround", "half a pair \ud800"]
+)
+def test_what_could_not_be_typed_again_is_no_password(keeping: Server, password: str) -> None:
+    carol = join(keeping, "Carol")
+    carol.asks("register", password=password)
+    carol.hears("error", code="password_length")
+    dave = keeping.join("Dave")
+    dave.sends(b"/register latin-1: \xe9\xe8\n")
+    dave.hears("Error: a password has 8 to 256 printable characters.")
+
+
+class TestLettersToAnAccountThatIsGone:
+    """What is asked of the database directly: in a chat it is a matter of milliseconds."""
+
+    @pytest.fixture
+    def connection(self, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+        opened = open_for_server(tmp_path / "chat.sqlite3")
+        yield opened.connection
+        opened.close()
+
+    def test_are_refused(self, connection: sqlite3.Connection) -> None:
+        first, second = Account("Alice", 1.0), Account("Alice", 2.0)
+        accounts.add(connection, first, "hash")
+        accounts.post(connection, first, Told(0, 5.0, "Bob", "Alice", "lunch?"))
+        accounts.remove(connection, first)
+        for _ in range(2):
+            with pytest.raises(Refusal) as refused:
+                accounts.post(connection, first, Told(0, 6.0, "Bob", "Alice", "supper?"))
+            assert refused.value.reason is Reason.NOT_REGISTERED
+            if accounts.find(connection, "Alice") is None:
+                accounts.add(connection, second, "hash")
+        assert accounts.letters_to(connection, second) == ()
+
+    def test_take_no_others_with_them(self, connection: sqlite3.Connection) -> None:
+        alice, bob = Account("Alice", 1.0), Account("Bob", 1.0)
+        accounts.add(connection, alice, "hash")
+        accounts.add(connection, bob, "hash")
+        accounts.post(connection, alice, Told(0, 5.0, "Carol", "Alice", "lunch?"))
+        read = accounts.letters_to(connection, alice)
+        accounts.remove(connection, alice)
+        accounts.post(connection, bob, Told(0, 6.0, "Carol", "Bob", "lunch?"))  # the same number
+        accounts.discard(connection, read)
+        (letter,) = accounts.letters_to(connection, bob)
+        assert letter.id == read[0].id
 
 
 def test_who_guesses_elsewhere_does_not_lock_the_owner_out(keeping: Server) -> None:

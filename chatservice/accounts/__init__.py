@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
 from chatservice import names
-from chatservice.events import Reason, Refusal, Told
+from chatservice.events import Account, Reason, Refusal, Told
+from chatservice.screen import REPLACEMENT, sanitised
 
 if TYPE_CHECKING:
     from chatservice.passwords import Passwords
@@ -30,12 +31,16 @@ LETTERS_MOST = 100  # private messages that wait for one person: as many as some
 
 
 def prepared(password: str) -> str:
-    """The one form of what is typed the same (RFC 8265, OpaqueString): accents can be sent as
-    characters of their own. Raises `Refusal` (PASSWORD_LENGTH, if it can be none)."""
+    """The one form of what is typed the same, be it in a command or alone, at whatever door (RFC
+    8265, OpaqueString): accents can be sent as characters of their own. Raises `Refusal`
+    (PASSWORD_LENGTH, if it can be none, or could not be typed again)."""
     try:
-        return _OPAQUE.enforce(password.strip(" "))
+        enforced = _OPAQUE.enforce(sanitised(password).strip()).strip(" ")
     except UnicodeEncodeError:
-        raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST) from None
+        enforced = REPLACEMENT
+    if REPLACEMENT in enforced:
+        raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
+    return enforced
 
 
 def fit(password: str) -> str:
@@ -53,18 +58,17 @@ class Store(Protocol):
     def write(self, work: Callable[[sqlite3.Connection], T]) -> "Deferred[T]": ...
 
 
-class Account(NamedTuple):
-    """A name, what is kept of its password, and when it was registered, in seconds since 1970."""
+class Kept(NamedTuple):
+    """An account, and what is kept of its password."""
 
-    name: str
+    account: Account
     hash: str
-    created: float
 
 
 # What is asked of the database. These block.
 
 
-def find(connection: sqlite3.Connection, name: str) -> Account | None:
+def find(connection: sqlite3.Connection, name: str) -> Kept | None:
     """The account that protects `name`, which is checked: its name may be another like it."""
     for key in sorted(names.keys(name)):
         row = connection.execute(
@@ -73,41 +77,81 @@ def find(connection: sqlite3.Connection, name: str) -> Account | None:
             (key,),
         ).fetchone()
         if row is not None:
-            return Account(*row)
+            found, kept, created = row
+            return Kept(Account(found, created), kept)
     return None
 
 
-def add(connection: sqlite3.Connection, account: Account) -> None:
+def add(connection: sqlite3.Connection, account: Account, kept: str) -> None:
     """Within a transaction. Raises `Refusal`: NAME_REGISTERED, TOO_MANY_ACCOUNTS."""
-    if find(connection, account.name) is not None:
-        raise Refusal(Reason.NAME_REGISTERED, name=account.name)
+    name, since = account
+    if (other := find(connection, name)) is not None:
+        raise Refusal(Reason.NAME_REGISTERED, name=other.account.name)
     if connection.execute("SELECT count(*) FROM accounts").fetchone()[0] >= ACCOUNTS_MOST:
         raise Refusal(Reason.TOO_MANY_ACCOUNTS)
-    connection.execute("INSERT INTO accounts VALUES(?, ?, ?)", account)
+    connection.execute("INSERT INTO accounts VALUES(?, ?, ?)", (name, kept, since))
     connection.executemany(
-        "INSERT INTO account_keys VALUES(?, ?)",
-        [(key, account.name) for key in names.keys(account.name)],
+        "INSERT INTO account_keys VALUES(?, ?)", [(key, name) for key in names.keys(name)]
     )
 
 
-def change(connection: sqlite3.Connection, name: str, kept: str) -> None:
-    """Within a transaction: the account `name` has another password. Raises `Refusal`
-    (NOT_REGISTERED)."""
-    changed = connection.execute("UPDATE accounts SET hash = ? WHERE name = ?", (kept, name))
+def change(connection: sqlite3.Connection, account: Account, kept: str) -> None:
+    """Within a transaction: it has another password. Raises `Refusal` (NOT_REGISTERED)."""
+    changed = connection.execute(
+        "UPDATE accounts SET hash = ? WHERE name = ? AND created = ?", (kept, *account)
+    )
     if not changed.rowcount:
         raise Refusal(Reason.NOT_REGISTERED)
 
 
-def remove(connection: sqlite3.Connection, name: str) -> None:
-    """Within a transaction: the account `name` is gone, with the letters to it. Raises `Refusal`
+def remove(connection: sqlite3.Connection, account: Account) -> None:
+    """Within a transaction: it is gone, with the letters to it. Raises `Refusal`
     (NOT_REGISTERED)."""
-    if not connection.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount:
+    removed = connection.execute("DELETE FROM accounts WHERE name = ? AND created = ?", account)
+    if not removed.rowcount:
         raise Refusal(Reason.NOT_REGISTERED)
 
 
-def all_names(connection: sqlite3.Connection) -> list[tuple[str, float]]:
-    """Each account's name, and when it was registered."""
-    return connection.execute("SELECT name, created FROM accounts ORDER BY name").fetchall()
+def all_accounts(connection: sqlite3.Connection) -> list[Account]:
+    """Sorted by their names."""
+    rows = connection.execute("SELECT name, created FROM accounts ORDER BY name")
+    return [Account(*row) for row in rows]
+
+
+def post(connection: sqlite3.Connection, owner: Account, letter: Told) -> int:
+    """Within a transaction: `letter` waits for `owner`. Its number. Raises `Refusal`
+    (NOT_REGISTERED, LETTERBOX_FULL)."""
+    found = find(connection, owner.name)
+    if found is None or found.account != owner:
+        raise Refusal(Reason.NOT_REGISTERED)
+    waiting = connection.execute(
+        "SELECT count(*) FROM letters WHERE recipient = ?", (owner.name,)
+    ).fetchone()[0]
+    if waiting >= LETTERS_MOST:
+        raise Refusal(Reason.LETTERBOX_FULL, name=owner.name)
+    posted = connection.execute(
+        "INSERT INTO letters(at, sender, recipient, text) VALUES(?, ?, ?, ?)",
+        (letter.at, letter.sender, owner.name, letter.text),
+    )
+    return int(posted.lastrowid or 0)
+
+
+def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Told, ...]:
+    """What waits for `owner`."""
+    rows = connection.execute(
+        "SELECT id, at, sender, recipient, text FROM letters JOIN accounts ON recipient = name "
+        "WHERE name = ? AND created = ? ORDER BY id",
+        owner,
+    )
+    return tuple(Told(*row) for row in rows)
+
+
+def discard(connection: sqlite3.Connection, letters: tuple[Told, ...]) -> None:
+    """Within a transaction: they are kept no longer. Numbers of others may be used again."""
+    connection.executemany(
+        "DELETE FROM letters WHERE id = ? AND at = ? AND recipient = ?",
+        [(letter.id, letter.at, letter.recipient) for letter in letters],
+    )
 
 
 # The same for a server.
@@ -121,11 +165,10 @@ class Accounts:
         self._passwords = passwords
         self._seconds = seconds
 
-    async def owner(self, name: str) -> str | None:
-        """The name of the account that protects `name`, if there is one."""
-        name = names.checked(name)
-        account = await self._store.read(lambda c: find(c, name))
-        return None if account is None else account.name
+    async def owner(self, name: str) -> Account | None:
+        """The account that protects `name`, which is checked, if there is one."""
+        found = await self._store.read(lambda c: find(c, name))
+        return None if found is None else found.account
 
     async def proven(self, name: str, password: str) -> str | None:
         """The name of the account that protects `name`, if that is its password. It takes as long
@@ -134,62 +177,37 @@ class Accounts:
             password = prepared(password)
         except Refusal:
             password = ""  # which is nobody's
-        account = await self._store.read(lambda c: find(c, name))
-        agrees = await self._passwords.agrees(account and account.hash, password)
-        return account.name if account is not None and agrees else None
+        found = await self._store.read(lambda c: find(c, name))
+        agrees = await self._passwords.agrees(found and found.hash, password)
+        return found.account.name if found is not None and agrees else None
 
-    async def register(self, name: str, password: str) -> None:
-        """`name` has that password from now on."""
-        kept = await self._passwords.hash(fit(password))
-        await self._store.write(lambda c: add(c, Account(name, kept, self._seconds())))
+    async def register(self, name: str, password: str) -> Account:
+        """`name` has that password, which is `fit`, from now on."""
+        kept = await self._passwords.hash(password)
+        account = Account(name, self._seconds())
+        await self._store.write(lambda c: add(c, account, kept))
+        return account
 
-    async def change(self, name: str, password: str) -> None:
-        """The account `name` has another password."""
-        kept = await self._passwords.hash(fit(password))
-        await self._store.write(lambda c: change(c, name, kept))
+    async def change(self, account: Account, password: str) -> None:
+        """It has another password, which is `fit`."""
+        kept = await self._passwords.hash(password)
+        await self._store.write(lambda c: change(c, account, kept))
 
-    async def remove(self, name: str) -> None:
-        """The account `name` is gone."""
-        await self._store.write(lambda c: remove(c, name))
+    async def remove(self, account: Account) -> None:
+        """It is gone."""
+        await self._store.write(lambda c: remove(c, account))
 
-    # Letters: private messages to somebody who is not here.
+    async def post(self, owner: Account, letter: Told) -> int:
+        """It waits for `owner`. Its number."""
+        return await self._store.write(lambda c: post(c, owner, letter))
 
-    async def post(self, letter: Told) -> int:
-        """It waits for the account that is called as its recipient. Its number."""
-
-        def write(connection: sqlite3.Connection) -> int:
-            waiting = connection.execute(
-                "SELECT count(*) FROM letters WHERE recipient = ?", (letter.recipient,)
-            ).fetchone()[0]
-            if waiting >= LETTERS_MOST:
-                raise Refusal(Reason.LETTERBOX_FULL, name=letter.recipient)
-            posted = connection.execute(
-                "INSERT INTO letters(at, sender, recipient, text) VALUES(?, ?, ?, ?)",
-                (letter.at, letter.sender, letter.recipient, letter.text),
-            )
-            return int(posted.lastrowid or 0)
-
-        return await self._store.write(write)
-
-    async def letters(self, name: str) -> tuple[Told, ...]:
-        """What waits for the account `name`."""
-
-        def read(connection: sqlite3.Connection) -> tuple[Told, ...]:
-            found = connection.execute(
-                "SELECT id, at, sender, recipient, text FROM letters WHERE recipient = ? "
-                "ORDER BY id",
-                (name,),
-            )
-            return tuple(Told(*row) for row in found)
-
-        return await self._store.read(read)
+    async def letters(self, owner: Account) -> tuple[Told, ...]:
+        """What waits for `owner`."""
+        return await self._store.read(lambda c: letters_to(c, owner))
 
     async def handed_over(self, letters: tuple[Told, ...]) -> None:
         """They need not be kept any longer."""
-        ids = [(letter.id,) for letter in letters]
-        await self._store.write(
-            lambda c: c.executemany("DELETE FROM letters WHERE id = ?", ids) and None
-        )
+        await self._store.write(lambda c: discard(c, letters))
 
 
 class IMember(Interface):

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chatservice import accounts, names
-from chatservice.accounts import Account, fit
+from chatservice.accounts import fit
 from chatservice.database import BadDatabase, open_existing, open_for_server
-from chatservice.events import Refusal
+from chatservice.events import Account, Refusal
 from chatservice.render import refusal_in_words
 
 PATIENCE = 10.0  # seconds for a server that is writing
@@ -68,11 +68,21 @@ def work_of(options: argparse.Namespace) -> Callable[[sqlite3.Connection], None]
     """What is to be done to the database. Raises `Refusal`."""
     name = names.checked(options.name)
     if options.command == "remove":
-        return lambda connection: accounts.remove(connection, name)
+        return lambda connection: accounts.remove(connection, called(connection, name))
     kept = hashed(asked_password())
     if options.command == "add":
-        return lambda connection: accounts.add(connection, Account(name, kept, time.time()))
-    return lambda connection: accounts.change(connection, name, kept)
+        return lambda connection: accounts.add(connection, Account(name, time.time()), kept)
+    return lambda connection: accounts.change(connection, called(connection, name), kept)
+
+
+def called(connection: sqlite3.Connection, name: str) -> Account:
+    """The account of exactly that name. Raises SystemExit."""
+    found = accounts.find(connection, name)
+    if found is None:
+        raise SystemExit(f"accounts: {name} is not registered.")
+    if found.account.name != name:
+        raise SystemExit(f"accounts: {name} is not registered, but {found.account.name} is.")
+    return found.account
 
 
 def run(options: argparse.Namespace) -> None:
@@ -83,9 +93,9 @@ def run(options: argparse.Namespace) -> None:
     connection = open_existing(options.database)
     try:
         if work is None:
-            for name, created in accounts.all_names(connection):
-                at = datetime.fromtimestamp(created, UTC)
-                print(f"{name}\t{at:%Y-%m-%d %H:%M:%S}")
+            for account in accounts.all_accounts(connection):
+                since = datetime.fromtimestamp(account.since, UTC)
+                print(f"{account.name}\t{since:%Y-%m-%d %H:%M:%S}")
             return
         connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         connection.execute("PRAGMA synchronous = FULL")
