@@ -1,5 +1,6 @@
 """A typed line, and what the user asked for by it: one table of commands."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,6 +90,7 @@ COMMANDS = (
     Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
 )
 HELPED = Helped(tuple((command.usage, command.help) for command in COMMANDS))
+_PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
 _BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
 
@@ -114,7 +116,8 @@ def parse(line: str, *, has_name: bool = True) -> Request:
     return request
 
 
-def holds_password(line: str) -> bool:
-    """Whether it is a command that nobody should see, nor a history keep."""
-    word = line.strip().partition(" ")[0].lower()
-    return word in ("/register", "/password")
+def password_at(line: str) -> int | None:
+    """Where a password begins in a line that is a command, which nobody should see, nor a history
+    keep; None: it holds none."""
+    found = _PASSWORD_COMMAND.match(line)
+    return found.end() if found is not None else None

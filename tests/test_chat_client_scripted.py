@@ -13,8 +13,9 @@ from twisted.python.failure import Failure
 
 from chatservice.client import ChatClient, Declined, Disconnected, Gone, Missed, Unsure
 from chatservice.client.chat_client import GOODBYE_SECONDS
-from chatservice.events import Acked, Emoted, Said, Skipped
+from chatservice.events import AccountChanged, Acked, Change, Emoted, Said, Skipped
 from chatservice.objects import Json
+from chatservice.requests import ChangePassword, Register, Unregister
 
 AT = "2026-11-21T12:00:00.000Z"
 
@@ -261,3 +262,61 @@ def test_who_is_kicked_does_not_come_back(script: Script) -> None:
     assert len(script.wires) == 1
     assert script.over.result.check(Gone)  # type: ignore[attr-defined]
     script.over.addErrback(lambda _: None)
+
+
+def test_whose_name_is_claimed_does_not_come_back(script: Script) -> None:
+    script.tells({"type": "bye", "name": "Alice", "reason": "name claimed"})
+    script.loses_her()
+    assert len(script.wires) == 1
+    failure_of(script.over, Gone)
+
+
+def error(code: str, ref: str = "hello") -> Json:
+    return {"type": "error", "ref": ref, "code": code, "message": ""}
+
+
+class TestAPasswordWhoseAnswerIsLost:
+    """Nobody knows then whether the name has it."""
+
+    @pytest.mark.parametrize("has_it", [True, False])
+    def test_of_a_name_that_is_being_registered(self, script: Script, has_it: bool) -> None:
+        answer = script.client.request(Register("opensesame"))
+        script.loses_her()
+        assert script.is_asked_for("hello")[0].get("password", "") == ""
+        if has_it:
+            script.tells(error("password_needed"))
+            assert script.is_asked_for("hello")[0]["password"] == "opensesame"
+        script.welcomes(1)
+        script.recalls()
+        (again,) = script.is_asked_for("register")
+        done = {"type": "account", "name": "Alice", "change": "registered", "ref": again["ref"]}
+        script.tells(error("name_registered", again["ref"]) if has_it else done)
+        assert answer.result == AccountChanged("Alice", Change.REGISTERED)
+        script.loses_her()
+        assert script.is_asked_for("hello")[0]["password"] == "opensesame"
+
+    def test_of_a_name_that_has_another(self) -> None:
+        script = Script(password="the old one")
+        script.welcomes(1)
+        script.client.request(ChangePassword("the new one"))
+        script.loses_her()
+        for password in ("the old one", "the new one"):
+            assert script.is_asked_for("hello")[0]["password"] == password
+            script.tells(error("wrong_password"))
+        assert script.is_asked_for("hello") == []  # and nothing a third time
+        assert script.wires[-1].disconnecting
+
+    def test_nor_whether_it_is_gone(self, script: Script) -> None:
+        answer = script.client.request(Unregister())
+        script.loses_her()
+        script.welcomes(1)
+        script.recalls()
+        (again,) = script.is_asked_for("unregister")
+        script.tells(error("not_registered", again["ref"]))
+        assert answer.result == AccountChanged("Alice", Change.UNREGISTERED)
+
+    def test_what_is_declined_at_once_is_declined(self, script: Script) -> None:
+        answer = script.client.request(Register("opensesame"))
+        (asked,) = script.is_asked_for("register")
+        script.tells(error("name_registered", asked["ref"]))
+        failure_of(answer, Declined)

@@ -24,6 +24,7 @@ from chatservice.gui.lines import STALE, Line
 from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
+from chatservice.gui.writing import WritingLine
 from tests.people import PATIENCE, Server, joined, left
 from tests.xdisplay import Display
 
@@ -236,6 +237,19 @@ def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
     assert opened.read_text() == "https://example.org/a?b=1\n"
     bob.types("the line again")  # from the conversation, which has the keyboard
     alice.hears("Bob: the line again")
+
+
+def test_a_password_in_a_command_is_not_shown(root: tk.Tk) -> None:
+    line = WritingLine(root, typed=lambda _: True, changed=str, names=tuple, tell=str)
+    for text, covered in (("/register ", ""), ("/register o", "•"), ("/registers o", "")):
+        line.line = text
+        assert line.cget("show") == covered
+    for text, comes_back in (("/password opensesame", ""), ("hello", "hello")):
+        line.line = text
+        line.set_aside()
+        line._go(-1)  # as Up does
+        assert line.line == comes_back
+    line.destroy()
 
 
 def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..., Window]) -> None:

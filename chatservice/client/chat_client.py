@@ -171,6 +171,7 @@ class ChatClient:
         self._echo = echo
         self._past = past
         self._password = password
+        self._untried = ""  # another that the name may have
         self._ask = ask
         self._ask_password = ask_password
         # What is asked, and what is to be told.
@@ -356,6 +357,7 @@ class ChatClient:
     def _connected(self, connection: _Connection) -> None:
         self._connection = connection
         self._paused = False
+        self._untried = self._asked.password
         if ITCPTransport.providedBy(connection.transport):
             connection.transport.setTcpNoDelay(True)
             beneath: Any = getattr(connection.transport, "transport", connection.transport)  # TLS
@@ -449,7 +451,15 @@ class ChatClient:
     def _name_refused(self, error: Error) -> None:
         if error.code == Reason.WRONG_PASSWORD:
             self._password = ""
+        untried, self._untried = self._untried, ""
         if (
+            untried
+            and error.code in (Reason.PASSWORD_NEEDED, Reason.WRONG_PASSWORD)
+            and self.name is not None
+        ):
+            self._password = untried
+            self._say_hello(self.name)
+        elif (
             error.code == Reason.PASSWORD_NEEDED
             and self._ask_password is not None
             and self.name is not None
@@ -530,6 +540,8 @@ class ChatClient:
             case Parted(why=why):
                 if why is Goodbye.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
+                elif why is Goodbye.CLAIMED:
+                    self._failure = Gone("The name that you had is registered.")
                 elif why is Goodbye.KICKED:  # or a program would be back in a second
                     self._failure = Gone("The operator has ended the connection.")
                 self._done = self._done or why is Goodbye.EXIT
@@ -559,6 +571,8 @@ class ChatClient:
         self._deliver(event)
 
     def _answered(self, asked: Asked, event: Event) -> None:
+        if isinstance(event, Error):
+            event = asked.done_before(event, self.name or "") or event
         if isinstance(event, Error):
             asked.answer.errback(Declined(event))
         else:
@@ -685,7 +699,7 @@ class ChatClient:
     # What goes out.
 
     def _send_asked(self, asked: Asked) -> None:
-        asked.sent = True
+        asked.again, asked.sent = asked.sent, True
         self._send(asked.request, asked.ref)
 
     def _send(self, request: Request, ref: str | None = None) -> None:

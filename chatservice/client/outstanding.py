@@ -6,21 +6,53 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatservice.client.errors import ChatError, Unsure
-from chatservice.events import Acked, Emoted, Happening, Left, Renamed, Said
-from chatservice.requests import Emote, Reply, Request, Say, Tell
+from chatservice.events import (
+    AccountChanged,
+    Acked,
+    Change,
+    Emoted,
+    Error,
+    Happening,
+    Left,
+    Reason,
+    Renamed,
+    Said,
+)
+from chatservice.requests import (
+    ChangePassword,
+    Emote,
+    Register,
+    Reply,
+    Request,
+    Say,
+    Tell,
+    Unregister,
+)
 from chatservice.screen import sanitised
 
 
 class Asked:
-    """A request. `answer` fires with the event that answers it."""
+    """A request. `answer` fires with the event that answers it. `again`: it was sent before, on a
+    connection that broke, and may have been done then."""
 
-    __slots__ = ("answer", "ref", "request", "sent")
+    __slots__ = ("again", "answer", "ref", "request", "sent")
 
     def __init__(self, ref: str, request: Request, answer: "Deferred[Any]") -> None:
         self.ref = ref
         self.request = request
         self.answer = answer
         self.sent = False
+        self.again = False
+
+    def done_before(self, error: Error, name: str) -> AccountChanged | None:
+        """What `error`, the answer to what we, called `name`, sent again, says of the first time:
+        it was done."""
+        match self.request, error.code:
+            case Register(), Reason.NAME_REGISTERED if self.again:
+                return AccountChanged(name, Change.REGISTERED)
+            case Unregister(), Reason.NOT_REGISTERED if self.again:
+                return AccountChanged(name, Change.UNREGISTERED)
+        return None
 
     @property
     def is_logged(self) -> bool:
@@ -65,6 +97,15 @@ class Outstanding:
         answer: Deferred[Any] = Deferred(cancelled)
         self._asked[ref] = asked = Asked(ref, request, answer)
         return asked
+
+    @property
+    def password(self) -> str:
+        """The last that was sent for our name, which may have it by now; empty: none was."""
+        for asked in reversed(self._asked.values()):
+            match asked.request:
+                case Register(password=password) | ChangePassword(password=password) if asked.sent:
+                    return password
+        return ""
 
     def pop(self, ref: str | None) -> Asked | None:
         """The request with that ref, which is answered now."""

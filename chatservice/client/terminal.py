@@ -31,9 +31,11 @@ from prompt_toolkit.layout import (
 )
 from prompt_toolkit.layout.processors import (
     BeforeInput,
-    ConditionalProcessor,
-    PasswordProcessor,
+    Processor,
+    Transformation,
+    TransformationInput,
 )
+from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
@@ -48,7 +50,7 @@ from chatservice.client.looks import Piece, look, rings
 from chatservice.client.notices import Notices
 from chatservice.client.status import Status
 from chatservice.client.talk import Talk, in_words, on_signals
-from chatservice.commands import holds_password
+from chatservice.commands import password_at
 from chatservice.events import Error, NameAsked, Refused, Welcomed
 from chatservice.render import ERROR, QUESTION
 from chatservice.screen import sanitised
@@ -75,6 +77,19 @@ class Screen(Vt100_Output):
         """Where the cursor is need not be asked: the status line stands below the prompt, be that
         at the bottom of the screen or not."""
         return False
+
+
+class Unseen(Processor):
+    """Shows stars from where `start` says that a password begins in the line that is typed."""
+
+    def __init__(self, start: Callable[[str], int | None]) -> None:
+        self._start = start
+
+    def apply_transformation(self, line: TransformationInput) -> Transformation:
+        fragments = explode_text_fragments(line.fragments)
+        if (start := self._start(line.document.text)) is not None:
+            fragments[start:] = [(style, "*") for style, *_ in fragments[start:]]
+        return Transformation(fragments)
 
 
 class Face:
@@ -173,8 +188,7 @@ class Face:
 
     def _layout(self) -> FloatContainer:
         """The line, the status line below it, and the menu of completions."""
-        asks_password = Condition(lambda: self.talk.asks_password)
-        unseen = ConditionalProcessor(PasswordProcessor(), asks_password)
+        unseen = Unseen(lambda line: 0 if self.talk.asks_password else password_at(line))
         typed = BufferControl(self._line, input_processors=[unseen, BeforeInput(self._prompt)])
         status = FormattedTextControl(self._status)
         return FloatContainer(
@@ -320,7 +334,7 @@ class Face:
         return secret
 
     def _holds_password(self) -> bool:
-        return self.talk.asks_password or holds_password(self._line.text)
+        return self.talk.asks_password or password_at(self._line.text) is not None
 
     def _paste(self, data: str) -> None:
         """Each line that ends in it is sent as if it had been typed."""

@@ -391,7 +391,7 @@ class Window(ttk.Frame):
         kind = "Danger" if self._lost else "Good" if client.connected else "Warning"
         self._dot.configure(style=f"{kind}.Status.TLabel")
         self._state.configure(text=shown(status.line))
-        line = "" if self.line.is_secret else self.line.line
+        line = "" if self.line.holds_password else self.line.line
         turned = shown(line)  # Tk's entry cannot show it so
         self._hint.configure(
             text=self._choices

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from tkinter import ttk
 
 from chatservice.client.completion import Completion, completions
-from chatservice.commands import holds_password
+from chatservice.commands import password_at
 from chatservice.gui.glyphs import has_colours, without_colours
 from chatservice.screen import sanitised
 
@@ -38,7 +38,8 @@ class WritingLine(ttk.Entry):
         self._found: list[Completion] = []  # that Tab goes through
         self._turn = 0
         self._completed = ""  # what stands there after the last one
-        self._variable.trace_add("write", lambda *_: self._changed(self.line))
+        self._secret = False
+        self._variable.trace_add("write", lambda *_: self._written())
         self.bind("<Return>", lambda _: self._finish())
         self.bind("<KP_Enter>", lambda _: self._finish())
         self.bind("<Up>", lambda _: self._go(-1))
@@ -58,19 +59,29 @@ class WritingLine(ttk.Entry):
 
     @property
     def is_secret(self) -> bool:
-        """Whether nobody may see what stands there."""
-        return bool(self.cget("show"))
+        """Whether a password is asked for."""
+        return self._secret
 
     @is_secret.setter
     def is_secret(self, secret: bool) -> None:
+        self._secret = secret
         self.line = ""
-        self.configure(show="•" if secret else "")
 
     def set_aside(self) -> None:
         """Something else is to be written first. Up brings back what was there."""
-        if self.line.strip():
+        if self.line.strip() and not self.holds_password:
             self._keep(self.line)
         self.line = ""
+
+    @property
+    def holds_password(self) -> bool:
+        """Whether there is, or is to be, a password in what stands there."""
+        return self._secret or password_at(self.line) is not None
+
+    def _written(self) -> None:
+        begins = 0 if self._secret else password_at(self.line)
+        self.configure(show="•" if begins is not None and begins < len(self.line) else "")
+        self._changed(self.line)
 
     def put(self, text: str) -> None:
         """At the cursor, in place of what is selected."""
@@ -80,7 +91,7 @@ class WritingLine(ttk.Entry):
 
     def _finish(self) -> str:
         text = self.line
-        secret = self.is_secret or holds_password(text)
+        secret = self.holds_password
         if self._typed(text):
             if text.strip() and not secret:
                 self._keep(text)
