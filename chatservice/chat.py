@@ -41,7 +41,8 @@ class Connection(Protocol):
 
 
 class User:
-    """Somebody who is here. `correspondent` is whom a reply goes to; `token`, unless empty, is what
+    """Somebody who is here. `correspondent` is whom a reply goes to (their name, if what was said
+    waited or waits for who was away); `token`, unless empty, is what
     they may prove with that they are the same person; `account` is what they have proven to be
     theirs; `since` is when they came, by the clock of the chat."""
 
@@ -63,7 +64,7 @@ class User:
         self.connection = connection
         self.token = ""
         self.account: Account | None = None
-        self.correspondent: User | None = None
+        self.correspondent: User | str | None = None
         self.present = True
 
     @property
@@ -206,6 +207,8 @@ class Chat:
         correspondent = user.correspondent
         if correspondent is None:
             raise Refusal(Reason.NO_CORRESPONDENT)
+        if isinstance(correspondent, str):
+            return self.tell(user, correspondent, text)
         if not correspondent.present:
             raise Refusal(Reason.GONE, name=correspondent.name)
         return self._tell(user, correspondent, text)

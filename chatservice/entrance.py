@@ -58,6 +58,7 @@ class Entrance:
         self.accounts = accounts
         self._portal = portal
         self._members_only = members_only
+        self._wrong = Reason.NOT_A_MEMBER if members_only else Reason.WRONG_PASSWORD
         self._in_clear = in_clear
         self._of_address = Tries(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
         self._of_account = Tries(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
@@ -84,7 +85,7 @@ class Entrance:
         if self.accounts is None:
             return Account(proven, 0.0)
         if owner is None or owner.name != proven:  # it has become another's meanwhile
-            raise Refusal(Reason.WRONG_PASSWORD, name=name)
+            raise Refusal(self._wrong, name=name)
         return owner
 
     async def expect_free(self, name: str, account: Account | None) -> None:
@@ -165,7 +166,7 @@ class Entrance:
         try:
             _, proven, _ = await self._portal.login(credentials, None, IMember)
         except UnauthorizedLogin:
-            raise Refusal(Reason.WRONG_PASSWORD, name=name) from None
+            raise Refusal(self._wrong, name=name) from None
         except Refusal:  # it has not been looked at
             self._give_back(network, None if is_known else guessed)
             raise

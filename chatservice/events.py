@@ -154,13 +154,15 @@ class Online:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A private message to you. Its `id` is its number among all private ones."""
+    """A private message to you. Its `id` is its number among all private ones. `waited`: until you
+    came in."""
 
     id: Id
     at: Time
     sender: str = field(metadata={"key": "from"})
     recipient: str = field(metadata={"key": "to"})
     text: str
+    waited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ class Why(StrEnum):
 class Replayed:
     """Messages from the room's history, as a person sees them, and there will be `count` of them
     with those that follow; or a part that `continues` the one before. `gone`: so many older ones
-    are not kept any more. `at`: what time it is."""
+    are not kept any more; `more`: there may be older ones. `at`: what time it is."""
 
     why: Why
     events: tuple["Said | Emoted | Told", ...]
@@ -255,6 +257,7 @@ class Replayed:
     count: int = 0
     gone: int = 0
     continues: bool = False
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +339,7 @@ class Reason(StrEnum):
     NOT_SAVED = "not_saved"
     PASSWORD_NEEDED = "password_needed"
     WRONG_PASSWORD = "wrong_password"
+    NOT_A_MEMBER = "not_a_member"
     PASSWORD_LENGTH = "password_length"
     PASSWORD_IN_CLEAR = "password_in_clear"
     TOO_OFTEN = "too_often"
@@ -359,10 +363,12 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer that a `Refusal` becomes. `asks_name`: and the question is put again."""
+    """The answer that a `Refusal` becomes. `asks_name`: and the question is put again; or the one
+    for the password of `asks_password`."""
 
     refusal: Refusal
     asks_name: bool = False
+    asks_password: str = ""
 
 
 @dataclass(frozen=True, slots=True)

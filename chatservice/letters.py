@@ -28,7 +28,7 @@ class Letters:
         try:
             return self._chat.reply(user, text)
         except Refusal as refusal:
-            if refusal.reason is not Reason.GONE:
+            if refusal.reason not in (Reason.GONE, Reason.NOBODY):
                 raise
             return await self._post(user, str(refusal.details["name"]), text, refusal)
 
@@ -57,4 +57,5 @@ class Letters:
             if other.reason in (Reason.NOT_SAVED, Reason.LETTERBOX_FULL):
                 raise
             raise refusal from None  # that is no name, or nobody's any more
+        user.correspondent = owner.name
         return Sent(number, letter.at, owner.name, text, waiting=True)

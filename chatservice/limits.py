@@ -17,8 +17,8 @@ _ROUNDING = 1e-6
 # for one account, which many addresses may be after, and its owner too.
 GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
 GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
-# New passwords the same way.
-PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 5, 600.0
+# New passwords the same way: each takes as long. A class that registers is at one address.
+PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
 REMEMBERED_MOST = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
 
 

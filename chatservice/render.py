@@ -4,7 +4,7 @@ A dialect turns an event into the bytes that a connection hears. The text dialec
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
 from chatservice.events import (
@@ -92,13 +92,14 @@ REFUSALS = {
     Reason.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
     Reason.PASSWORD_NEEDED: "{name} has a password.",
     Reason.WRONG_PASSWORD: "that is not the password of {name}.",
+    Reason.NOT_A_MEMBER: "that is not the password of a member called {name}.",
     Reason.PASSWORD_LENGTH: "a password has {least} to {most} printable characters.",
     Reason.PASSWORD_IN_CLEAR: "others could listen to a password here; use TLS.",
     Reason.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
     Reason.BUSY: "the server is busy. Try again.",
     Reason.NAME_REGISTERED: "{name} is registered.",
     Reason.NAME_NOT_YOURS: "{name} is not a name of yours.",
-    Reason.NOT_REGISTERED: "the name that you have is not registered.",
+    Reason.NOT_REGISTERED: "the name that you have is not registered to you.",
     Reason.NO_ACCOUNTS: "this server keeps no passwords.",
     Reason.TOO_MANY_ACCOUNTS: "there are too many registered names.",
     Reason.LETTERBOX_FULL: "too many messages wait for {name} already.",
@@ -114,13 +115,18 @@ class Dialect(Protocol):
 
 
 class Text:
-    """For a person behind ``nc``, ``telnet`` or the stdio client. Shared: it holds no state."""
+    """For a person behind ``nc``, ``telnet`` or the stdio client. Shared: it holds no state.
+    `zone`: that of the times; None: the one where this runs."""
+
+    def __init__(self, zone: tzinfo | None = UTC) -> None:
+        self._zone = zone
 
     def render(self, event: Event) -> bytes:
         if isinstance(event, Burst):  # nearly all there is to render, and many lines at once
             prefix = event.name + ": "
             return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
-        return "".join([line + CRLF for line in _lines(event)]).encode()
+        lines = _again(event, self._zone) if isinstance(event, Replayed) else _lines(event)
+        return "".join([line + CRLF for line in lines]).encode()
 
 
 TEXT = Text()
@@ -177,8 +183,6 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
             return [f"*** {usage:<{width}}  {does}" for usage, does in commands]
         case Skipped(count=count):
             return (f"*** You missed {_messages(count)}: your connection was too slow.",)
-        case Replayed():
-            return _again(event)
         case Saving(on=False, trouble=trouble):
             return (f"*** What is said is not being saved for now: {trouble}.",)
         case Saving(lost=lost):
@@ -188,20 +192,24 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
             return (f"{GOODBYE}, {name}.",)
         case Parted(why=why):
             return (GOODBYES[why],)
-        case Refused(refusal=refusal, asks_name=asks_name):
-            question = f" {QUESTION}" if asks_name else ""
-            return (f"{ERROR}{refusal_in_words(refusal)}{question}",)
+        case Refused(refusal=refusal, asks_name=True):
+            return (f"{ERROR}{refusal_in_words(refusal)} {QUESTION}",)
+        case Refused(refusal=refusal, asks_password=name) if name:
+            question = PASSWORD_QUESTION.format(name=name)
+            return (f"{ERROR}{refusal_in_words(refusal)} {question}",)
+        case Refused(refusal=refusal):
+            return (f"{ERROR}{refusal_in_words(refusal)}",)
         case Error(message=message):
             return (f"{ERROR}{message}",)
     return ()
 
 
-def _again(event: Replayed) -> Sequence[str]:
-    """With the time when each was said, in UTC; and the day, if it was another."""
-    today = datetime.fromtimestamp(event.at, UTC).date()
+def _again(event: Replayed, zone: tzinfo | None) -> Sequence[str]:
+    """With the time when each was said; and the day, if it was another."""
+    today = datetime.fromtimestamp(event.at, zone).date()
     lines = [] if event.continues else [_heading(event)]
     for message in event.events:
-        at = datetime.fromtimestamp(message.at, UTC)
+        at = datetime.fromtimestamp(message.at, zone)
         day = "" if at.date() == today else f"{at:%Y-%m-%d} "
         lines += [f"[{day}{at:%H:%M:%S}] {line}" for line in _lines(message)]
     return lines
@@ -217,7 +225,7 @@ def _heading(event: Replayed) -> str:
     if not count:
         return "*** No messages."
     if event.why is Why.FOUND:
-        return f"*** {_messages(count)} found:"
+        return f"*** {'The newest ' * event.more}{_messages(count)} found:"
     return f"*** The last {_messages(count)}:" if count > 1 else "*** The last message:"
 
 

@@ -173,14 +173,15 @@ class Session:
         self.cursor.tell(NameAsked())
 
     def receive(self, data: bytes) -> bytes:
-        """Serve complete lines. Returns those that must wait, because the door was paused."""
+        """Serve lines, each with its end. Returns those that must wait, because the door was
+        paused."""
         if self.closing:
             return b""
         if self._user is not None and self.cursor.dialect is TEXT and (texts := _plain_talk(data)):
             self._say(self._user, texts)
             return b""
         lines = data.split(b"\n")
-        for index, line in enumerate(lines):
+        for index, line in enumerate(lines[:-1]):
             if self._door.paused:
                 return b"\n".join(lines[index:])
             self._receive_line(line)
@@ -223,7 +224,10 @@ class Session:
         return self._user.name if self._user is not None else ""
 
     def _receive_line(self, line: bytes) -> None:
-        if self.closing or not line.strip():
+        if self.closing:
+            return
+        if not line.strip():
+            self._give_up_name()
             return
         if not self._begun:
             self._begun = True
@@ -239,8 +243,8 @@ class Session:
     def _asked(self, line: bytes) -> Request | None:
         """What a line asks for, in either dialect; nothing if it is blank."""
         if self._claimed:
-            name, self._claimed = self._claimed, ""
-            return Hello(name, password=line.removesuffix(b"\r").decode("utf-8", "replace"))
+            password = line.removesuffix(b"\r").decode("utf-8", "replace")
+            return Hello(self._claimed, password=password)
         if self._is_text:
             text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
             return commands.parse(text, has_name=self._user is not None) if text.strip() else None
@@ -271,11 +275,21 @@ class Session:
             self._answer(PasswordAsked(self._claimed))
             return
         self._refused += 1
-        over = self._refused == REFUSED_NAMES
-        self._answer(Refused(refusal, asks_name=not over))
-        if over:
+        if self._refused == REFUSED_NAMES:
+            self._answer(Refused(refusal))
             self._ref = None
             self.part(Goodbye.REFUSED)
+        elif self._claimed:
+            # Or the password, typed again, would be a name that everybody sees.
+            self._answer(Refused(refusal, asks_password=self._claimed))
+        else:
+            self._answer(Refused(refusal, asks_name=True))
+
+    def _give_up_name(self) -> None:
+        """They do not know its password."""
+        if self._claimed:
+            self._claimed = ""
+            self._answer(NameAsked())
 
     def _look_up(self, asked: Awaitable[T], then: Callable[[T], None]) -> None:
         """Call `then` with what `asked` comes to. Until it does, no more lines are served, so that
@@ -323,6 +337,7 @@ class Session:
 
     def _join(self, hello: Hello, admitted: _Admitted) -> None:
         account, mark, letters = admitted
+        self._claimed = ""
         self._user = user = self._chat.join(hello.name, self, hello.token, account)
         self._door.let_in()
         recent = self._settings.history if mark is None else 0
@@ -342,15 +357,16 @@ class Session:
             self.cursor.tell(Announced(self._settings.motd))
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         if letters:
-            self._hand_over(letters)
+            self._hand_over(user, letters)
         if self._is_text and (mark is not None or recent):
             past = Recollection(self._chat, self.cursor, mark, recent)
             self._own(Deferred.fromCoroutine(past.tell()))
         if (trouble := self._chat.archive.trouble) is not None:
             self.cursor.tell(trouble)
 
-    def _hand_over(self, letters: tuple[Told, ...]) -> None:
+    def _hand_over(self, user: User, letters: tuple[Told, ...]) -> None:
         """Private messages that have waited; they are kept until they have been sent."""
+        user.correspondent = letters[-1].sender
         self.cursor.tell(Replayed(Why.LETTERS, letters, self._chat.now(), len(letters)))
 
         def sent() -> None:
@@ -413,12 +429,12 @@ class Session:
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
             case History(before=before, limit=limit, messages=True, room=room):
-                show = partial(self._show_again, Why.RECENT)
+                show = partial(self._show_again, Why.RECENT, limit)
                 self._look_up(self._chat.recent(before, limit, room), show)
             case History(before=before, after=after, limit=limit, room=room):
                 self._look_up(self._chat.recall(before, after, limit, room), self._answer)
             case Search(words=words, before=before, limit=limit, room=room):
-                show = partial(self._show_again, Why.FOUND)
+                show = partial(self._show_again, Why.FOUND, limit)
                 self._look_up(self._chat.find(words, before, limit, room), show)
 
     def _rename(self, user: User, name: str) -> None:
@@ -436,9 +452,11 @@ class Session:
         )
         return changed
 
-    def _show_again(self, why: Why, messages: Messages) -> None:
+    def _show_again(self, why: Why, limit: int, messages: Messages) -> None:
         if self._is_text:
-            self._answer(Replayed(why, messages, self._chat.now(), len(messages)))
+            count = len(messages)
+            more = count >= limit
+            self._answer(Replayed(why, messages, self._chat.now(), count, more=more))
         else:
             self._answer(Recalled(messages, self._chat.archive.first_id))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import Service
 from twisted.cred import strcred
-from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.checkers import FilePasswordDB, InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -186,6 +186,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         checkers = self.get("credCheckers", [])
         if self["members-only"] and self["database"] == "none" and not checkers:
             raise usage.UsageError("--members-only needs a --database, or --auth.")
+        for checker in checkers:
+            if isinstance(checker, FilePasswordDB):
+                _expect_readable("--auth", Path(checker.filename))
         self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
 
     def _limits(self) -> Limits:
@@ -265,6 +268,7 @@ def _passwords(reactor: Any) -> Passwords | None:
     try:
         from chatservice.passwords import Passwords  # noqa: PLC0415
     except ModuleNotFoundError:
+        log.info("Nobody can /register: pip install 'chatservice[accounts]' brings what it needs.")
         return None
     return Passwords(reactor)
 
@@ -489,9 +493,19 @@ def _number(option: str, value: object, least: float, most: float) -> float:
 def _kept(value: str) -> Keep:
     if value == "all":
         return KEEP_ALL
-    if value.endswith("d"):
-        return Keep(days=_number("--keep", value[:-1], 0, 100_000))
-    return Keep(messages=int(_number("--keep", value, 1, 1e12)))
+    try:
+        if value.endswith("d"):
+            return Keep(days=_number("--keep", value[:-1], 0, 100_000))
+        return Keep(messages=int(_number("--keep", value, 1, 1e12)))
+    except usage.UsageError as error:
+        raise usage.UsageError(f"{error} Messages are 1000, days are 30d; or all.") from None
+
+
+def _expect_readable(option: str, path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise usage.UsageError(f"{option}: {error}") from error
 
 
 def _motd(path: str) -> tuple[str, ...]:

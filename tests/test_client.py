@@ -87,9 +87,11 @@ def serving(*parts: bytes) -> Iterator[int]:
     """The port of a server that sends these to whoever comes first, each when it has heard
     something after the one before, and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(PATIENCE)
 
         def serve() -> None:
             connection, _ = listening.accept()
+            connection.settimeout(PATIENCE)
             with connection:
                 for part in parts:
                     connection.sendall(part)

@@ -138,6 +138,19 @@ def test_who_comes_too_late_to_guess_has_not_guessed(house: House) -> None:
     assert house.admit("Alice", PASSWORD) == ALICE
 
 
+def test_who_guesses_elsewhere_does_not_lock_the_owner_out(house: House) -> None:
+    """Where they have been before; elsewhere nobody comes in for some time."""
+    assert house.admit("Alice", PASSWORD) == ALICE
+    guessers = visitors()
+    for _ in range(GUESSES_OF_ACCOUNT + 1):
+        house.admit("Alice", "a guess", next(guessers))
+    assert house.admit("Alice", PASSWORD, next(guessers)) is Reason.TOO_OFTEN
+    assert house.admit("Alice", PASSWORD) == ALICE
+    for _ in range(GUESSES_OF_ADDRESS):
+        assert house.admit("Alice", "a guess") is Reason.WRONG_PASSWORD
+    assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
+
+
 def test_right_passwords_are_not_counted(house: House) -> None:
     for _ in range(2 * GUESSES_OF_ACCOUNT):
         assert house.admit("Alice", PASSWORD) == ALICE
@@ -155,7 +168,7 @@ def test_an_account_that_is_gone_meanwhile_lets_nobody_in(house: House) -> None:
     house.checker = Removing()
     house.make(members_only=True)
     assert house.admit("Alice", PASSWORD) == ALICE  # as it was when they were asked
-    assert house.admit("Alice", PASSWORD) is Reason.WRONG_PASSWORD
+    assert house.admit("Alice", PASSWORD) is Reason.NOT_A_MEMBER
 
 
 def test_a_password_that_can_be_none_costs_nothing(house: House) -> None:

@@ -2,16 +2,19 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from tests.people import Person, Server, joined, left, run_client
+from tests.people import Person, Server, client_command, joined, left, run_client
 from tests.programs import Program
+from tests.tmux import Tmux
 
 KEPT = ("--database", "chat.sqlite3", "--history", "3")
 TIME = re.compile(r"^\[\d\d:\d\d:\d\d\] ")
@@ -101,6 +104,15 @@ def test_history_and_search(remembering: Server) -> None:
     bob.hears("*** No messages.")
     bob.hears("Error: this command is used like this: /history [N]")
     bob.hears("Error: this command is used like this: /search WORDS")
+
+
+def test_what_is_found_may_not_be_all(remembering: Server) -> None:
+    alice, bob = alice_and_bob(remembering)
+    say(alice, bob, *(f"number {number}" for number in range(21)))
+    bob.types("/search number", "/search 20")
+    bob.hears("*** The newest 20 messages found:")
+    assert lines(bob, 20) == [f"Alice: number {number}" for number in range(1, 21)]
+    bob.hears("*** 1 message found:")
 
 
 def test_answers_keep_their_order_while_the_past_is_looked_up(remembering: Server) -> None:
@@ -199,3 +211,31 @@ class TestTheClient:
         ended = run_client(remembering.port, "--name", "ci", "--json", typed=b"/history\n")
         types = [json.loads(line) for line in ended.stdout.splitlines()]
         assert [event["text"] for event in types if event["type"] == "said"] == ["old news"]
+
+    def test_on_a_terminal_times_are_those_of_its_clock(self, remembering: Server) -> None:
+        alice, bob = alice_and_bob(remembering)
+        say(alice, bob, "old news")
+        zone = timezone(timedelta(hours=9))
+        hours = {datetime.now(zone).hour}
+        command = shlex.join(client_command(remembering.port, "--name", "Carol"))
+        terminal = Tmux(f"TZ=JST-9 {command}")
+        try:
+            terminal.shows("*** The last message:")
+            terminal.shows("] Alice: old news")
+            found = re.search(r"\[(\d\d):\d\d:\d\d\] Alice: old news", terminal.screen())
+        finally:
+            terminal.close()
+        hours.add(datetime.now(zone).hour)
+        assert found is not None
+        assert int(found[1]) in hours
+
+    def test_on_a_terminal_nothing_is_said_of_no_past(self, remembering: Server) -> None:
+        terminal = Tmux(shlex.join(client_command(remembering.port, "--name", "Carol")))
+        try:
+            terminal.shows("Welcome Carol")
+            terminal.types("hello")
+            terminal.presses("Enter")
+            terminal.shows("Carol: hello")
+            assert "No messages" not in terminal.screen()
+        finally:
+            terminal.close()

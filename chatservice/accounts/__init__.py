@@ -143,7 +143,10 @@ def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Told, ..
         "WHERE name = ? AND created = ? ORDER BY id",
         owner,
     )
-    return tuple(Told(*row) for row in rows)
+    return tuple(
+        Told(number, at, sender, recipient, text, waited=True)
+        for number, at, sender, recipient, text in rows
+    )
 
 
 def discard(connection: sqlite3.Connection, letters: tuple[Told, ...]) -> None:

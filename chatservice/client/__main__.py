@@ -32,6 +32,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--name", type=as_name, help="who you are (default: you are asked)")
     parser.add_argument(
+        "--password-file",
+        type=as_password,
+        metavar="FILE",
+        dest="password",
+        help="its first line is the password of the name, if it has one (default: you are asked)",
+    )
+    parser.add_argument(
         "--no-retry", action="store_true", help="end when there is no connection, or it is lost"
     )
     parser.add_argument(
@@ -84,6 +91,18 @@ def as_name(value: str) -> str:
     return value
 
 
+def as_password(file: str) -> str:
+    """The first line of `file`."""
+    try:
+        with open(file, encoding="utf-8") as opened:
+            password = opened.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{file}: {error}") from None
+    if not password:
+        raise argparse.ArgumentTypeError(f"{file}: its first line is empty")
+    return password
+
+
 def as_fingerprint(value: str) -> str:
     """A certificate's SHA-256, in the one way that it is written here."""
     digits = value.upper().removeprefix("SHA256:").replace(":", "")
@@ -95,7 +114,14 @@ def as_fingerprint(value: str) -> str:
 def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient]:
     """Makes the client that `options` describe. A face adds its own: `tell`, which is given a line
     about the server's certificate, and options of `ChatClient`. Raises SystemExit."""
-    make = partial(ChatClient, options.name, options.host, options.port, reactor=reactor)
+    make = partial(
+        ChatClient,
+        options.name,
+        options.host,
+        options.port,
+        password=options.password or "",
+        reactor=reactor,
+    )
     if not (options.tls or options.fingerprint):
         return lambda tell, **face: make(**face)
     try:

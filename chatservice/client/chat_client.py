@@ -81,6 +81,8 @@ GOODBYE_SECONDS = 30.0  # for it to say goodbye, after all that it has to say be
 WAITING_MOST = 1000
 _PAGE = 1000  # events to ask for at a time; the server gives fewer
 _HELLO, _GAP = "hello", "gap"  # the refs of requests of our own
+_NEEDS_PASSWORD = (Reason.PASSWORD_NEEDED, Reason.WRONG_PASSWORD, Reason.NOT_A_MEMBER)
+_NOT_LOOKED_AT = (Reason.TOO_OFTEN, Reason.BUSY, Reason.NOT_SAVED)  # be it right or wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ class ChatClient:
     one, is called for a name when there is none or it is refused (with the error), and gives a
     Deferred, which may fail with a `ChatError`; without it a refused name ends the iteration with
     `Declined`. `password`: that of the name, if it is registered; or `ask_password`, in the same
-    way, is called with the name for it.
+    way, is called with the name for it (and the error, if it was not the last one; an empty answer:
+    that name is not theirs).
 
     To iterate is to connect. The iteration ends after `leave`; with `Gone` if there is no
     connection to be had any more. `name`, `users` (who is online) and `writing` (who is writing
@@ -156,7 +159,7 @@ class ChatClient:
         past: bool = False,
         password: str = "",
         ask: "Callable[[Error | None], Deferred[str]] | None" = None,
-        ask_password: "Callable[[str], Deferred[str]] | None" = None,
+        ask_password: "Callable[[str, Error | None], Deferred[str]] | None" = None,
         reactor: Any = None,
     ) -> None:
         if reactor is None:
@@ -421,13 +424,20 @@ class ChatClient:
             return
         self._wait_for(self._ask(error), self._say_hello)
 
-    def _ask_for_password(self, name: str) -> None:
+    def _ask_for_password(self, name: str, error: Error) -> None:
         def answered(password: str) -> None:
             self._password = password
-            self._say_hello(name)
+            if password:
+                self._say_hello(name)
+            else:
+                self._ask_name(None)
 
-        if self._ask_password is not None:
-            self._wait_for(self._ask_password(name), answered)
+        if self._leaving:
+            self._say_goodbye()
+        elif self._ask_password is not None:
+            again = error if self._password else None
+            self._password = ""
+            self._wait_for(self._ask_password(name, again), answered)
 
     def _wait_for(self, asking: "Deferred[str]", then: Callable[[str], None]) -> None:
         """Until a person has answered, which may take long."""
@@ -449,25 +459,21 @@ class ChatClient:
         asking.addCallbacks(answered, unanswered)
 
     def _name_refused(self, error: Error) -> None:
-        if error.code == Reason.WRONG_PASSWORD:
-            self._password = ""
         untried, self._untried = self._untried, ""
-        if (
-            untried
-            and error.code in (Reason.PASSWORD_NEEDED, Reason.WRONG_PASSWORD)
-            and self.name is not None
-        ):
+        needs_password = error.code in _NEEDS_PASSWORD
+        if untried and needs_password and self.name is not None:
             self._password = untried
             self._say_hello(self.name)
         elif (
-            error.code == Reason.PASSWORD_NEEDED
-            and self._ask_password is not None
+            self._ask_password is not None
             and self.name is not None
+            and (needs_password or (self._password and error.code in _NOT_LOOKED_AT))
         ):
-            self._ask_for_password(self.name)
-        elif self._epoch and self._ask is None:
+            self._ask_for_password(self.name, error)
+        elif self._epoch and self._ask is None and not needs_password:
             self._hang_up(error.message)  # it was ours: come again
         else:
+            self._password = "" if needs_password else self._password
             self._ask_name(error)
 
     def _welcomed(self, event: Welcomed) -> None:
@@ -618,7 +624,7 @@ class ChatClient:
         connection = self._connection
         if recent:
             page = await self._ask_history(History(last_id + 1, limit=recent, messages=True))
-            if page is not None:
+            if page is not None and page.events:
                 self._deliver(replayed(Why.RECENT, page, self._reactor.seconds()))
         recalled, gone = await self._recall(self._last_id, last_id + 1)
         if connection is not self._connection:
@@ -734,10 +740,12 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def replayed(why: Why, page: Recalled, now: float) -> Replayed:
-    """The messages of a page of history, as they are shown to people. `now`: in seconds."""
+def replayed(why: Why, page: Recalled, now: float, limit: int = 0) -> Replayed:
+    """The messages of a page of history, as they are shown to people. `now`: in seconds. `limit`:
+    so many were asked for, if it matters that there may be more."""
     messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))
-    return Replayed(why, messages, now, len(messages))
+    more = 0 < limit <= len(messages)
+    return Replayed(why, messages, now, len(messages), more=more)
 
 
 def _messages(events: Iterable[Happening]) -> int:

@@ -116,7 +116,7 @@ class Plain:
         self._regulate()
         return asking
 
-    def ask_password(self, name: str) -> "Deferred[str]":
+    def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
         """The next line is typed unseen."""
         show_typing(False)
 
@@ -124,7 +124,7 @@ class Plain:
             show_typing(True)
             return result
 
-        return self.talk.ask_password(name).addBoth(over)
+        return self.talk.ask_password(name, error).addBoth(over)
 
     async def run(self) -> int:
         """Until the end. The program's exit status."""

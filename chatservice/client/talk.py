@@ -15,15 +15,17 @@ from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.commands import HELPED
 from chatservice.events import (
     Error,
+    Event,
     NameAsked,
     PasswordAsked,
     Reason,
     Recalled,
     Refusal,
     Refused,
+    Told,
     Why,
 )
-from chatservice.render import ERROR, QUESTION, TEXT
+from chatservice.render import ERROR, PASSWORD_QUESTION, QUESTION, Text
 from chatservice.requests import (
     ChangePassword,
     Emote,
@@ -43,6 +45,8 @@ from chatservice.requests import (
     Who,
 )
 from chatservice.screen import sanitised
+
+_LOCAL = Text(zone=None)  # a person's times are those of their clock
 
 
 class Talk:
@@ -85,9 +89,11 @@ class Talk:
         self._show(NameAsked() if error is None else f"{ERROR}{error.message} {QUESTION}")
         return self._ask_for(secret=False)
 
-    def ask_password(self, name: str) -> "Deferred[str]":
-        """The next line that is typed is the password of `name`."""
-        self._show(PasswordAsked(name))
+    def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
+        """The next line that is typed is the password of `name`; an empty one if it is not
+        theirs. `error`: what was wrong with the last one."""
+        question = PASSWORD_QUESTION.format(name=name)
+        self._show(PasswordAsked(name) if error is None else f"{ERROR}{error.message} {question}")
         return self._ask_for(secret=True)
 
     def _ask_for(self, *, secret: bool) -> "Deferred[str]":
@@ -100,7 +106,7 @@ class Talk:
 
     def typed(self, line: str, to: str | None = None) -> None:
         """Do what `line` says. `to`: what is said is for this person alone."""
-        if not line.strip():
+        if not line.strip() and not self.asks_password:
             return
         if self.leaving:
             if not self.refused:
@@ -109,7 +115,7 @@ class Talk:
             return
         if self._asking is not None and self._secret:
             asking, self._asking = self._asking, None
-            asking.callback(line)
+            asking.callback(line.strip())
             return
         try:
             self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
@@ -147,8 +153,8 @@ class Talk:
                 raise Refusal(Reason.NAME_FIRST)
             case History():
                 self._ask(request, partial(self._show_again, Why.RECENT))
-            case Search():
-                self._ask(request, partial(self._show_again, Why.FOUND))
+            case Search(limit=limit):
+                self._ask(request, partial(self._show_again, Why.FOUND, limit=limit))
             case (
                 Say()
                 | Emote()
@@ -167,8 +173,8 @@ class Talk:
         answer.addCallbacks(show, self._failed)
         answer.addCallback(lambda _: self._answered())
 
-    def _show_again(self, why: Why, page: Recalled) -> None:
-        self._show(replayed(why, page, time.time()))
+    def _show_again(self, why: Why, page: Recalled, limit: int = 0) -> None:
+        self._show(replayed(why, page, time.time(), limit))
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(ChatError)
@@ -195,7 +201,8 @@ def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR091
         case str():
             return event
         case Disconnected(why=why, again=again, lost=lost):
-            return f"{_no_connection(why, where, lost)} Trying again in {again:.0f} s."
+            soon = f" in {again:.0f} s" if again >= 1 else ""
+            return f"{_no_connection(why, where, lost)} Trying again{soon}."
         case Gone(lost=lost):
             return _no_connection(str(event), where, lost)
         case Untrusted():
@@ -208,8 +215,19 @@ def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR091
             messages = "message" if count == 1 else "messages"
             older = f" ({gone} older events are not kept any more.)" if gone else ""
             return f"*** {count} {messages} while you were away:{older}"
+        case Told(waited=True, at=at):
+            return f"{_rendered(event)} (said at {_local(at)}, while you were away)"
         case _:
-            return "\n".join(TEXT.render(event).decode().splitlines())
+            return _rendered(event)
+
+
+def _rendered(event: Event) -> str:
+    return "\n".join(_LOCAL.render(event).decode().splitlines())
+
+
+def _local(at: float) -> str:
+    then, now = time.localtime(at), time.localtime()
+    return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
 
 
 def _no_connection(why: str, where: str, lost: bool) -> str:

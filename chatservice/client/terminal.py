@@ -142,10 +142,10 @@ class Face:
         self._refresh()
         return asking
 
-    def ask_password(self, name: str) -> "Deferred[str]":
+    def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
         """For that of `name`. What is typed when the connection has gone is not said later."""
         self._nameless = True
-        return self.talk.ask_password(name)
+        return self.talk.ask_password(name, error)
 
     def tell(self, line: str) -> None:
         """Something about the server."""

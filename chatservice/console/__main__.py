@@ -28,7 +28,7 @@ TK_MS = 20
 class ConsoleOptions(Options):
     """Those of ``twistd chat``, and the window's."""
 
-    synopsis = f"[--theme {'|'.join(THEMES)}] {Options.synopsis}"
+    synopsis = f"Usage: python -m {PROGRAM} [--theme {'|'.join(THEMES)}] {Options.synopsis}"
     longdesc = f"{Options.longdesc} This one has a window; closing it stops the server."
     optParameters = [  # noqa: RUF012 (Twisted's way)
         ["theme", None, "auto", "light, dark, or auto: as the desktop prefers it"],

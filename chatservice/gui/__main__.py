@@ -133,12 +133,12 @@ class Program:
             **{**vars(self._options), "host": connection.host, "port": connection.port},
         )
         options.name, options.tls = connection.name, connection.tls
+        options.password = wanted.password
         make = maker(self._reactor, options)
         client = make(
             tell=self._window.tell,
             ask=self._window.ask,
             ask_password=self._window.ask_password,
-            password=wanted.password,
             echo=True,
             past=True,
         )

@@ -141,11 +141,11 @@ class Window(ttk.Frame):
         self._refresh()
         return asking
 
-    def ask_password(self, name: str) -> "Deferred[str]":
+    def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
         """For that of `name`."""
         self._asked_name = True
         self.line.set_aside()
-        asking = self.talk.ask_password(name)
+        asking = self.talk.ask_password(name, error)
         self._refresh()
         return asking
 
