@@ -41,10 +41,9 @@ class Connection(Protocol):
 
 
 class User:
-    """Somebody who is here. `correspondent` is whom a reply goes to (their name, if what was said
-    waited or waits for who was away); `token`, unless empty, is what
-    they may prove with that they are the same person; `account` is what they have proven to be
-    theirs; `since` is when they came, by the clock of the chat."""
+    """Somebody who is here. `correspondent` is whom a reply goes to, be they here or away; `token`,
+    unless empty, is what they may prove with that they are the same person; `account` is what they
+    have proven to be theirs; `since` is when they came, by the clock of the chat."""
 
     __slots__ = (
         "account",
@@ -64,7 +63,7 @@ class User:
         self.connection = connection
         self.token = ""
         self.account: Account | None = None
-        self.correspondent: User | str | None = None
+        self.correspondent: User | Account | None = None
         self.present = True
 
     @property
@@ -105,6 +104,22 @@ class Chat:
         """Whether it is the token of somebody who is here."""
         return token in self._by_token
 
+    def owner(self, account: Account) -> User | None:
+        """Who is here and has proven to own it, under whatever name."""
+        return next((user for user in self.users.values() if user.account == account), None)
+
+    def owed(self, token: str, account: Account | None) -> Mark | None:
+        """Where the connection stopped that a `join` with these takes the place of, if it has not
+        heard everything."""
+        user = self._by_token.get(token)
+        if user is None and account is not None:
+            user = self.users.get(account.name)
+            user = user if user is not None and user.account == account else None
+        log = self.lobby.log
+        if user is None or (position := user.cursor.heard_to) >= log.next_id:
+            return None
+        return Mark(position, log.messages_before(position))
+
     def join(
         self, name: str, connection: Connection, token: str = "", account: Account | None = None
     ) -> User:
@@ -118,6 +133,8 @@ class Chat:
         if user is None and account is not None:
             name = account.name
             user = self._claimed(account)
+            if user is not None:
+                self.forget_token(user)
         if user is not None:
             predecessor, user.connection = user.connection, connection
             self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
@@ -137,13 +154,21 @@ class Chat:
             self._by_token[user.token] = user
         return user.token
 
+    def forget_token(self, user: User) -> None:
+        """It proves nothing any longer: they have a password, or another one."""
+        self._by_token.pop(user.token, None)
+        user.token = ""
+
     def leave(self, user: User, *, lost: bool) -> None:
         """`user` is gone; `lost`: without a goodbye. The name is free."""
         user.present = False
         user.correspondent = None
         self._by_token.pop(user.token, None)
         self._unmap(user)
-        self.archive.depart(user.name, user.cursor.position)
+        position = user.cursor.heard_to
+        self.archive.depart(user.name, position)
+        if user.account is not None and user.account.name not in self.users:
+            self.archive.depart(user.account.name, position)
         self.lobby.leave(user.cursor, user.name, lost=lost)
 
     def online(self) -> tuple[str, ...]:
@@ -207,11 +232,13 @@ class Chat:
         correspondent = user.correspondent
         if correspondent is None:
             raise Refusal(Reason.NO_CORRESPONDENT)
-        if isinstance(correspondent, str):
-            return self.tell(user, correspondent, text)
-        if not correspondent.present:
+        if isinstance(correspondent, User) and correspondent.present:
+            return self._tell(user, correspondent, text)
+        account = correspondent.account if isinstance(correspondent, User) else correspondent
+        here = self.owner(account) if account is not None else None
+        if here is None:
             raise Refusal(Reason.GONE, name=correspondent.name)
-        return self._tell(user, correspondent, text)
+        return self._tell(user, here, text)
 
     def rename(self, user: User, name: str) -> Renamed:
         """`user` is called `name` from now on. The same name again is no event: nobody hears what
@@ -221,7 +248,7 @@ class Chat:
             last_id = self.lobby.log.next_id - 1
             return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
         self._unmap(user)
-        self.archive.depart(old, user.cursor.position)
+        self.archive.depart(old, user.cursor.heard_to)
         self.archive.arrive(new)
         user.name, user.keys = new, names.keys(new)
         self._map(user)

@@ -41,17 +41,20 @@ class Cursor:
         "_log",
         "_outlet",
         "_over",
+        "_owed",
         "_parted",
         "_taken",
         "dialect",
         "position",
         "said",
         "stalled",
+        "told",
     )
 
     def __init__(self, dialect: Dialect, outlet: Outlet) -> None:
         self.position = 0
         self.said = 0  # messages that this cursor's owner said and does not hear
+        self.told = 0  # how much of what was addressed to it has been sent
         self.stalled = False  # the connection takes no more for now, or for good
         self.dialect = dialect
         self._outlet = outlet
@@ -62,6 +65,7 @@ class Cursor:
         self._behind = False
         self._heard = 0  # messages of others before `position`; true while behind
         self._held = False  # what the room says waits until we are told of the past
+        self._owed: int | None = None  # the past that we have not been told begins there
         self._taken: list[Callable[[], None]] = []
 
     def enter(self, log: Log) -> None:
@@ -87,8 +91,31 @@ class Cursor:
         self._held = True
 
     def go_to(self, position: int) -> None:
-        """While held: what is told now stands there, among what the room has said."""
+        """While held: what is told now stands there, among what the room has said; and what was
+        told before stands before it."""
+        self._asides = [(min(place, position), event) for place, event in self._asides]
         self.position = position
+
+    def owe(self, position: int | None) -> None:
+        """They are still to be told of the past from there on; or of nothing."""
+        self._owed = position
+
+    @property
+    def heard_to(self) -> int:
+        """Who ends here has heard, or said, all below this id."""
+        comes_first = self._parted and not self.stalled  # what is due, before the last word
+        if self._owed is not None:
+            return self.position if comes_first else self._owed
+        if self._log is None:
+            return self.position
+        if comes_first:
+            return self._log.next_id
+        heard = self.position
+        for entry in self._log.entries_from(heard):
+            if self not in entry.authors or entry.heard_by_author(self) is not None:
+                break
+            heard = entry.event.id + (entry.messages or 1)
+        return heard
 
     @property
     def parted(self) -> bool:
@@ -232,6 +259,7 @@ class Cursor:
             due += 1
         asides = [event for _, event in self._asides[:due]]
         del self._asides[:due]
+        self.told += due
         self._over = self._parted and not self._asides
         return [self.dialect.render(event) for event in asides]
 

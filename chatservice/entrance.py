@@ -80,7 +80,7 @@ class Entrance:
         if not password:
             raise Refusal(Reason.PASSWORD_NEEDED, name=name)
         # Whatever likeness of a name is tried, what is guessed at is one password.
-        guessed = owner.name if owner is not None else name.casefold()
+        guessed = f"{owner.name}/{owner.since}" if owner is not None else name.casefold()
         proven = await self._proven(name, password, visitor, guessed)
         if self.accounts is None:
             return Account(proven, 0.0)
@@ -91,13 +91,11 @@ class Entrance:
     async def expect_free(self, name: str, account: Account | None) -> None:
         """The owner of `account`, or a guest, may be called `name`."""
         name = names.checked(name)
-        owner = await self.owner(name)
-        if owner is not None and owner != account:
-            raise Refusal(Reason.NAME_REGISTERED, name=owner.name)
-        if (
-            self._members_only
-            and account is not None
-            and names.keys(name).isdisjoint(names.keys(account.name))
+        if self.accounts is not None:
+            for owner in await self.accounts.owners(name) - {account}:
+                raise Refusal(Reason.NAME_REGISTERED, name=owner.name)
+        if self._members_only and (
+            account is None or names.keys(name).isdisjoint(names.keys(account.name))
         ):
             raise Refusal(Reason.NAME_NOT_YOURS, name=name)
 

@@ -116,8 +116,8 @@ class History:
         self._reads = 0
         self._unsaved: deque[_Unsaved] = deque()
         self._writes: deque[_Write] = deque()
-        self._marks: dict[str, int | None] = {}
-        self._marking: dict[str, int | None] = {}
+        self._marks: dict[str, _Place | None] = {}
+        self._marking: dict[str, _Place | None] = {}
         self._held_size = self._held_messages = self._lost = 0
         self._busy = False
         self._retry: Any = None
@@ -186,7 +186,9 @@ class History:
 
     def depart(self, name: str, position: int) -> None:
         if name in self._marks or len(self._marks) < READERS_MOST:
-            self._marks[name] = position
+            is_held = position >= self._log.first_id
+            messages = self._log.messages_before(position) if is_held else None
+            self._marks[name] = _Place(position, messages)
         self._write_on()
 
     def _write_on(self) -> None:
@@ -222,8 +224,8 @@ class History:
                 patience.cancel()
             if isinstance(result, Failure):
                 self._marking = {}
-                for name, position in marks.items():
-                    self._marks.setdefault(name, position)
+                for name, place in marks.items():
+                    self._marks.setdefault(name, place)
                 self._fail(result.getErrorMessage())
                 for write in writes:
                     write.done.errback(Refusal(Reason.NOT_SAVED))
@@ -355,20 +357,17 @@ class History:
                 return await self._mark_at(marks[name])
         return await self.read(lambda c: _mark(c, name))
 
-    async def _mark_at(self, position: int | None) -> Mark | None:
-        if position is None:
-            return None
-        return Mark(position, await self.read(lambda c: rows.messages_before(c, position)))
+    async def _mark_at(self, place: "_Place | None") -> Mark | None:
+        return None if place is None else await self.read(place.mark)
 
     async def away(self, since: Mark, before: int) -> Away:
         first = max(since.position, self.first_id)
-
-        def counted(connection: sqlite3.Connection) -> Away:
-            until_first = rows.messages_before(connection, first)
-            until_before = rows.messages_before(connection, before)
-            return Away(until_before - until_first, max(until_first - since.messages, 0))
-
-        return await self.read(counted)
+        until_before = self._log.messages_before(before)  # be it saved or not
+        if first >= self._log.first_id:
+            until_first = self._log.messages_before(first)
+        else:
+            until_first = await self.read(lambda c: rows.messages_before(c, first))
+        return Away(until_before - until_first, max(until_first - since.messages, 0))
 
     async def _newest(self, before: int, limit: int, *, spoken: bool) -> Few:
         """The newest ones come first."""
@@ -546,10 +545,23 @@ def _attempt(connection: sqlite3.Connection, write: _Write) -> Callable[[], None
     return lambda: write.done.callback(result)
 
 
-def _save_marks(connection: sqlite3.Connection, marks: dict[str, int | None]) -> None:
+class _Place(NamedTuple):
+    """Where somebody has stopped reading: all below that position. `messages`: how many there had
+    ever been until then, if that is not to be looked up: what is there may not be saved yet."""
+
+    position: int
+    messages: int | None
+
+    def mark(self, connection: sqlite3.Connection) -> Mark:
+        if self.messages is not None:
+            return Mark(self.position, self.messages)
+        return Mark(self.position, rows.messages_before(connection, self.position))
+
+
+def _save_marks(connection: sqlite3.Connection, marks: dict[str, _Place | None]) -> None:
     now = time.time()
-    for name, position in marks.items():
-        earlier = None if position is None else rows.messages_before(connection, position)
+    for name, place in marks.items():
+        position, earlier = (None, None) if place is None else place.mark(connection)
         connection.execute(
             "INSERT OR REPLACE INTO readers VALUES(?, ?, ?, ?)", (name, position, earlier, now)
         )

@@ -276,7 +276,7 @@ class ChatFactory(ServerFactory):
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
         self._all_closed: Deferred[None] | None = None
-        self._stuck: dict[ChatProtocol, tuple[int, float]] = {}
+        self._stuck: dict[ChatProtocol, tuple[tuple[int, int], float]] = {}
         self._look: IDelayedCall | None = None
 
     @property
@@ -331,17 +331,18 @@ class ChatFactory(ServerFactory):
 
     def _look_for_the_stuck(self) -> None:
         """Cut off who has taken nothing for `ping` seconds. What they have taken shows in how far
-        their cursors are, batch by batch."""
+        their cursors are, batch by batch, and in what they have been told."""
         self._look = self.clock.callLater(self.limits.ping / STUCK_LOOKS, self._look_for_the_stuck)
         now, before, self._stuck = self.clock.seconds(), self._stuck, {}
         for connection in list(self.connections):
             cursor = connection.session.cursor
             if not cursor.stalled or connection.session.closing:
                 continue
-            position, since = before.get(connection, (-1, now))
-            if position != cursor.position:
+            taken = cursor.position, cursor.told
+            taken_before, since = before.get(connection, (taken, now))
+            if taken != taken_before:
                 since = now
-            self._stuck[connection] = cursor.position, since
+            self._stuck[connection] = taken, since
             if now - since >= self.limits.ping:
                 self.journal.about(
                     connection.network,

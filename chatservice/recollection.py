@@ -30,8 +30,11 @@ class Recollection:
             if self._mark is None:
                 await self._tell_recent(here)
             else:
+                cursor.go_to(self._mark.position)
+                cursor.owe(self._mark.position)
                 here = await self._tell_missed(self._mark, here)
-        except Refusal as refusal:
+            cursor.owe(None)
+        except Refusal as refusal:  # what they are owed waits until they come again
             cursor.tell(Refused(refusal))
         finally:
             cursor.release(here)
@@ -43,13 +46,11 @@ class Recollection:
 
     async def _tell_missed(self, mark: Mark, here: int) -> int:
         """Returns where the cursor is to read on: the log may move past `here` meanwhile."""
-        await self._taken()  # what they were told stands `here`, which may not be committed so far
         away = await self._archive.away(mark, here)
         if away.gone:
             self._cursor.tell(Replayed(Why.AWAY, (), self._now, away.kept, away.gone))
         continues = away.gone > 0
         cursor = self._cursor
-        cursor.go_to(mark.position)
         while cursor.position < here and not cursor.parted:
             page = await self._archive.recall(here, cursor.position - 1, RECALLED_MOST)
             if not page.events:
@@ -60,6 +61,8 @@ class Recollection:
                 cursor.tell(Replayed(Why.AWAY, messages, self._now, away.kept, 0, continues))
                 continues = True
                 await self._taken()
+                if not cursor.parted:
+                    cursor.owe(cursor.position)
             here = max(here, self._log.first_id)
         return here
 

@@ -28,6 +28,7 @@ from chatservice.events import (
     Announced,
     Answered,
     Burst,
+    Change,
     Emoted,
     Goodbye,
     NameAsked,
@@ -41,7 +42,6 @@ from chatservice.events import (
     Refused,
     Renamed,
     Replayed,
-    Told,
     Welcomed,
     Why,
 )
@@ -108,12 +108,11 @@ class Settings:
 
 
 class _Admitted(NamedTuple):
-    """Somebody may come in: who has proven to own which account; where they had stopped reading;
-    and what has waited for them."""
+    """Somebody may come in: who has proven to own which account; and where they had stopped
+    reading."""
 
     account: Account | None
     mark: Mark | None
-    letters: tuple[Told, ...]
 
 
 class Session:
@@ -330,13 +329,14 @@ class Session:
     async def _admitted(self, hello: Hello) -> _Admitted:
         """Whether they may come in, and where they had stopped reading."""
         if self._chat.knows(hello.token):
-            return _Admitted(None, None, ())
+            return _Admitted(None, None)
         account = await self._entrance.admit(hello.name, hello.password, self._visitor)
         mark = await self._chat.seen(hello.name if account is None else account.name)
-        return _Admitted(account, mark, await self._letters.waiting(account))
+        return _Admitted(account, mark)
 
     def _join(self, hello: Hello, admitted: _Admitted) -> None:
-        account, mark, letters = admitted
+        account, mark = admitted
+        mark = mark or self._chat.owed(hello.token, account)
         self._claimed = ""
         self._user = user = self._chat.join(hello.name, self, hello.token, account)
         self._door.let_in()
@@ -356,24 +356,17 @@ class Session:
         if self._settings.motd:
             self.cursor.tell(Announced(self._settings.motd))
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
-        if letters:
-            self._hand_over(user, letters)
+        past = None
         if self._is_text and (mark is not None or recent):
             past = Recollection(self._chat, self.cursor, mark, recent)
-            self._own(Deferred.fromCoroutine(past.tell()))
+        self._own(Deferred.fromCoroutine(self._tell_past(user, past)))
         if (trouble := self._chat.archive.trouble) is not None:
             self.cursor.tell(trouble)
 
-    def _hand_over(self, user: User, letters: tuple[Told, ...]) -> None:
-        """Private messages that have waited; they are kept until they have been sent."""
-        user.correspondent = letters[-1].sender
-        self.cursor.tell(Replayed(Why.LETTERS, letters, self._chat.now(), len(letters)))
-
-        def sent() -> None:
-            if not self.closing:
-                self._own(Deferred.fromCoroutine(self._letters.handed_over(letters)))
-
-        self.cursor.when_taken(sent)
+    async def _tell_past(self, user: User, past: Recollection | None) -> None:
+        if past is not None:
+            await past.tell()
+        await self._letters.deliver(user)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
@@ -450,6 +443,8 @@ class Session:
             name=changed.name,
             change=changed.change.value,
         )
+        if changed.change is Change.PASSWORD:
+            self._chat.forget_token(user)
         return changed
 
     def _show_again(self, why: Why, limit: int, messages: Messages) -> None:

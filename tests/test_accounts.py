@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from chatservice.database import open_for_server
 from chatservice.events import Account, Reason, Refusal, Told
 from chatservice.limits import Tries, is_loopback
 from chatservice.passwords import hasher
+from chatservice.room import GATHER_SECONDS
 from tests.people import (
     PATIENCE,
     QUESTION,
@@ -37,6 +39,7 @@ WRONG = "Error: that is not the password of {name}. What is the password of {nam
 NO_MEMBER = (
     "Error: that is not the password of a member called {name}. What is the password of {name}?"
 )
+ONLINE = "*** Online (3): Alice, Bob, Zoe"
 TIME = r"\[\d\d:\d\d:\d\d\] "
 
 
@@ -119,6 +122,32 @@ class TestANameWithAPassword:
         alice.hears("Error: the name that you have is not registered to you.")
         keeping.join("alice")
 
+    def test_makes_another_password_end_what_a_token_proves(self, keeping: Server) -> None:
+        """Who has got hold of either is out for good."""
+        thief, alice = Program(keeping.connect()), Program(keeping.connect())
+        token = thief.comes_in("Alice", password=PASSWORD)["token"]
+        token_of_hers = alice.comes_in("Alice", password=PASSWORD)["token"]
+        alice.asks("password", password=OTHER)
+        alice.hears("account", change="password")
+        for known in (token, token_of_hers):
+            again = Program(keeping.connect())
+            again.asks("hello", name="Alice", token=known)
+            again.hears("error", code="password_needed")
+
+    def test_is_refused_with_what_is_like_it_and_like_ones_own(self, keeping: Server) -> None:
+        for name in ("Lal", "Iai"):
+            person = keeping.join(name)
+            person.types(f"/register {PASSWORD}", "/exit")
+            person.hears_until(f"*** Goodbye, {name}.")
+        time.sleep(2 * GATHER_SECONDS)
+        for name, other in (("Lal", "Iai"), ("Iai", "Lal")):
+            person = comes_in(keeping, name, PASSWORD, name)
+            person.types("/nick LaI")
+            person.hears(f"Error: {other} is registered.")
+            person.types("/exit")
+            person.hears_until(f"*** Goodbye, {name}.")
+            time.sleep(2 * GATHER_SECONDS)
+
     def test_is_refused_to_others_by_nick_too(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
         bob.types("/nick ALICE", "/register short", f"/password {OTHER}", "/unregister")
@@ -186,6 +215,59 @@ class TestMessagesThatWait:
         alice.hears_until(left("Bob"))
         alice.types("/reply where?")
         alice.hears("Error: Bob has left the chat.")
+
+    def test_are_for_no_other_of_that_name(self, keeping: Server) -> None:
+        """Who has it now may be somebody else."""
+        bob, zoe = keeping.join("Bob"), keeping.join("Zoe")
+        bob.hears(joined("Zoe"))
+        zoe.types("/msg Bob it is me", "/msg Alice it is me", "/exit")
+        bob.hears("[Zoe -> you] it is me", left("Zoe"))
+        other = keeping.join("Zoe")
+        other.types(f"/register {OTHER}")
+        other.hears("*** Zoe is yours from now on, with that password.")
+        alice = comes_in(keeping, "Alice", PASSWORD)
+        for person in (bob, alice):
+            person.types("/reply my secret", "/who")
+            heard = person.hears_until(ONLINE)
+            assert heard[-1].startswith("Error: ")
+        other.types("/who")
+        assert not any("secret" in line for line in other.hears_until(ONLINE))
+
+    def test_find_their_recipient_under_another_name(self, keeping: Server) -> None:
+        bob, alice = keeping.join("Bob"), comes_in(keeping, "Alice", PASSWORD)
+        alice.types("/nick Al")
+        bob.hears(joined("Alice"), "*** Alice is now known as Al.")
+        bob.types("/msg alice lunch?")
+        bob.hears("[you -> Al] lunch?")
+        alice.hears("*** Alice is now known as Al.", "[Bob -> you] lunch?")
+
+    def test_find_their_recipient_who_comes_in_while_the_disk_is_busy(
+        self, tmp_path: Path, keeping: Server
+    ) -> None:
+        bob = keeping.join("Bob")
+        with closing(sqlite3.connect(tmp_path / "chat.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            bob.types("/msg Alice lunch?")
+            alice = comes_in(keeping, "Alice", PASSWORD)
+            other.execute("ROLLBACK")
+        while "lunch?" not in (line := alice.next_line()):
+            assert line.startswith("***")
+
+    def test_cost_nobody_the_connection_when_they_cannot_be_discarded(
+        self, tmp_path: Path, keeping: Server
+    ) -> None:
+        bob = keeping.join("Bob")
+        bob.types("/msg Alice lunch?")
+        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
+        with closing(sqlite3.connect(tmp_path / "chat.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            alice = comes_in(keeping, "Alice", PASSWORD)
+            alice.hears("*** 1 private message while you were away:")
+            alice.hears_until("*** What is said is not being saved for now: database is locked.")
+            other.execute("ROLLBACK")
+        alice.hears_until("*** What is said is being saved again.")
+        alice.types("/who")
+        alice.hears("*** Online (2): Alice, Bob")
 
     def test_are_heard_by_nobody_else_and_no_more_than_a_hundred(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
@@ -539,9 +621,9 @@ class TestLettersToAnAccountThatIsGone:
         read = accounts.letters_to(connection, alice)
         accounts.remove(connection, alice)
         accounts.post(connection, bob, Told(0, 6.0, "Carol", "Bob", "lunch?"))  # the same number
-        accounts.discard(connection, read)
+        accounts.discard(connection, tuple(letter.told for letter in read))
         (letter,) = accounts.letters_to(connection, bob)
-        assert letter.id == read[0].id
+        assert letter.told.id == read[0].told.id
 
 
 def test_tries_are_counted_and_forgotten() -> None:

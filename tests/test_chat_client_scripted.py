@@ -110,6 +110,10 @@ def script() -> Script:
     return script
 
 
+def error(code: str, ref: str = "hello") -> Json:
+    return {"type": "error", "ref": ref, "code": code, "message": ""}
+
+
 def said(id_: int, name: str, text: str, type_: str = "said") -> Json:
     return {"type": type_, "id": id_, "at": AT, "room": "lobby", "from": name, "text": text}
 
@@ -264,15 +268,24 @@ def test_who_is_kicked_does_not_come_back(script: Script) -> None:
     script.over.addErrback(lambda _: None)
 
 
+def test_what_cannot_be_had_of_the_history_is_missed(script: Script) -> None:
+    """And what was said just before is not said again: it may stand there."""
+    mine = script.client.say("mine")
+    script.is_asked()
+    script.loses_her()
+    script.welcomes(5)
+    script.is_asked()
+    script.tells(error("not_saved", "gap"))
+    assert script.heard(Missed) == [Missed(0, 4)]
+    assert script.is_asked_for("say") == []
+    failure_of(mine, Unsure)
+
+
 def test_whose_name_is_claimed_does_not_come_back(script: Script) -> None:
     script.tells({"type": "bye", "name": "Alice", "reason": "name claimed"})
     script.loses_her()
     assert len(script.wires) == 1
     failure_of(script.over, Gone)
-
-
-def error(code: str, ref: str = "hello") -> Json:
-    return {"type": "error", "ref": ref, "code": code, "message": ""}
 
 
 class TestAPasswordWhoseAnswerIsLost:
@@ -305,6 +318,30 @@ class TestAPasswordWhoseAnswerIsLost:
             script.tells(error("wrong_password"))
         assert script.is_asked_for("hello") == []  # and nothing a third time
         assert script.wires[-1].disconnecting
+
+    def test_of_two(self) -> None:
+        script = Script(password="the old one")
+        script.welcomes(1)
+        script.client.request(ChangePassword("the first"))
+        script.client.request(ChangePassword("the second"))
+        script.loses_her()
+        for password in ("the old one", "the second", "the first"):
+            assert script.is_asked_for("hello")[0]["password"] == password
+            script.tells(error("wrong_password"))
+        assert script.is_asked_for("hello") == []
+
+    def test_of_a_name_that_was_registered_before(self) -> None:
+        script = Script(password="the right one")
+        script.welcomes(1)
+        answer = script.client.request(Register("another"))
+        script.loses_her()
+        script.welcomes(1)
+        script.recalls()
+        (again,) = script.is_asked_for("register")
+        script.tells(error("name_registered", again["ref"]))
+        failure_of(answer, Declined)
+        script.loses_her()
+        assert script.is_asked_for("hello")[0]["password"] == "the right one"
 
     def test_nor_whether_it_is_gone(self, script: Script) -> None:
         answer = script.client.request(Unregister())

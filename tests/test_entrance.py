@@ -38,6 +38,10 @@ class Book(Accounts):
             return None
         return self.alice
 
+    async def owners(self, name: str) -> frozenset[Account]:
+        owner = await self.owner(name)
+        return frozenset() if owner is None else frozenset((owner,))
+
     async def register(self, name: str, password: str) -> Account:
         if self.trouble is not None:
             raise self.trouble
@@ -151,6 +155,19 @@ def test_who_guesses_elsewhere_does_not_lock_the_owner_out(house: House) -> None
     assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
 
 
+def test_where_a_former_owner_has_been_nobody_guesses_more(house: House) -> None:
+    places = [next(guessers) for guessers in [visitors()] for _ in range(GUESSES_OF_ACCOUNT)]
+    for place in places:
+        assert house.admit("Alice", PASSWORD, place) == ALICE
+    assert house.book is not None
+    house.book.alice = Account("Alice", 2.0)
+    house.checker.looked_at = 0
+    for place in places:
+        for _ in range(2):
+            house.admit("Alice", "a guess", place)
+    assert house.checker.looked_at == GUESSES_OF_ACCOUNT
+
+
 def test_right_passwords_are_not_counted(house: House) -> None:
     for _ in range(2 * GUESSES_OF_ACCOUNT):
         assert house.admit("Alice", PASSWORD) == ALICE
@@ -201,6 +218,7 @@ def test_members_have_names_of_their_own(house: House) -> None:
     house.make(members_only=True)
     assert may_be("ALICE", ALICE) is None
     assert may_be("Bob", ALICE) is Reason.NAME_NOT_YOURS
+    assert may_be("Bob", None) is Reason.NAME_NOT_YOURS  # who has given it up meanwhile
     house.book = None
     house.make(members_only=True)
     assert may_be("alice", Account("Alice", 0.0)) is None
@@ -231,7 +249,7 @@ class Connection:
 
 
 class Cursor:
-    position = 1
+    heard_to = 1
 
     def enter(self, log: Any) -> None: ...
 

@@ -25,7 +25,10 @@ from chatservice import database, history, log, recollection, rows, search
 from chatservice.archive import Archive, Away, Mark, Memory
 from chatservice.chat import Chat
 from chatservice.database import CRASH_GAP, UPGRADES, BadDatabase
+from chatservice.entrance import Entrance, Visitor
 from chatservice.events import (
+    Account,
+    Announced,
     Burst,
     Emoted,
     Happening,
@@ -690,6 +693,212 @@ def test_something_is_said_just_when_somebody_comes_back(
     reader.drop()
     speaker.drop()
     house.stop()
+
+
+class Latecomer:
+    """A reader who has missed some messages, each page of which has two; and comes back."""
+
+    def __init__(self, house: House, patch: pytest.MonkeyPatch, missed: int = 6) -> None:
+        patch.setattr(recollection, "RECALLED_MOST", 2)
+        self.house = house
+        self.speaker, self.reader = Reader(house, "speaker"), Reader(house, "reader")
+        self.speaker.come()
+        self.reader.come()
+        self.turn()
+        self.reader.drop()
+        self.missed = [f"m{number}" for number in range(missed)]
+        for text in self.missed:
+            self.say(text)
+
+    def turn(self) -> None:
+        self.house.clock.turn(20)
+        self.house.clock.advance(1)
+        self.house.clock.turn(20)
+
+    def say(self, text: str) -> None:
+        self.speaker.say(text)
+        self.turn()
+
+    def hears_everything(self, *later: str) -> None:
+        """Once, and in order, when they come the next time."""
+        self.reader.come()
+        self.turn()
+        self.turn()
+        self.reader.read()
+        assert self.reader.heard == [*self.missed, *later]
+
+    def waits_for(self, question: str) -> "Deferred[None]":
+        """What the archive is asked waits until that fires."""
+        gate: Deferred[None] = Deferred()
+        real = getattr(self.house.archive, question)
+
+        async def asked(*arguments: Any) -> Any:
+            await gate
+            return await real(*arguments)
+
+        setattr(self.house.archive, question, asked)
+        return gate
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Latecomer:
+    return Latecomer(House(tmp_path / "chat"), monkeypatch)
+
+
+@pytest.mark.parametrize("how", ["cut", "exit", "kick", "shutdown"])
+@pytest.mark.parametrize("question", ["away", "recall"])
+def test_who_goes_before_they_are_shown_it_is_shown_it_the_next_time(
+    away: Latecomer, how: str, question: str
+) -> None:
+    gate = away.waits_for(question)
+    away.reader.come()
+    away.house.clock.turn(10)
+    match how:
+        case "exit":
+            away.reader.type("/exit")
+        case "kick":
+            away.house.chat.kick(away.house.chat.users["reader"])
+        case "shutdown":
+            away.house.factory.close_all()
+    away.house.clock.turn(10)
+    away.reader.drop()
+    gate.callback(None)
+    away.turn()
+    away.hears_everything()
+
+
+def test_a_page_that_nobody_took_is_shown_again(away: Latecomer) -> None:
+    gate = away.waits_for("recall")
+    away.reader.come()
+    away.house.clock.turn(10)
+    away.reader.protocol._sender.pauseProducing()
+    gate.callback(None)
+    away.turn()
+    away.reader.drop()
+    assert away.reader.heard == []
+    away.turn()
+    away.hears_everything()
+
+
+def test_what_is_announced_to_a_reader_who_is_about_to_be_told_of_the_past(away: Latecomer) -> None:
+    """It waits behind what they take slowly, and holds nothing up."""
+    gate = away.waits_for("away")
+    away.reader.come()
+    away.house.clock.turn(10)
+    protocol = away.reader.protocol
+    protocol._sender.pauseProducing()
+    away.house.chat.lobby.announce(Announced(("noon",)))
+    gate.callback(None)
+    away.turn()
+    protocol._sender.resumeProducing()
+    away.turn()
+    assert b"*** noon\r\n" in protocol.transport.value()
+    away.say("later")
+    away.reader.read()
+    assert away.reader.heard == [*away.missed, "later"]
+
+
+@pytest.mark.parametrize("kind", [House, HouseWithoutDisk])
+@pytest.mark.parametrize("goodbye", ["/exit", ""])
+def test_what_is_said_just_before_one_goes(
+    kind: type[House], goodbye: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither their own last words, nor what they heard with the goodbye, were said while they
+    were away."""
+    away = Latecomer(kind(tmp_path / "chat"), monkeypatch, missed=0)
+    away.reader.come()
+    away.turn()
+    away.reader.say("mine")
+    if goodbye:
+        away.speaker.say("theirs")
+        away.reader.type(goodbye)
+        away.turn()
+    away.reader.drop()
+    away.turn()
+    away.reader.come()
+    away.turn()
+    assert "while you were away" not in away.reader.protocol.transport.value().decode()
+    away.reader.read()
+    assert away.reader.heard == (["theirs"] if goodbye else [])
+
+
+def test_a_refused_answer_loses_nothing_for_good(away: Latecomer) -> None:
+    real, asked = away.house.archive.recall, count()
+
+    async def recall(*arguments: Any) -> Any:
+        if next(asked) == 1:
+            raise Refusal(Reason.NOT_SAVED)
+        return await real(*arguments)
+
+    away.house.archive.recall = recall  # type: ignore[method-assign]
+    away.reader.come()
+    away.turn()
+    away.say("live")
+    away.reader.drop()
+    assert away.reader.heard == ["m0", "live"]
+    away.turn()
+    away.reader.come()
+    away.turn()
+    away.turn()
+    away.reader.read()
+    assert away.reader.heard[2:] == ["m1", "m2", "m3", "m4", "m5", "live"]
+
+
+def test_what_is_not_saved_counts_among_what_was_missed(
+    away: Latecomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(rows, "save", save)
+    away.say("m6")
+    away.missed.append("m6")
+    away.reader.come()
+    away.turn()
+    assert b"*** 7 messages while you were away:" in away.reader.protocol.transport.value()
+
+
+class TestTheOwnerOfAName:
+    """Somebody who comes in under an account: by a rule of the test's own, "reader" is one."""
+
+    @pytest.fixture
+    def owned(self, away: Latecomer) -> Latecomer:
+        class Owners(Entrance):
+            async def admit(self, name: str, password: str, visitor: Visitor) -> Account | None:
+                return Account(name, 1.0) if name == "reader" else None
+
+        away.house.factory.entrance = Owners(None, None, away.house.clock.seconds)
+        return away
+
+    @pytest.mark.parametrize("cut_off", ["reading", "coming back"])
+    def test_hears_at_another_connection_what_the_first_one_did_not(
+        self, owned: Latecomer, cut_off: str
+    ) -> None:
+        if cut_off == "coming back":
+            gate = owned.waits_for("away")
+            owned.reader.come()
+            owned.house.clock.turn(10)
+            owned.reader.come()
+            owned.house.clock.turn(10)
+            gate.callback(None)
+            owned.turn()
+            owned.turn()
+            owned.reader.read()
+            assert owned.reader.heard == owned.missed
+            return
+        owned.hears_everything()
+        owned.reader.protocol._sender.pauseProducing()
+        owned.say("later")
+        owned.reader.read()
+        owned.hears_everything("later")
+
+    def test_has_heard_what_they_heard_under_another_name(self, owned: Latecomer) -> None:
+        owned.hears_everything()
+        owned.reader.type("/nick other")
+        owned.say("later")
+        owned.reader.drop()
+        owned.turn()
+        owned.hears_everything("later")
 
 
 def said_on_disk(house: House) -> list[tuple[str, str]]:

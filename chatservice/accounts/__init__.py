@@ -1,7 +1,7 @@
 """Accounts: names that have a password, in the database. And what `twisted.cred` asks of them."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from precis_i18n import get_profile
@@ -70,6 +70,15 @@ class Kept(NamedTuple):
 
 def find(connection: sqlite3.Connection, name: str) -> Kept | None:
     """The account that protects `name`, which is checked: its name may be another like it."""
+    return next(_protecting(connection, name), None)
+
+
+def owners(connection: sqlite3.Connection, name: str) -> frozenset[Account]:
+    """All accounts that protect `name`, which is checked; they need not be like each other."""
+    return frozenset(kept.account for kept in _protecting(connection, name))
+
+
+def _protecting(connection: sqlite3.Connection, name: str) -> Iterator[Kept]:
     for key in sorted(names.keys(name)):
         row = connection.execute(
             "SELECT name, hash, created FROM accounts "
@@ -78,8 +87,7 @@ def find(connection: sqlite3.Connection, name: str) -> Kept | None:
         ).fetchone()
         if row is not None:
             found, kept, created = row
-            return Kept(Account(found, created), kept)
-    return None
+            yield Kept(Account(found, created), kept)
 
 
 def add(connection: sqlite3.Connection, account: Account, kept: str) -> None:
@@ -136,16 +144,29 @@ def post(connection: sqlite3.Connection, owner: Account, letter: Told) -> int:
     return int(posted.lastrowid or 0)
 
 
-def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Told, ...]:
+class Letter(NamedTuple):
+    """A private message that waits, and the account of its sender, if the name was registered when
+    it was written: no other can have had it then."""
+
+    told: Told
+    sender: Account | None
+
+
+def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Letter, ...]:
     """What waits for `owner`."""
     rows = connection.execute(
-        "SELECT id, at, sender, recipient, text FROM letters JOIN accounts ON recipient = name "
-        "WHERE name = ? AND created = ? ORDER BY id",
+        "SELECT id, at, sender, recipient, text, senders.created "
+        "FROM letters JOIN accounts AS owners ON recipient = owners.name "
+        "LEFT JOIN accounts AS senders ON sender = senders.name AND senders.created <= at "
+        "WHERE owners.name = ? AND owners.created = ? ORDER BY id",
         owner,
     )
     return tuple(
-        Told(number, at, sender, recipient, text, waited=True)
-        for number, at, sender, recipient, text in rows
+        Letter(
+            Told(number, at, sender, recipient, text, waited=True),
+            None if since is None else Account(sender, since),
+        )
+        for number, at, sender, recipient, text, since in rows
     )
 
 
@@ -172,6 +193,10 @@ class Accounts:
         """The account that protects `name`, which is checked, if there is one."""
         found = await self._store.read(lambda c: find(c, name))
         return None if found is None else found.account
+
+    async def owners(self, name: str) -> frozenset[Account]:
+        """All accounts that protect `name`, which is checked."""
+        return await self._store.read(lambda c: owners(c, name))
 
     async def proven(self, name: str, password: str) -> str | None:
         """The name of the account that protects `name`, if that is its password. It takes as long
@@ -204,11 +229,11 @@ class Accounts:
         """It waits for `owner`. Its number."""
         return await self._store.write(lambda c: post(c, owner, letter))
 
-    async def letters(self, owner: Account) -> tuple[Told, ...]:
+    async def letters(self, owner: Account) -> tuple[Letter, ...]:
         """What waits for `owner`."""
         return await self._store.read(lambda c: letters_to(c, owner))
 
-    async def handed_over(self, letters: tuple[Told, ...]) -> None:
+    async def discard(self, letters: tuple[Told, ...]) -> None:
         """They need not be kept any longer."""
         await self._store.write(lambda c: discard(c, letters))
 

@@ -174,7 +174,7 @@ class ChatClient:
         self._echo = echo
         self._past = past
         self._password = password
-        self._untried = ""  # another that the name may have
+        self._untried: list[str] = []  # others that the name may have
         self._ask = ask
         self._ask_password = ask_password
         # What is asked, and what is to be told.
@@ -360,7 +360,7 @@ class ChatClient:
     def _connected(self, connection: _Connection) -> None:
         self._connection = connection
         self._paused = False
-        self._untried = self._asked.password
+        self._untried = self._asked.passwords()
         if ITCPTransport.providedBy(connection.transport):
             connection.transport.setTcpNoDelay(True)
             beneath: Any = getattr(connection.transport, "transport", connection.transport)  # TLS
@@ -459,10 +459,9 @@ class ChatClient:
         asking.addCallbacks(answered, unanswered)
 
     def _name_refused(self, error: Error) -> None:
-        untried, self._untried = self._untried, ""
         needs_password = error.code in _NEEDS_PASSWORD
-        if untried and needs_password and self.name is not None:
-            self._password = untried
+        if self._untried and needs_password and self.name is not None:
+            self._password = self._untried.pop()
             self._say_hello(self.name)
         elif (
             self._ask_password is not None
@@ -656,12 +655,13 @@ class ChatClient:
         self._leave_if_done()
 
     async def _recall(self, after: int, before: int) -> tuple[list[Happening], int]:
-        """What happened between two ids, and how many events of that are gone."""
+        """What happened between two ids, and how many events of that are gone, or cannot be had."""
         recalled: list[Happening] = []
         gone = 0
         while after + 1 < before:
             page = await self._ask_history(History(before, after, _PAGE))
             if page is None:
+                gone += before - after - 1
                 break
             gone += page.gone  # more, if the log has gone on meanwhile
             if not page.events or page.events[-1].id <= after:
@@ -705,7 +705,9 @@ class ChatClient:
     # What goes out.
 
     def _send_asked(self, asked: Asked) -> None:
-        asked.again, asked.sent = asked.sent, True
+        # Who has another password has registered before.
+        others = isinstance(asked.request, Register) and self._password != asked.request.password
+        asked.again, asked.sent = asked.sent and not (self._password and others), True
         self._send(asked.request, asked.ref)
 
     def _send(self, request: Request, ref: str | None = None) -> None:

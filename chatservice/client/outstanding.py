@@ -98,14 +98,14 @@ class Outstanding:
         self._asked[ref] = asked = Asked(ref, request, answer)
         return asked
 
-    @property
-    def password(self) -> str:
-        """The last that was sent for our name, which may have it by now; empty: none was."""
-        for asked in reversed(self._asked.values()):
+    def passwords(self) -> list[str]:
+        """Those that have been sent for our name, which may have one of them by now."""
+        found = []
+        for asked in self:
             match asked.request:
                 case Register(password=password) | ChangePassword(password=password) if asked.sent:
-                    return password
-        return ""
+                    found.append(password)
+        return found
 
     def pop(self, ref: str | None) -> Asked | None:
         """The request with that ref, which is answered now."""
