@@ -264,6 +264,22 @@ def test_who_takes_nothing_for_too_long_is_cut_off_and_who_takes_a_little_is_not
     door.factory.stopFactory()
 
 
+def test_who_takes_a_little_of_what_is_said_to_them_alone_is_not_cut_off() -> None:
+    door = Door(Limits(ping=40))
+    alice, _ = door.join("Alice")
+    _, bobs = door.join("Bob")
+    door.factory.startFactory()
+    slow: Any = bobs.producer
+    slow.pauseProducing()
+    for _ in range(6):
+        alice.dataReceived(b"/msg Bob hello\n")
+        door.clock.pump([0, 10])
+        slow.resumeProducing()
+        slow.pauseProducing()
+    assert not bobs.aborted
+    door.factory.stopFactory()
+
+
 def test_an_exception_in_the_login_clock_costs_that_connection_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
