@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.application.service import Service
@@ -184,8 +185,13 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         if not self["database"]:
             raise usage.UsageError("--database: the name of a file, or none.")
         checkers = self.get("credCheckers", [])
-        if self["members-only"] and self["database"] == "none" and not checkers:
-            raise usage.UsageError("--members-only needs a --database, or --auth.")
+        if self["members-only"] and not checkers:
+            if self["database"] == "none":
+                raise usage.UsageError("--members-only needs a --database, or --auth.")
+            if _passwords_module() is None:
+                raise usage.UsageError(
+                    "--members-only needs argon2: pip install 'chatservice[accounts]' brings it."
+                )
         for checker in checkers:
             if isinstance(checker, FilePasswordDB):
                 _expect_readable("--auth", Path(checker.filename))
@@ -233,7 +239,8 @@ def makeService(options: Options) -> ChatService:
     history = passwords = None
     if options["database"] != "none":
         history = History(Path(options["database"]), reactor, options["kept"])
-        passwords = _passwords(reactor)
+        if (module := _passwords_module()) is not None:
+            passwords = module.Passwords(reactor)
     chat = Chat(reactor, echo=bool(options["echo"]), archive=history)
     if history is not None:
         history.notice = chat.lobby.announce
@@ -263,14 +270,13 @@ def makeService(options: Options) -> ChatService:
     )
 
 
-def _passwords(reactor: Any) -> Passwords | None:
-    """None: what they need is an extra, and is not there."""
+def _passwords_module() -> ModuleType | None:
+    """None: what it needs is an extra, and is not there."""
     try:
-        from chatservice.passwords import Passwords  # noqa: PLC0415
+        from chatservice import passwords  # noqa: PLC0415
     except ModuleNotFoundError:
-        log.info("Nobody can /register: pip install 'chatservice[accounts]' brings what it needs.")
         return None
-    return Passwords(reactor)
+    return passwords
 
 
 def _entrance(
@@ -288,6 +294,8 @@ def _entrance(
             members_only=True,
             in_clear=bool(options["allow-plaintext-passwords"]),
         )
+    if history is not None and passwords is None:
+        log.info("Nobody can /register: pip install 'chatservice[accounts]' brings what it needs.")
     if history is None or passwords is None:
         return Entrance(None, None, reactor.seconds)
     accounts = Accounts(history, passwords, reactor.seconds)

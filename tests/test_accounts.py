@@ -366,7 +366,11 @@ class TestOptions:
         ended = twistd(tmp_path, *KEPT)
         assert ended.returncode == 1
         assert "pip install 'chatservice[accounts]' brings it." in ended.stdout + ended.stderr
+        ended = twistd(tmp_path, "--database", "other.sqlite3", "--members-only")
+        assert ended.returncode == 1
+        assert "--members-only needs argon2" in ended.stdout + ended.stderr
         with Server(tmp_path, "--database", "other.sqlite3", environment=only(tmp_path)) as server:
+            server.wait_for_log("Nobody can /register: pip install")
             bob = server.join("Bob")
             bob.types(f"/register {OTHER}")
             bob.hears("Error: this server keeps no passwords.")

@@ -740,9 +740,17 @@ class Latecomer:
         return gate
 
 
+    def end(self) -> None:
+        self.speaker.drop()
+        self.reader.drop()
+        self.house.stop()
+
+
 @pytest.fixture
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Latecomer:
-    return Latecomer(House(tmp_path / "chat"), monkeypatch)
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Latecomer]:
+    latecomer = Latecomer(House(tmp_path / "chat"), monkeypatch)
+    yield latecomer
+    latecomer.end()
 
 
 @pytest.mark.parametrize("how", ["cut", "exit", "kick", "shutdown"])
@@ -820,6 +828,7 @@ def test_what_is_said_just_before_one_goes(
     assert "while you were away" not in away.reader.protocol.transport.value().decode()
     away.reader.read()
     assert away.reader.heard == (["theirs"] if goodbye else [])
+    away.end()
 
 
 def test_a_refused_answer_loses_nothing_for_good(away: Latecomer) -> None:
