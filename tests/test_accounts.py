@@ -241,18 +241,6 @@ class TestMessagesThatWait:
         bob.hears("[you -> Al] lunch?")
         alice.hears("*** Alice is now known as Al.", "[Bob -> you] lunch?")
 
-    def test_find_their_recipient_who_comes_in_while_the_disk_is_busy(
-        self, tmp_path: Path, keeping: Server
-    ) -> None:
-        bob = keeping.join("Bob")
-        with closing(sqlite3.connect(tmp_path / "chat.sqlite3", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            bob.types("/msg Alice lunch?")
-            alice = comes_in(keeping, "Alice", PASSWORD)
-            other.execute("ROLLBACK")
-        while "lunch?" not in (line := alice.next_line()):
-            assert line.startswith("***")
-
     def test_cost_nobody_the_connection_when_they_cannot_be_discarded(
         self, tmp_path: Path, keeping: Server
     ) -> None:

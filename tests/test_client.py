@@ -128,7 +128,7 @@ class TestInAPipe:
 
     def test_much_is_sent_whole(self, server: Server) -> None:
         alice = server.join("Alice")
-        numbers = range(50_000)
+        numbers = range(20_000)
         typed = "".join(f"{number}\n" for number in numbers).encode()
         results: list[int] = []
         sending = threading.Thread(

@@ -739,7 +739,6 @@ class Latecomer:
         setattr(self.house.archive, question, asked)
         return gate
 
-
     def end(self) -> None:
         self.speaker.drop()
         self.reader.drop()

@@ -121,9 +121,9 @@ def test_a_storm_of_options_that_nobody_reads_the_answers_to(server: Server) -> 
     storm = server.connect()
     storm.hears(QUESTION)
     storm.socket.settimeout(0.5)
-    for _ in range(2000):
+    for _ in range(500):
         try:
-            storm.sends(b"\xff\xfd\x01" * 2700 + b"\n")  # 16 MB in all
+            storm.sends(b"\xff\xfd\x01" * 2700 + b"\n")  # 4 MB in all; the faults send 2 GB
         except TimeoutError:
             break
     assert rss(server) < 100_000
@@ -191,8 +191,8 @@ def test_a_name_is_free_again_when_its_owner_has_left(server: Server) -> None:
 
 @tcp_alone
 def test_two_who_ask_for_one_name_at_once(server: Server) -> None:
-    """2,000 times: exactly one has it each time."""
-    for number in range(2_000):
+    """500 times: exactly one has it each time."""
+    for number in range(500):
         name = f"n{number}"
         pair = [server.connect(), server.connect()]
         for person in pair:
@@ -246,7 +246,7 @@ def test_a_flood_of_questions_from_somebody_who_does_not_read_is_not_answered(
     alice, bob = two(server)
     alice.socket.setblocking(False)
     asked = b""
-    question = (b"/help" + 25 * b" " + b"\n") * 2_000
+    question = (b"/help" + 250 * b" " + b"\n") * 200
     selector = selectors.DefaultSelector()
     selector.register(alice.socket, selectors.EVENT_WRITE)
     while selector.select(1):
