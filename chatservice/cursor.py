@@ -105,7 +105,7 @@ class Cursor:
         """Who ends here has heard, or said, all below this id."""
         comes_first = self._parted and not self.stalled  # what is due, before the last word
         if self._owed is not None:
-            return self.position if comes_first else self._owed
+            return self.position if comes_first and self._held else self._owed
         if self._log is None:
             return self.position
         if comes_first:

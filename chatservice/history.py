@@ -186,9 +186,10 @@ class History:
 
     def depart(self, name: str, position: int) -> None:
         if name in self._marks or len(self._marks) < READERS_MOST:
-            is_held = position >= self._log.first_id
-            messages = self._log.messages_before(position) if is_held else None
-            self._marks[name] = _Place(position, messages)
+            log = self._log
+            is_saved = position <= log.end and self.trouble is None
+            is_here = position >= log.first_id and not is_saved
+            self._marks[name] = _Place(position, log.messages_before(position) if is_here else None)
         self._write_on()
 
     def _write_on(self) -> None:

@@ -830,7 +830,8 @@ def test_what_is_said_just_before_one_goes(
     away.end()
 
 
-def test_a_refused_answer_loses_nothing_for_good(away: Latecomer) -> None:
+@pytest.mark.parametrize("goodbye", ["/exit", ""])
+def test_a_refused_answer_loses_nothing_for_good(away: Latecomer, goodbye: str) -> None:
     real, asked = away.house.archive.recall, count()
 
     async def recall(*arguments: Any) -> Any:
@@ -842,6 +843,8 @@ def test_a_refused_answer_loses_nothing_for_good(away: Latecomer) -> None:
     away.reader.come()
     away.turn()
     away.say("live")
+    if goodbye:
+        away.reader.type(goodbye)
     away.reader.drop()
     assert away.reader.heard == ["m0", "live"]
     away.turn()
