@@ -526,6 +526,9 @@ class Reader:
     def say(self, text: str) -> None:
         self.type(text)
 
+    def exit(self) -> None:
+        self.type("/exit")
+
 
 class JsonReader(Reader):
     """Reads on from the last id that it has heard, by `history`."""
@@ -542,6 +545,9 @@ class JsonReader(Reader):
 
     def say(self, text: str) -> None:
         self.type(f'{{"type": "say", "text": "{text}"}}')
+
+    def exit(self) -> None:
+        self.type('{"type": "exit"}')
 
     def take(self, line: str) -> None:
         import json  # noqa: PLC0415
@@ -560,7 +566,7 @@ class JsonReader(Reader):
                 self.go_on(end=not event["events"])
             case "said" | "joined" | "left":
                 self.hear(event) if self.is_up_to_date else self.early.append(event)
-            case "error" | "bye":
+            case "error":
                 raise AssertionError(event)
 
     def go_on(self, *, end: bool = False) -> None:
@@ -580,7 +586,9 @@ class JsonReader(Reader):
 
 
 ACTIONS = st.lists(
-    st.sampled_from(["say"] * 5 + ["turn"] * 4 + ["drop", "lose", "come", "restart", "kill"]),
+    st.sampled_from(
+        ["say"] * 5 + ["turn"] * 4 + ["drop", "lose", "exit", "come", "restart", "kill"]
+    ),
     max_size=60,
 )
 WHOSE = st.lists(st.integers(0, 2), min_size=60, max_size=60)
@@ -643,6 +651,11 @@ def test_each_reader_hears_everything_once(
                         reader.read()
                 case "drop" | "lose" if here:
                     reader.drop(clean=action == "drop")
+                case "exit" if here:
+                    reader.exit()
+                    settle()
+                    assert reader.protocol.transport.disconnecting
+                    reader.drop()
                 case "come" if not here:
                     reader.come()
                 case "restart" | "kill":
