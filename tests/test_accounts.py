@@ -18,8 +18,8 @@ from chatservice import accounts
 from chatservice.database import open_for_server
 from chatservice.events import Account, Reason, Refusal, Told
 from chatservice.limits import Tries, is_loopback
-from chatservice.passwords import hasher
 from chatservice.room import GATHER_SECONDS
+from tests import quick_passwords
 from tests.people import (
     PATIENCE,
     QUESTION,
@@ -31,9 +31,12 @@ from tests.people import (
     run_client,
 )
 from tests.programs import Program, join
+from tests.quick_passwords import QUICK
 from tests.tmux import Tmux
 
 KEPT = ("--database", "chat.sqlite3")
+PROXIED = ("--proxy-protocol", "127.0.0.1")
+QUICKLY = (sys.executable, quick_passwords.__file__)
 PASSWORD, OTHER = "correct horse/ß", "battery staple"
 WRONG = "Error: that is not the password of {name}. What is the password of {name}?"
 NO_MEMBER = (
@@ -43,19 +46,13 @@ ONLINE = "*** Online (3): Alice, Bob, Zoe"
 TIME = r"\[\d\d:\d\d:\d\d\] "
 
 
-@pytest.fixture(scope="module")
-def kept() -> str:
-    """What a database has of Alice's password."""
-    return hasher().hash(PASSWORD)
-
-
 @pytest.fixture
-def keeping(tmp_path: Path, kept: str) -> Iterator[Server]:
+def keeping(tmp_path: Path) -> Iterator[Server]:
     """A server with a database, in which Alice is registered."""
     opened = open_for_server(tmp_path / "chat.sqlite3")
-    accounts.add(opened.connection, Account("Alice", time.time()), kept)
+    accounts.add(opened.connection, Account("Alice", time.time()), QUICK.hash(PASSWORD))
     opened.close()
-    with Server(tmp_path, *KEPT) as running:
+    with Server(tmp_path, *KEPT, runner=QUICKLY) as running:
         yield running
 
 
@@ -168,7 +165,7 @@ class TestANameWithAPassword:
         keeping.killed = True
         keeping.process.kill()
         keeping.process.wait()
-        with Server(tmp_path, *KEPT) as server:
+        with Server(tmp_path, *KEPT, runner=QUICKLY) as server:
             comes_in(server, "Alice", PASSWORD)
         assert PASSWORD.encode() not in (tmp_path / "chat.sqlite3").read_bytes()
 
@@ -285,7 +282,7 @@ class TestMessagesThatWait:
 class TestOptions:
     def test_members_only(self, tmp_path: Path, keeping: Server) -> None:
         keeping.stop()
-        with Server(tmp_path, *KEPT, "--members-only") as server:
+        with Server(tmp_path, *KEPT, "--members-only", runner=QUICKLY) as server:
             for name in ("Alice", "Stranger"):
                 person = claims(server, name, "no member's")
                 person.hears(NO_MEMBER.format(name=name))
@@ -320,7 +317,7 @@ class TestOptions:
         self, options: tuple[str, ...], answer: str, tmp_path: Path, keeping: Server
     ) -> None:
         keeping.stop()
-        with Server(tmp_path, *KEPT, "--proxy-protocol", "127.0.0.1", *options) as server:
+        with Server(tmp_path, *KEPT, *PROXIED, *options, runner=QUICKLY) as server:
             person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
             person.hears(QUESTION)
             person.types("Alice")
@@ -329,7 +326,7 @@ class TestOptions:
     @pytest.mark.parametrize("tls", [True])
     def test_over_tls_nobody_can(self, tmp_path: Path, keeping: Server, tls: bool) -> None:
         keeping.stop()
-        with Server(tmp_path, *KEPT, "--proxy-protocol", "127.0.0.1", tls=tls) as server:
+        with Server(tmp_path, *KEPT, *PROXIED, tls=tls, runner=QUICKLY) as server:
             person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
             person.hears(QUESTION)
             person.types("Alice", PASSWORD)

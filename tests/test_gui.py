@@ -25,9 +25,11 @@ from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
 from chatservice.gui.writing import WritingLine
+from tests import quick_passwords
 from tests.people import PATIENCE, Server, joined, left
 from tests.xdisplay import Display
 
+QUICKLY = (sys.executable, quick_passwords.__file__)
 GUI = (sys.executable, "-m", "chatservice.gui")
 HERE = "localhost:12345"
 PASSWORD = "correct horse battery"
@@ -253,7 +255,7 @@ def test_a_password_in_a_command_is_not_shown(root: tk.Tk) -> None:
 
 
 def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..., Window]) -> None:
-    with Server(tmp_path, "--database", "chat.sqlite3") as server:
+    with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
         alice, bob = server.join("Alice"), server.join("Bob")
         alice.types(f"/register {PASSWORD}", "/exit")
         bob.hears_until(left("Alice"))
