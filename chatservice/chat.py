@@ -113,8 +113,7 @@ class Chat:
         heard everything."""
         user = self._by_token.get(token)
         if user is None and account is not None:
-            user = self.users.get(account.name)
-            user = user if user is not None and user.account == account else None
+            user = next((u for u in self._namesakes(account) if u.account == account), None)
         log = self.lobby.log
         if user is None or (position := user.cursor.heard_to) >= log.next_id:
             return None
@@ -271,13 +270,16 @@ class Chat:
         """Its owner, if they are here under its name or one like it. Others who are have come in
         before it was registered, and go."""
         owner = None
-        keys = names.keys(account.name)
-        for user in {self._by_key[key] for key in keys if key in self._by_key}:
+        for user in self._namesakes(account):
             if user.account == account:
                 owner = user
             else:
                 user.connection.part(Goodbye.CLAIMED)
         return owner
+
+    def _namesakes(self, account: Account) -> set[User]:
+        keys = names.keys(account.name)
+        return {self._by_key[key] for key in keys if key in self._by_key}
 
     def _free(self, name: str, asker: User | None) -> str:
         name = names.checked(name)

@@ -894,7 +894,7 @@ class TestTheOwnerOfAName:
         away.house.factory.entrance = Owners(None, None, away.house.clock.seconds)
         return away
 
-    @pytest.mark.parametrize("cut_off", ["reading", "coming back"])
+    @pytest.mark.parametrize("cut_off", ["reading", "reading as READER", "coming back"])
     def test_hears_at_another_connection_what_the_first_one_did_not(
         self, owned: Latecomer, cut_off: str
     ) -> None:
@@ -911,6 +911,9 @@ class TestTheOwnerOfAName:
             assert owned.reader.heard == owned.missed
             return
         owned.hears_everything()
+        if "READER" in cut_off:
+            owned.reader.type("/nick READER")
+            owned.turn()
         owned.reader.protocol._sender.pauseProducing()
         owned.say("later")
         owned.reader.read()
