@@ -70,6 +70,12 @@ class User:
     def cursor(self) -> Cursor:
         return self.connection.cursor
 
+    @property
+    def corresponding_account(self) -> Account | None:
+        """That of whom a reply goes to."""
+        whom = self.correspondent
+        return whom.account if isinstance(whom, User) else whom
+
 
 class Chat:
     """The shared user map and the room.
@@ -166,8 +172,9 @@ class Chat:
         self._unmap(user)
         position = user.cursor.heard_to
         self.archive.depart(user.name, position)
-        if user.account is not None and user.account.name not in self.users:
-            self.archive.depart(user.account.name, position)
+        account = user.account
+        if account is not None and account.name != user.name and account.name not in self.users:
+            self.archive.depart(account.name, position)
         self.lobby.leave(user.cursor, user.name, lost=lost)
 
     def online(self) -> tuple[str, ...]:
@@ -233,7 +240,7 @@ class Chat:
             raise Refusal(Reason.NO_CORRESPONDENT)
         if isinstance(correspondent, User) and correspondent.present:
             return self._tell(user, correspondent, text)
-        account = correspondent.account if isinstance(correspondent, User) else correspondent
+        account = user.corresponding_account
         here = self.owner(account) if account is not None else None
         if here is None:
             raise Refusal(Reason.GONE, name=correspondent.name)

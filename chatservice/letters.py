@@ -12,6 +12,7 @@ from chatservice.accounts import Accounts
 from chatservice.chat import Chat, User
 from chatservice.events import Account, Reason, Refusal, Replayed, Sent, Told, Why
 from chatservice.log import RECALLED_SIZE
+from chatservice.recollection import taken
 
 log = Logger()
 
@@ -41,14 +42,12 @@ class Letters:
     async def reply(self, user: User, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
         else who has that name by now."""
-        correspondent = user.correspondent
         try:
             return self._chat.reply(user, text)
         except Refusal as refusal:
             if refusal.reason is not Reason.GONE:
                 raise
-            owner = correspondent.account if isinstance(correspondent, User) else correspondent
-            return await self._post(user, owner, text, refusal)
+            return await self._post(user, user.corresponding_account, text, refusal)
 
     async def deliver(self, user: User) -> None:
         """What waits for `user`, who is here, as fast as they take it. It is kept until it has been
@@ -84,10 +83,8 @@ class Letters:
     ) -> bool:
         """Whether the connection that they have now has sent it."""
         cursor = user.cursor
-        taken: Deferred[None] = Deferred()
         cursor.tell(Replayed(Why.LETTERS, page, self._chat.now(), count, continues=continues))
-        cursor.when_taken(lambda: taken.callback(None))
-        await taken
+        await taken(cursor)
         return user.present and user.cursor is cursor and not cursor.parted
 
     async def _owner(self, name: str) -> Account | None:

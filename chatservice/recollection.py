@@ -9,6 +9,13 @@ from chatservice.events import Emoted, Refusal, Refused, Replayed, Said, Why
 from chatservice.log import RECALLED_MOST
 
 
+def taken(cursor: Cursor) -> "Deferred[None]":
+    """Fires when all that `cursor` was told has been sent, or its connection is gone."""
+    fired: Deferred[None] = Deferred()
+    cursor.when_taken(lambda: fired.callback(None))
+    return fired
+
+
 class Recollection:
     """Tells `cursor`, which has just entered the room, of the past: what was said since `mark`,
     where its owner stopped reading; or, without one, the newest `recent` messages."""
@@ -60,13 +67,8 @@ class Recollection:
             if messages:
                 cursor.tell(Replayed(Why.AWAY, messages, self._now, away.kept, 0, continues))
                 continues = True
-                await self._taken()
+                await taken(cursor)
                 if not cursor.parted:
                     cursor.owe(cursor.position)
             here = max(here, self._log.first_id)
         return here
-
-    def _taken(self) -> "Deferred[None]":
-        taken: Deferred[None] = Deferred()
-        self._cursor.when_taken(lambda: taken.callback(None))
-        return taken

@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 from chatservice import passwords
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+QUICKLY = (sys.executable, __file__)  # a server's runner (see `people.Server`)
 
 if __name__ == "__main__":
     passwords.hasher = lambda: QUICK

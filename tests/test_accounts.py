@@ -19,7 +19,6 @@ from chatservice.database import open_for_server
 from chatservice.events import Account, Reason, Refusal, Told
 from chatservice.limits import Tries, is_loopback
 from chatservice.room import GATHER_SECONDS
-from tests import quick_passwords
 from tests.people import (
     PATIENCE,
     QUESTION,
@@ -31,12 +30,11 @@ from tests.people import (
     run_client,
 )
 from tests.programs import Program, join
-from tests.quick_passwords import QUICK
+from tests.quick_passwords import QUICK, QUICKLY
 from tests.tmux import Tmux
 
 KEPT = ("--database", "chat.sqlite3")
 PROXIED = ("--proxy-protocol", "127.0.0.1")
-QUICKLY = (sys.executable, quick_passwords.__file__)
 PASSWORD, OTHER = "correct horse/ß", "battery staple"
 WRONG = "Error: that is not the password of {name}. What is the password of {name}?"
 NO_MEMBER = (

@@ -25,11 +25,10 @@ from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
 from chatservice.gui.writing import WritingLine
-from tests import quick_passwords
 from tests.people import PATIENCE, Server, joined, left
+from tests.quick_passwords import QUICKLY
 from tests.xdisplay import Display
 
-QUICKLY = (sys.executable, quick_passwords.__file__)
 GUI = (sys.executable, "-m", "chatservice.gui")
 HERE = "localhost:12345"
 PASSWORD = "correct horse battery"

@@ -752,6 +752,13 @@ class Latecomer:
         setattr(self.house.archive, question, asked)
         return gate
 
+    def comes_and_waits_for(self, question: str) -> "Deferred[None]":
+        """The reader does, until that fires."""
+        gate = self.waits_for(question)
+        self.reader.come()
+        self.house.clock.turn(10)
+        return gate
+
     def end(self) -> None:
         self.speaker.drop()
         self.reader.drop()
@@ -770,9 +777,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Latecomer]
 def test_who_goes_before_they_are_shown_it_is_shown_it_the_next_time(
     away: Latecomer, how: str, question: str
 ) -> None:
-    gate = away.waits_for(question)
-    away.reader.come()
-    away.house.clock.turn(10)
+    gate = away.comes_and_waits_for(question)
     match how:
         case "exit":
             away.reader.type("/exit")
@@ -788,9 +793,7 @@ def test_who_goes_before_they_are_shown_it_is_shown_it_the_next_time(
 
 
 def test_a_page_that_nobody_took_is_shown_again(away: Latecomer) -> None:
-    gate = away.waits_for("recall")
-    away.reader.come()
-    away.house.clock.turn(10)
+    gate = away.comes_and_waits_for("recall")
     away.reader.protocol._sender.pauseProducing()
     gate.callback(None)
     away.turn()
@@ -802,9 +805,7 @@ def test_a_page_that_nobody_took_is_shown_again(away: Latecomer) -> None:
 
 def test_what_is_announced_to_a_reader_who_is_about_to_be_told_of_the_past(away: Latecomer) -> None:
     """It waits behind what they take slowly, and holds nothing up."""
-    gate = away.waits_for("away")
-    away.reader.come()
-    away.house.clock.turn(10)
+    gate = away.comes_and_waits_for("away")
     protocol = away.reader.protocol
     protocol._sender.pauseProducing()
     away.house.chat.lobby.announce(Announced(("noon",)))
@@ -899,9 +900,7 @@ class TestTheOwnerOfAName:
         self, owned: Latecomer, cut_off: str
     ) -> None:
         if cut_off == "coming back":
-            gate = owned.waits_for("away")
-            owned.reader.come()
-            owned.house.clock.turn(10)
+            gate = owned.comes_and_waits_for("away")
             owned.reader.come()
             owned.house.clock.turn(10)
             gate.callback(None)

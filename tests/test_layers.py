@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "accounts": {"events", "names", "screen", "passwords"},
     "accounts.__main__": {"events", "names", "render", "accounts", "database", "passwords"},
     "entrance": {"events", "names", "requests", "limits", "accounts", "chat"},
-    "letters": {"events", "names", "log", "accounts", "chat"},
+    "letters": {"events", "names", "log", "accounts", "chat", "recollection"},
     "database": set(),
     "rows": {"events", "log"},
     "search": {"events", "rows"},

@@ -105,6 +105,13 @@ class House:
     def alice(self) -> User:
         return self.chat.join("Alice", Connection(), account=ALICE)
 
+    def slow_alice(self) -> User:
+        """She is being told what waits, and takes nothing."""
+        alice = self.alice()
+        cursor(alice).slow = True
+        self.delivers(alice)
+        return alice
+
     def posts(self, text: str) -> None:
         posted = Deferred.fromCoroutine(self.letters.tell(self.bob, "Alice", text))
         posted.addBoth(self.answers.append)
@@ -142,9 +149,7 @@ def test_who_comes_in_while_it_is_posted_is_told_at_once(house: House) -> None:
 
 def test_it_is_told_once_though_two_things_ask_for_it(house: House) -> None:
     house.posts("lunch?")
-    alice = house.alice()
-    cursor(alice).slow = True
-    house.delivers(alice)
+    alice = house.slow_alice()
     house.delivers(alice)
     assert heard(alice) == ["lunch?"]
     assert len(house.box.kept) == 1  # until it is taken
@@ -156,9 +161,7 @@ def test_it_is_told_once_though_two_things_ask_for_it(house: House) -> None:
 
 def test_what_one_connection_did_not_take_goes_to_the_next(house: House) -> None:
     house.posts("lunch?")
-    alice = house.alice()
-    cursor(alice).slow = True
-    house.delivers(alice)
+    alice = house.slow_alice()
     assert house.alice() is alice
     house.delivers(alice)
     assert heard(alice) == ["lunch?"]
@@ -177,9 +180,7 @@ def test_a_slow_recipient_holds_up_nobody_who_writes(house: House) -> None:
 
 def test_a_disk_that_fails_keeps_what_it_could_not_discard(house: House) -> None:
     house.posts("lunch?")
-    alice = house.alice()
-    cursor(alice).slow = True
-    house.delivers(alice)
+    alice = house.slow_alice()
     house.box.trouble = Refusal(Reason.NOT_SAVED)
     cursor(alice).slow = False
     cursor(alice).take()
@@ -191,9 +192,7 @@ def test_a_disk_that_fails_keeps_what_it_could_not_discard(house: House) -> None
 def test_many_are_told_a_page_at_a_time(house: House) -> None:
     for number in range(10):
         house.posts(f"{number} {'x' * 8000}")
-    alice = house.alice()
-    cursor(alice).slow = True
-    house.delivers(alice)
+    alice = house.slow_alice()
     assert len(heard(alice)) == 5
     assert [told.continues for told in cursor(alice).told] == [False]
     cursor(alice).slow = False

@@ -705,9 +705,12 @@ class ChatClient:
     # What goes out.
 
     def _send_asked(self, asked: Asked) -> None:
-        # Who has another password has registered before.
-        others = isinstance(asked.request, Register) and self._password != asked.request.password
-        asked.again, asked.sent = asked.sent and not (self._password and others), True
+        match asked.request:
+            case Register(password=password):  # a name that has another one was refused before
+                may_be_done = self._password in ("", password)
+            case _:
+                may_be_done = True
+        asked.again, asked.sent = asked.sent and may_be_done, True
         self._send(asked.request, asked.ref)
 
     def _send(self, request: Request, ref: str | None = None) -> None:
