@@ -30,20 +30,20 @@ from twisted.python.failure import Failure
 import chatservice
 import twisted
 from chatservice.accounts import AccountChecker, Accounts, Members
-from chatservice.chat import Chat
-from chatservice.database import BadDatabase
-from chatservice.entrance import Entrance
-from chatservice.history import KEEP_ALL, History, Keep
-from chatservice.limits import Limits
-from chatservice.log import RECALLED_MOST
-from chatservice.protocol import ChatFactory, peer_of
-from chatservice.proxied import Network, ProxiedFactory
-from chatservice.screen import sanitised
-from chatservice.session import Settings
+from chatservice.core.chat import Chat
+from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.accounts.authenticator import Entrance
+from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
+from chatservice.core.limits import Limits
+from chatservice.core.log import RECALLED_MOST
+from chatservice.server.line import ChatFactory, peer_of
+from chatservice.server.proxy_protocol import Network, ProxiedFactory
+from chatservice.core.sanitize import sanitised
+from chatservice.session.session import Settings
 
 if TYPE_CHECKING:
-    from chatservice.passwords import Passwords
-    from chatservice.tls import ServerCertificate
+    from chatservice.accounts.hashing import Passwords
+    from chatservice.server.tls import ServerCertificate
 
 log = Logger()
 
@@ -213,7 +213,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     def _server_certificate(self) -> ServerCertificate:
         try:
-            from chatservice import tls  # noqa: PLC0415 (what it needs is an extra)
+            from chatservice.server import tls  # noqa: PLC0415 (what it needs is an extra)
         except ModuleNotFoundError as error:
             raise usage.UsageError(
                 f"--tls needs {error.name}: pip install 'chatservice[tls]' brings it."
@@ -256,7 +256,7 @@ def makeService(options: Options) -> ChatService:
     doors = [door(endpoint, factory, "") for endpoint in options["endpoints"]]
     certificate = options["server-certificate"]
     if certificate is not None:
-        from chatservice.tls import TLSFactory  # noqa: PLC0415
+        from chatservice.server.tls import TLSFactory  # noqa: PLC0415
 
         secured = TLSFactory(certificate, factory, reactor)
         doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
@@ -273,7 +273,7 @@ def makeService(options: Options) -> ChatService:
 def _passwords_module() -> ModuleType | None:
     """None: what it needs is an extra, and is not there."""
     try:
-        from chatservice import passwords  # noqa: PLC0415
+        from chatservice.accounts import hashing as passwords  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
     return passwords

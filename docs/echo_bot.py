@@ -6,7 +6,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from chatservice.client import ChatClient, Disconnected
-from chatservice.events import Said, Told
+from chatservice.core.events import Said, Told
 
 
 async def main(host: str = "localhost", port: str = "12345") -> None:

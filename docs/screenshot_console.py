@@ -14,8 +14,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the tests' ways to a display and to the chat
 
-from tests.people import Person, Server  # noqa: E402
-from tests.xdisplay import Display  # noqa: E402
+from tests.support.people import Person, Server  # noqa: E402
+from tests.support.xdisplay import Display  # noqa: E402
 
 SIZE = (1120, 720)
 PEOPLE = ("Alice", "Bob", "سارا", "李明", "Zoë", "Дима", "Mahsa", "echobot", "ci", "نیما", "Ελένη")

@@ -14,9 +14,9 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the tests' ways to a display and to the chat
 
-from tests.people import Person, Server  # noqa: E402
-from tests.programs import Program, join  # noqa: E402
-from tests.xdisplay import Display  # noqa: E402
+from tests.support.people import Person, Server  # noqa: E402
+from tests.support.programs import Program, join  # noqa: E402
+from tests.support.xdisplay import Display  # noqa: E402
 
 SIZE = (960, 640)
 PEOPLE = ("Alice", "نیما", "小明", "Lena", "Ελένη", "Tom")

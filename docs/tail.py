@@ -12,7 +12,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from chatservice.client import ChatClient, ChatError, Disconnected
-from chatservice.events import Emoted, Said, Welcomed
+from chatservice.core.events import Emoted, Said, Welcomed
 
 HISTORY = 10
 

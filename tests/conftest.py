@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.people")
+pytest.register_assert_rewrite("tests.support.people")
 
-from tests.people import Server  # noqa: E402 (its assertions are to be rewritten first)
-from tests.xdisplay import Display, is_possible  # noqa: E402
+from tests.support.people import Server  # noqa: E402 (its assertions are to be rewritten first)
+from tests.support.xdisplay import Display, is_possible  # noqa: E402
 
 settings.register_profile("noisy", deadline=None)  # the machine may be busy with other things
 settings.load_profile("noisy")

@@ -12,12 +12,12 @@ from twisted.cred.portal import IRealm
 from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
-from chatservice import names
-from chatservice.events import Account, Reason, Refusal, Told
-from chatservice.screen import REPLACEMENT, sanitised
+from chatservice.core import names
+from chatservice.core.events import Account, Reason, Refusal, Told
+from chatservice.core.sanitize import REPLACEMENT, sanitised
 
 if TYPE_CHECKING:
-    from chatservice.passwords import Passwords
+    from chatservice.accounts.hashing import Passwords
 
 T = TypeVar("T")
 _OPAQUE = get_profile("OpaqueString")

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatservice import accounts, names
+from chatservice import accounts
+from chatservice.core import names
 from chatservice.accounts import fit
-from chatservice.database import BadDatabase, open_existing, open_for_server
-from chatservice.events import Account, Refusal
-from chatservice.render import refusal_in_words
+from chatservice.storage.sqlite.database import BadDatabase, open_existing, open_for_server
+from chatservice.core.events import Account, Refusal
+from chatservice.dialects.text import refusal_in_words
 
 PATIENCE = 10.0  # seconds for a server that is writing
 
@@ -56,7 +57,7 @@ def asked_password() -> str:
 def hashed(password: str) -> str:
     """What is kept of it. Raises SystemExit."""
     try:
-        from chatservice.passwords import hasher  # noqa: PLC0415 (the extra may be missing)
+        from chatservice.accounts.hashing import hasher  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError:
         raise SystemExit(
             "accounts: argon2-cffi is missing; pip install 'chatservice[accounts]' brings it."

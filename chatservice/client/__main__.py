@@ -13,8 +13,8 @@ from twisted.internet import asyncioreactor, task
 from twisted.internet.defer import Deferred
 
 from chatservice.client.chat_client import ChatClient
-from chatservice.client.looks import BELLS
-from chatservice.client.plain import talk_plainly
+from chatservice.client.faces.looks import BELLS
+from chatservice.client.faces.plain import talk_plainly
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -161,7 +161,7 @@ async def run(reactor: Any, options: argparse.Namespace, *, on_terminal: bool) -
     where = f"{options.host}:{options.port}"
     retry = not options.no_retry
     if on_terminal:
-        from chatservice.client.terminal import talk_on_terminal  # noqa: PLC0415 (see above)
+        from chatservice.client.faces.terminal import talk_on_terminal  # noqa: PLC0415 (see above)
 
         talk = talk_on_terminal(
             reactor, make, where, retry=retry, bell=options.bell, timestamps=options.timestamps

@@ -20,10 +20,10 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from chatservice import jsonlines
+from chatservice.dialects import jsonlines
 from chatservice.client.errors import ChatError, Declined, Gone
 from chatservice.client.outstanding import Asked, Outstanding
-from chatservice.events import (
+from chatservice.core.events import (
     Acked,
     Emoted,
     Error,
@@ -47,8 +47,8 @@ from chatservice.events import (
     Why,
     Writing,
 )
-from chatservice.render import QUESTION, refusal_in_words
-from chatservice.requests import (
+from chatservice.dialects.text import QUESTION, refusal_in_words
+from chatservice.core.requests import (
     ChangePassword,
     Emote,
     Exit,
@@ -65,8 +65,8 @@ from chatservice.requests import (
     Who,
     Write,
 )
-from chatservice.screen import sanitised
-from chatservice.sockets import keep_alive
+from chatservice.core.sanitize import sanitised
+from chatservice.tcp import keep_alive
 
 log = Logger()
 

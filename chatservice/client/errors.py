@@ -1,6 +1,6 @@
 """What can go wrong for a client."""
 
-from chatservice.events import Error
+from chatservice.core.events import Error
 
 
 class ChatError(Exception):

@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatservice.client.errors import ChatError, Unsure
-from chatservice.events import (
+from chatservice.core.events import (
     AccountChanged,
     Acked,
     Change,
@@ -18,7 +18,7 @@ from chatservice.events import (
     Renamed,
     Said,
 )
-from chatservice.requests import (
+from chatservice.core.requests import (
     ChangePassword,
     Emote,
     Register,
@@ -28,7 +28,7 @@ from chatservice.requests import (
     Tell,
     Unregister,
 )
-from chatservice.screen import sanitised
+from chatservice.core.sanitize import sanitised
 
 
 class Asked:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from chatservice.client.__main__ import as_fingerprint, as_host, as_name, as_port, maker
 from chatservice.client.errors import ChatError
-from chatservice.client.talk import in_words, on_signals
+from chatservice.client.faces.talk import in_words, on_signals
 from chatservice.gui import memory
 from chatservice.gui.memory import Connection
 

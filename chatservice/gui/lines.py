@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from chatservice.client.chat_client import Heard
-from chatservice.client.looks import MARKED, Piece, look
-from chatservice.events import Emoted, Happening, Replayed, Said, Sent, Told
+from chatservice.client.faces.looks import MARKED, Piece, look
+from chatservice.core.events import Emoted, Happening, Replayed, Said, Sent, Told
 
 DAY, LINK, NOTICE = "day", "link", "notice"
 STALE = -1  # the id of what stands in a log that is no more

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from itertools import islice
 from tkinter import ttk
 
-from chatservice.client.looks import PALETTE, colour
+from chatservice.client.faces.looks import PALETTE, colour
 from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
 

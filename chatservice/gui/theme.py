@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.internet.utils import getProcessOutput
 
-from chatservice.client.looks import PALETTE
+from chatservice.client.faces.looks import PALETTE
 from chatservice.desktop.theme import Look, Palette, blended, palette
 
 POINT = 72  # to an inch

@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard
 from chatservice.client.errors import ChatError
-from chatservice.client.looks import mentions
-from chatservice.client.notices import Notices
-from chatservice.client.status import Status, writing_in_words
-from chatservice.client.talk import Talk, in_words
-from chatservice.events import (
+from chatservice.client.faces.looks import mentions
+from chatservice.client.faces.notices import Notices
+from chatservice.client.faces.status import Status, writing_in_words
+from chatservice.client.faces.talk import Talk, in_words
+from chatservice.core.events import (
     Emoted,
     Error,
     Helped,
@@ -44,8 +44,8 @@ from chatservice.gui.lines import STALE, Line
 from chatservice.gui.people import People
 from chatservice.gui.theme import ChatLook
 from chatservice.gui.writing import WritingLine
-from chatservice.render import QUESTION
-from chatservice.screen import sanitised
+from chatservice.dialects.text import QUESTION
+from chatservice.core.sanitize import sanitised
 
 log = Logger()
 

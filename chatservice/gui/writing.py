@@ -4,10 +4,10 @@ import tkinter as tk
 from collections.abc import Callable, Collection
 from tkinter import ttk
 
-from chatservice.client.completion import Completion, completions
-from chatservice.commands import password_at
+from chatservice.client.faces.completion import Completion, completions
+from chatservice.dialects.commands import password_at
 from chatservice.gui.glyphs import has_colours, without_colours
-from chatservice.screen import sanitised
+from chatservice.core.sanitize import sanitised
 
 HISTORY_MOST = 500  # lines
 

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chatservice import database, history, rows, search
-from chatservice.events import LOBBY, Burst
-from chatservice.log import Entry
+from chatservice.storage.sqlite import database, archive as history, rows, search
+from chatservice.core.events import LOBBY, Burst
+from chatservice.core.log import Entry
 from tests.faults.crowd import rss
-from tests.people import QUESTION, Server
-from tests.programs import Program
+from tests.support.people import QUESTION, Server
+from tests.support.programs import Program
 
 DAY = 86400
 AWAY = 10_000  # messages that somebody has missed

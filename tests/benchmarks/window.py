@@ -16,8 +16,8 @@ import tkinter as tk
 from pathlib import Path
 from typing import Any
 
-from tests.people import Person, Server
-from tests.xdisplay import Display
+from tests.support.people import Person, Server
+from tests.support.xdisplay import Display
 
 TICK_MS = 5
 

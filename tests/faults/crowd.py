@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.people import PATIENCE, QUESTION, Person, Server
+from tests.support.people import PATIENCE, QUESTION, Person, Server
 
 NUMBERED = re.compile(rb"(\w+): (\d+) x")
 SKIPPED = re.compile(rb"\*\*\* You missed (\d+) message")

@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from chatservice import chat, cursor, journal, protocol, render, room, sender, session, writers
+from chatservice.core import chat, cursor, room, typing as writers
+from chatservice.server import peer_log as journal, line as protocol, output as sender
+from chatservice.dialects import text as render
+from chatservice.session.session import session
 
 UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import LONG
 from tests.faults.crowd import Crowd, moved, needs
-from tests.people import Server
+from tests.support.people import Server
 
 PING = 8
 NETWORK = "chat-faults"  # a namespace, joined to ours by a pair of interfaces

@@ -26,8 +26,8 @@ import pytest
 
 from tests.faults.conftest import LONG
 from tests.faults.crowd import milliseconds, needs
-from tests.people import PATIENCE, TWISTD, Person, Server
-from tests.programs import Program, join
+from tests.support.people import PATIENCE, TWISTD, Person, Server
+from tests.support.programs import Program, join
 
 KILLS = 30 if LONG else 5
 LOCKED_SECONDS = 30 if LONG else 5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.conftest import LONG
 from tests.faults.crowd import Crowd, milliseconds, rss
-from tests.people import Person, Server, joined
+from tests.support.people import Person, Server, joined
 
 HARMFUL = {"Cc", "Cs", "Zl", "Zp"}  # categories of characters
 TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # their directions

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from twisted.logger import LogEvent, capturedLogs
 
-from chatservice import commands, jsonlines, names, proxied, telnet
-from chatservice.events import Refusal
-from chatservice.screen import safe_lines, sanitised
+from chatservice.dialects import commands, jsonlines
+from chatservice.core import names
+from chatservice.server import proxy_protocol as proxied, telnet
+from chatservice.core.events import Refusal
+from chatservice.core.sanitize import safe_lines, sanitised
 from tests.faults.conftest import LONG
-from tests.test_protocol import Door
+from tests.unit.test_protocol import Door
 
 INPUTS = 1_000_000 if LONG else 15_000
 PAGE = Path(__file__).parent.parent.parent / "docs" / "protocol.md"

@@ -11,7 +11,7 @@ import pytest
 from tests.faults import injected
 from tests.faults.crowd import Crowd, Member
 from tests.faults.injected import FAULTS, UNSPEAKABLE, address
-from tests.people import Server, joined
+from tests.support.people import Server, joined
 
 RUNNER = (sys.executable, injected.__file__)
 TCP_ALONE = ("SocketSender", "StraightWriter")

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.people import QUESTION, Server
-from tests.programs import Program
+from tests.support.people import QUESTION, Server
+from tests.support.programs import Program
 
 PASSWORD = "correct horse"
 GUESSES = 1000

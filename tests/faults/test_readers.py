@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.conftest import LONG
 from tests.faults.crowd import Crowd, needs, rss, send_buffers
-from tests.people import PATIENCE, Server
+from tests.support.people import PATIENCE, Server
 
 SIZE = 8000
 TOTAL = 200_000_000 if LONG else 10_000_000

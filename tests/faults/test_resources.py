@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.faults.conftest import LONG
 from tests.faults.crowd import Crowd, Member, descriptors, rss
-from tests.people import TWISTD, Server
+from tests.support.people import TWISTD, Server
 
 DESCRIPTORS = 300
 CHURN_SECONDS = 600 if LONG else 4

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chatservice.protocol import CLOSE_SECONDS
+from chatservice.server.line import CLOSE_SECONDS
 from tests.faults.crowd import Crowd, login, milliseconds, rss
-from tests.people import PATIENCE, QUESTION, Person, Server
+from tests.support.people import PATIENCE, QUESTION, Person, Server
 
 LOGIN_SECONDS = 2
 

@@ -1,0 +1,92 @@
+"""How an event looks on a terminal: its words, in pieces of text with a style each."""
+
+import re
+import time
+import unicodedata
+import zlib
+
+from chatservice.client.chat_client import Disconnected, Heard
+from chatservice.client.faces.talk import in_words
+from chatservice.core.events import Emoted, Error, Joined, Left, Refused, Renamed, Said, Sent, Told
+from chatservice.dialects.text import ERROR
+
+Piece = tuple[str, str]  # style, text
+
+# Of the terminals' 256 colours, those of which the contrast is 3.7 or more on black and on white
+# (WCAG 2 asks for 3 for large text, and for 4.5, which no colour has on both, for the rest).
+PALETTE = (
+    *("#d70000", "#af5f00", "#878700", "#008700", "#008787", "#0087d7", "#5f5fff", "#875fd7"),
+    *("#af00ff", "#d700d7", "#d70087", "#af5f5f"),
+)
+DIM, MARKED, RED = "dim", "bold", "ansired"
+BELLS = ("on", "off", "mentions")
+Message = Said | Emoted | Told | Sent
+
+
+def colour(name: str) -> str:
+    """Of a name: the same in every run, however the name is capitalised."""
+    return PALETTE[zlib.crc32(name.casefold().encode()) % len(PALETTE)]
+
+
+def whole_word(name: str) -> re.Pattern[str]:
+    """Finds `name` where it is not a part of a longer word."""
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def mentions(event: Heard | str, me: str | None) -> bool:
+    """Whether somebody else speaks of `me` in `event`."""
+    if not isinstance(event, Said | Emoted) or me is None or event.name == me:
+        return False
+    return whole_word(me).search(unicodedata.normalize("NFC", event.text)) is not None
+
+
+def rings(event: Heard | str, me: str | None, bell: str) -> bool:
+    """Whether the bell, one of BELLS, rings for `event`."""
+    if bell == "on" and isinstance(event, Said | Emoted):
+        return event.name != me
+    return bell != "off" and (isinstance(event, Told) or mentions(event, me))
+
+
+def look(
+    event: Heard | str, where: str, *, me: str | None = None, timestamps: bool = False
+) -> list[Piece]:
+    """The lines for `event`, each with its end; nothing if there is nothing to say. `me`: your
+    name; `where`: the server. With `timestamps`, what has happened has its local time before it."""
+    words = in_words(event, where)
+    if not words:
+        return []
+    match event:
+        case Said() | Emoted() | Told() | Sent():
+            pieces = _message(event, words, marked=mentions(event, me))
+        case Joined() | Left() | Renamed():
+            pieces = [(DIM, words)]
+        case Error() | Refused() | Disconnected():
+            pieces = [(RED, words)]
+        case str() if words.startswith(ERROR):
+            pieces = [(RED, words)]
+        case _:
+            pieces = [("", words)]
+    at = getattr(event, "at", None)
+    if timestamps and at is not None:
+        pieces.insert(0, (DIM, time.strftime("[%H:%M] ", time.localtime(at))))
+    return [*pieces, ("", "\n")]
+
+
+def _message(event: Message, words: str, *, marked: bool) -> list[Piece]:
+    """With its author's name, or whom it went to, in their colour; `marked`: it is for you."""
+    name = event.recipient if isinstance(event, Sent) else _author(event)
+    before, name, after = _parted(words, name)
+    style = MARKED if marked else ""
+    named = f"{colour(name)} {MARKED} reverse" if marked else colour(name)
+    return [(style, before), (named, name), (style, after)]
+
+
+def _parted(words: str, name: str) -> tuple[str, str, str]:
+    """Around the first place where `name` stands, as a word: ``[you -> y] ...``."""
+    found = whole_word(name).search(words)
+    start, end = found.span() if found else (0, 0)
+    return words[:start], words[start:end], words[end:]
+
+
+def _author(event: Said | Emoted | Told) -> str:
+    return event.sender if isinstance(event, Told) else event.name

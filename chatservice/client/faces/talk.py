@@ -1,0 +1,234 @@
+"""A person's side of a `ChatClient`: typed lines, and what comes of them."""
+
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from chatservice.dialects import commands
+from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed, replayed
+from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
+from chatservice.dialects.commands import HELPED
+from chatservice.core.events import (
+    Error,
+    Event,
+    NameAsked,
+    PasswordAsked,
+    Reason,
+    Recalled,
+    Refusal,
+    Refused,
+    Told,
+    Why,
+)
+from chatservice.dialects.text import ERROR, PASSWORD_QUESTION, QUESTION, Text
+from chatservice.core.requests import (
+    ChangePassword,
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    History,
+    Nick,
+    Question,
+    Register,
+    Reply,
+    Request,
+    Say,
+    Search,
+    Tell,
+    Unregister,
+    Who,
+)
+from chatservice.core.sanitize import sanitised
+
+_LOCAL = Text(zone=None)  # a person's times are those of their clock
+
+
+class Talk:
+    """Turns typed lines into requests to `client`, as the server does with those of `nc`.
+
+    `show` is given what is to be shown: an event, or a line of words. `answered` is called after
+    each answer. `refused`: something has been. `unanswered`: so many requests will get no answer.
+    """
+
+    client: ChatClient
+
+    def __init__(
+        self, show: Callable[[Heard | str], None], answered: Callable[[], None] = lambda: None
+    ) -> None:
+        self.refused = False
+        self.unanswered = 0
+        self.leaving = False  # nothing more is obeyed
+        self._show = show
+        self._answered = answered
+        self._asking: Deferred[str] | None = None
+        self._secret = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a line that is typed now goes somewhere."""
+        return self.asks_name or self.client.connected
+
+    @property
+    def asks_name(self) -> bool:
+        """Whether the next line that is typed is a name."""
+        return self._asking is not None
+
+    @property
+    def asks_password(self) -> bool:
+        """Whether the next line that is typed is a password: nobody should see it."""
+        return self._asking is not None and self._secret
+
+    def ask(self, error: Error | None) -> "Deferred[str]":
+        """The next line that is typed is a name. `error`: what was wrong with the last one."""
+        self._show(NameAsked() if error is None else f"{ERROR}{error.message} {QUESTION}")
+        return self._ask_for(secret=False)
+
+    def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
+        """The next line that is typed is the password of `name`; an empty one if it is not
+        theirs. `error`: what was wrong with the last one."""
+        question = PASSWORD_QUESTION.format(name=name)
+        self._show(PasswordAsked(name) if error is None else f"{ERROR}{error.message} {question}")
+        return self._ask_for(secret=True)
+
+    def _ask_for(self, *, secret: bool) -> "Deferred[str]":
+        def cancelled(asking: "Deferred[str]") -> None:
+            self._asking = None
+
+        self._secret = secret
+        self._asking = Deferred(cancelled)
+        return self._asking
+
+    def typed(self, line: str, to: str | None = None) -> None:
+        """Do what `line` says. `to`: what is said is for this person alone."""
+        if not line.strip() and not self.asks_password:
+            return
+        if self.leaving:
+            if not self.refused:
+                self._show(f"{ERROR}you have left, and this was not sent: {sanitised(line)}")
+            self.refused = True
+            return
+        if self._asking is not None and self._secret:
+            asking, self._asking = self._asking, None
+            asking.callback(line.strip())
+            return
+        try:
+            self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
+        except ChatError as error:  # a slip must not make public what was meant for one person
+            self.refused = True
+            self._show(f"{ERROR}{error}")
+        except Refusal as refusal:
+            self.refused = True
+            self._show(Refused(refusal, asks_name=self.asks_name))
+
+    def leave(self) -> None:
+        """Say goodbye, after what has been typed."""
+        self.leaving = True
+        self.client.leave()
+
+    def _for(self, to: str | None, request: Request) -> Request:
+        """The same for one person alone. Raises `ChatError`."""
+        match request:
+            case Say(text=text) if to is not None:
+                return Tell(to, text)
+            case Emote() if to is not None:
+                raise ChatError("what you do, everyone sees: say it where you talk to everyone.")
+        return request
+
+    def _carry_out(self, request: Request) -> None:
+        match request:
+            case Help():
+                self._show(HELPED)
+            case Exit():
+                self.leave()
+            case Hello(name=name) if self._asking is not None:
+                asking, self._asking = self._asking, None
+                asking.callback(name)
+            case _ if self.asks_name:
+                raise Refusal(Reason.NAME_FIRST)
+            case History():
+                self._ask(request, partial(self._show_again, Why.RECENT))
+            case Search(limit=limit):
+                self._ask(request, partial(self._show_again, Why.FOUND, limit=limit))
+            case (
+                Say()
+                | Emote()
+                | Tell()
+                | Reply()
+                | Who()
+                | Nick()
+                | Register()
+                | ChangePassword()
+                | Unregister()
+            ):
+                self._ask(request, self._show)
+
+    def _ask(self, request: Question, show: Callable[[Any], None]) -> None:
+        answer = self.client.request(request)
+        answer.addCallbacks(show, self._failed)
+        answer.addCallback(lambda _: self._answered())
+
+    def _show_again(self, why: Why, page: Recalled, limit: int = 0) -> None:
+        self._show(replayed(why, page, time.time(), limit))
+
+    def _failed(self, failure: Failure) -> None:
+        failure.trap(ChatError)
+        self.refused = True
+        error = failure.value
+        if isinstance(error, Declined):
+            self._show(error.error)
+        elif isinstance(error, Gone):  # which is said once, for all that was asked
+            self.unanswered += 1
+        else:
+            self._show(f"{ERROR}{error}")
+
+
+def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
+    """Have SIGINT and SIGTERM call `leave`. Only once the reactor runs: it sets some of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: reactor.callFromThread(leave))
+
+
+def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR0911 (a case each)
+    """The lines for `event`, without the last one's end; empty if there is nothing to say.
+    `where`: the server."""
+    match event:
+        case str():
+            return event
+        case Disconnected(why=why, again=again, lost=lost):
+            soon = f" in {again:.0f} s" if again >= 1 else ""
+            return f"{_no_connection(why, where, lost)} Trying again{soon}."
+        case Gone(lost=lost):
+            return _no_connection(str(event), where, lost)
+        case Untrusted():
+            return str(event)
+        case Declined(error=error):
+            return f"{ERROR}{error.message}"
+        case ChatError():
+            return f"{ERROR}{event}"
+        case Missed(count=count, gone=gone):
+            messages = "message" if count == 1 else "messages"
+            older = f" ({gone} older events are not kept any more.)" if gone else ""
+            return f"*** {count} {messages} while you were away:{older}"
+        case Told(waited=True, at=at):
+            return f"{_rendered(event)} (said at {_local(at)}, while you were away)"
+        case _:
+            return _rendered(event)
+
+
+def _rendered(event: Event) -> str:
+    return "\n".join(_LOCAL.render(event).decode().splitlines())
+
+
+def _local(at: float) -> str:
+    then, now = time.localtime(at), time.localtime()
+    return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
+
+
+def _no_connection(why: str, where: str, lost: bool) -> str:
+    return f"The connection is lost: {why}" if lost else f"Cannot connect to {where}: {why}"

@@ -1,0 +1,334 @@
+"""The rules of the chat: who is here, under which name, and who hears what."""
+
+import secrets
+from bisect import bisect_left, insort
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from chatservice.core import names
+from chatservice.core.stores import Archive, Mark, Memory, Messages
+from chatservice.core.cursor import Cursor
+from chatservice.core.events import (
+    LOBBY,
+    Account,
+    Announced,
+    Burst,
+    Emoted,
+    Goodbye,
+    Reason,
+    Recalled,
+    Refusal,
+    Renamed,
+    Sent,
+    Told,
+)
+from chatservice.core.log import Clock
+from chatservice.core.room import Room
+from chatservice.core.sanitize import sanitised
+
+
+class Connection(Protocol):
+    """What the chat needs of a user's session."""
+
+    cursor: Cursor
+    peer: object  # whose connection it is, as the log shows it
+
+    def part(self, why: Goodbye) -> None:
+        """Say goodbye, and take the user out of the chat."""
+
+    def supersede(self) -> None:
+        """The user has come in again from elsewhere: say goodbye, and leave the user alone."""
+
+
+class User:
+    """Somebody who is here. `correspondent` is whom a reply goes to, be they here or away; `token`,
+    unless empty, is what they may prove with that they are the same person; `account` is what they
+    have proven to be theirs; `since` is when they came, by the clock of the chat."""
+
+    __slots__ = (
+        "account",
+        "connection",
+        "correspondent",
+        "keys",
+        "name",
+        "present",
+        "since",
+        "token",
+    )
+
+    def __init__(self, name: str, connection: Connection, since: float = 0.0) -> None:
+        self.name = name
+        self.since = since
+        self.keys = names.keys(name)
+        self.connection = connection
+        self.token = ""
+        self.account: Account | None = None
+        self.correspondent: User | Account | None = None
+        self.present = True
+
+    @property
+    def cursor(self) -> Cursor:
+        return self.connection.cursor
+
+    @property
+    def corresponding_account(self) -> Account | None:
+        """That of whom a reply goes to."""
+        whom = self.correspondent
+        return whom.account if isinstance(whom, User) else whom
+
+
+class Chat:
+    """The shared user map and the room.
+
+    `users` maps the name of everyone who is here, as it is shown, to them. Everything that is
+    asked of the chat and declined raises `Refusal`. `archive` has the past; `secret` makes what
+    nobody can guess.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        echo: bool = False,
+        archive: Archive | None = None,
+        secret: Callable[[], str] = lambda: secrets.token_urlsafe(16),
+    ) -> None:
+        self.users: dict[str, User] = {}
+        self.archive: Archive = archive if archive is not None else Memory(secret())
+        self.lobby = Room(LOBBY, clock, self.archive.commit)
+        self.archive.attach(self.lobby.log)
+        self._clock = clock
+        self._secret = secret
+        self._told = 0
+        self._echo = echo
+        self._by_key: dict[str, User] = {}
+        self._by_token: dict[str, User] = {}
+        self._sorted: list[str] = []  # by their case-folded form, which no two share
+        self._online: tuple[str, ...] | None = None
+
+    def knows(self, token: str) -> bool:
+        """Whether it is the token of somebody who is here."""
+        return token in self._by_token
+
+    def owner(self, account: Account) -> User | None:
+        """Who is here and has proven to own it, under whatever name."""
+        return next((user for user in self.users.values() if user.account == account), None)
+
+    def owed(self, token: str, account: Account | None) -> Mark | None:
+        """Where the connection stopped that a `join` with these takes the place of, if it has not
+        heard everything."""
+        user = self._by_token.get(token)
+        if user is None and account is not None:
+            user = next((u for u in self._namesakes(account) if u.account == account), None)
+        log = self.lobby.log
+        if user is None or (position := user.cursor.heard_to) >= log.next_id:
+            return None
+        return Mark(position, log.messages_before(position))
+
+    def join(
+        self, name: str, connection: Connection, token: str = "", account: Account | None = None
+    ) -> User:
+        """Somebody comes in as `name`; from then on their cursor hears the lobby.
+
+        With the `token` of somebody who is here they are that user, whatever their name is by now,
+        and the other connection ends. Who has proven to be the owner of `account` comes in under
+        that name, in the place of another connection that has; guests have to give it up.
+        """
+        user = self._by_token.get(token)
+        if user is None and account is not None:
+            name = account.name
+            user = self._claimed(account)
+            if user is not None:
+                self.forget_token(user)
+        if user is not None:
+            predecessor, user.connection = user.connection, connection
+            self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
+            predecessor.supersede()
+            return user
+        user = User(self._free(name, None), connection, self._clock.seconds())
+        user.account = account
+        self.lobby.enter(connection.cursor, user.name)
+        self.archive.arrive(user.name)
+        self._map(user)  # last: whose session has no user can never be taken out again
+        return user
+
+    def token(self, user: User) -> str:
+        """What `user` may prove with, from another connection, that they are the same person."""
+        if not user.token:
+            user.token = self._secret()
+            self._by_token[user.token] = user
+        return user.token
+
+    def forget_token(self, user: User) -> None:
+        """It proves nothing any longer: they have a password, or another one."""
+        self._by_token.pop(user.token, None)
+        user.token = ""
+
+    def leave(self, user: User, *, lost: bool) -> None:
+        """`user` is gone; `lost`: without a goodbye. The name is free."""
+        user.present = False
+        user.correspondent = None
+        self._by_token.pop(user.token, None)
+        self._unmap(user)
+        position = user.cursor.heard_to
+        self.archive.depart(user.name, position)
+        account = user.account
+        if account is not None and account.name != user.name and account.name not in self.users:
+            self.archive.depart(account.name, position)
+        self.lobby.leave(user.cursor, user.name, lost=lost)
+
+    def online(self) -> tuple[str, ...]:
+        """Everyone's name, sorted."""
+        if self._online is None:
+            self._online = tuple(self._sorted)
+        return self._online
+
+    def room(self, name: str) -> Room:
+        """The room of that name."""
+        if name != LOBBY:
+            raise Refusal(Reason.UNKNOWN_ROOM, room=name)
+        return self.lobby
+
+    def say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
+        """`user` says one or more messages to everyone."""
+        return self.room(room).say(user.cursor, user.name, texts, echo=self._echo)
+
+    def emote(self, user: User, text: str, room: str = LOBBY) -> Emoted:
+        """`user` does `text`."""
+        return self.room(room).emote(user.cursor, user.name, text)
+
+    def write(self, user: User, on: bool, room: str = LOBBY) -> None:
+        """`user` is writing something, or no longer."""
+        self.room(room).writers.write(user.cursor, user.name, on)
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.seconds()
+
+    def seen(self, name: str) -> Awaitable[Mark | None]:
+        """Where `name`, who is about to come in, had stopped reading."""
+        return self.archive.seen(names.checked(name))
+
+    def recall(
+        self, before: int | None, after: int | None, limit: int, room: str = LOBBY
+    ) -> Awaitable[Recalled]:
+        """What has happened, as `requests.History` asks for it."""
+        return self.archive.recall(self._newest(before, room), after, limit)
+
+    def find(
+        self, words: str, before: int | None, limit: int, room: str = LOBBY
+    ) -> Awaitable[Messages]:
+        """Messages, as `requests.Search` asks for them."""
+        return self.archive.find(words, self._newest(before, room), limit)
+
+    def recent(self, before: int | None, limit: int, room: str = LOBBY) -> Awaitable[Messages]:
+        """The newest messages, as `requests.History` asks for them."""
+        return self.archive.recent(self._newest(before, room), limit)
+
+    def _newest(self, before: int | None, room: str) -> int:
+        log = self.room(room).log
+        return log.next_id if before is None else min(before, log.next_id)
+
+    def tell(self, user: User, recipient: str, text: str) -> Sent:
+        """`user` says `text` to `recipient` alone."""
+        return self._tell(user, self._named(recipient), text)
+
+    def reply(self, user: User, text: str) -> Sent:
+        """`user` says `text` to whoever last wrote to them, or they last wrote to."""
+        correspondent = user.correspondent
+        if correspondent is None:
+            raise Refusal(Reason.NO_CORRESPONDENT)
+        if isinstance(correspondent, User) and correspondent.present:
+            return self._tell(user, correspondent, text)
+        account = user.corresponding_account
+        here = self.owner(account) if account is not None else None
+        if here is None:
+            raise Refusal(Reason.GONE, name=correspondent.name)
+        return self._tell(user, here, text)
+
+    def rename(self, user: User, name: str) -> Renamed:
+        """`user` is called `name` from now on. The same name again is no event: nobody hears what
+        is returned then."""
+        old, new = user.name, self._free(name, user)
+        if old == new:
+            last_id = self.lobby.log.next_id - 1
+            return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
+        self._unmap(user)
+        self.archive.depart(old, user.cursor.heard_to)
+        self.archive.arrive(new)
+        user.name, user.keys = new, names.keys(new)
+        self._map(user)
+        return self.lobby.rename(user.cursor, old, new)
+
+    def announce(self, lines: Iterable[str]) -> None:
+        """The operator says `lines` to everyone."""
+        self.lobby.announce(Announced(tuple(map(sanitised, lines))))
+
+    def kick(self, user: User, reason: str = "") -> None:
+        """The operator ends the connection of `user`, who is told the `reason` if there is one.
+        The others hear of an ordinary departure. Who has left by now is not kicked."""
+        if not user.present:
+            return
+        if reason:
+            user.cursor.tell(Announced((sanitised(reason),)))
+        user.connection.part(Goodbye.KICKED)
+
+    def _claimed(self, account: Account) -> User | None:
+        """Its owner, if they are here under its name or one like it. Others who are have come in
+        before it was registered, and go."""
+        owner = None
+        for user in self._namesakes(account):
+            if user.account == account:
+                owner = user
+            else:
+                user.connection.part(Goodbye.CLAIMED)
+        return owner
+
+    def _namesakes(self, account: Account) -> set[User]:
+        keys = names.keys(account.name)
+        return {self._by_key[key] for key in keys if key in self._by_key}
+
+    def _free(self, name: str, asker: User | None) -> str:
+        name = names.checked(name)
+        for key in names.keys(name):
+            if self._by_key.get(key, asker) is not asker:
+                raise Refusal(Reason.NAME_TAKEN, name=name)
+        return name
+
+    def _named(self, name: str) -> User:
+        try:
+            checked = names.checked(name)
+        except Refusal:
+            raise Refusal(Reason.NOBODY, name=name) from None
+        user = self.users.get(checked)
+        if user is not None:
+            return user
+        for key in names.keys(checked):
+            if key in self._by_key:
+                return self._by_key[key]
+        raise Refusal(Reason.NOBODY, name=checked)
+
+    def _tell(self, sender: User, recipient: User, text: str) -> Sent:
+        if recipient.cursor.crowded:
+            raise Refusal(Reason.NOT_READING, name=recipient.name)
+        self.lobby.introduce(sender.name)
+        sender.correspondent = recipient
+        recipient.correspondent = sender
+        self._told += 1
+        told = Told(self._told, self._clock.seconds(), sender.name, recipient.name, text)
+        recipient.cursor.tell(told)
+        return Sent(told.id, told.at, recipient.name, text)
+
+    def _map(self, user: User) -> None:
+        self.users[user.name] = user
+        for key in user.keys:
+            self._by_key[key] = user
+        insort(self._sorted, user.name, key=str.casefold)
+        self._online = None
+
+    def _unmap(self, user: User) -> None:
+        del self.users[user.name]
+        for key in user.keys:
+            del self._by_key[key]
+        del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
+        self._online = None

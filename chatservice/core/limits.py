@@ -1,0 +1,156 @@
+"""How much one peer, and all of them together, may take."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from chatservice.core.events import Reason
+
+# A throttled connection is served this often, in seconds: few enough turns of the reactor, and
+# nobody sees lines come in steps.
+_SERVED_SECONDS = 0.1
+# A part of a line. Without it, what is left may stay below one by the last bit of a float, which no
+# wait is short enough for.
+_ROUNDING = 1e-6
+# Wrong passwords at once, and how many seconds until there may be one more: for one address, and
+# for one account, which many addresses may be after, and its owner too.
+GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
+GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
+# New passwords the same way: each takes as long. A class that registers is at one address.
+PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
+REMEMBERED_MOST = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an operator allows.
+
+    max_users: connections at a time. 10,000 have been measured, at some 3 KiB each.
+    max_per_address: of these from one address (IPv6: from one /64, which is what a household gets);
+        0: any number. A hundred people can share the address of an office.
+    login_timeout: seconds to say who one is, the handshake of TLS included. A minute is enough to
+        think of a name.
+    rate: lines a second from one connection, on average; 0: any number. Nobody reads faster.
+    burst: lines that may come at once before that. A pasted file of 500 lines is not held up.
+    ping: seconds until a peer that has vanished, or takes nothing of what it is sent, is given up.
+        Wireless networks and suspended terminals come back sooner; a name should not stay with a
+        ghost for longer.
+    shutdown_timeout: seconds that people have to take what they are owed when the server ends. A
+        service manager waits for longer (systemd: 90).
+    """
+
+    max_users: int = 10_000
+    max_per_address: int = 100
+    login_timeout: float = 60.0
+    rate: float = 50.0
+    burst: int = 500
+    ping: float = 120.0
+    shutdown_timeout: float = 10.0
+
+
+def network_of(host: str) -> str:
+    """Whom the connections from `host` are counted for."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host  # a UNIX socket's, or what a test has
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ip_network((address.packed[:8] + bytes(8), 64)))
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def is_loopback(network: str) -> bool:
+    """Whether `network`, as `network_of` says it, is this machine itself."""
+    try:
+        return ip_network(network).is_loopback or network == "::/64"  # ::1, as a household
+    except ValueError:
+        return False
+
+
+class Admission:
+    """Counts the connections that are let in."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._all = 0
+        self._from: Counter[str] = Counter()
+
+    def admit(self, network: str) -> Reason | None:
+        """Let one in from `network` (empty: it has no address); or say why not."""
+        most = self._limits.max_per_address
+        if self._all >= self._limits.max_users:
+            return Reason.SERVER_FULL
+        if most and network and self._from[network] >= most:
+            return Reason.ADDRESS_FULL
+        self._all += 1
+        self._from[network] += 1
+        return None
+
+    def release(self, network: str) -> None:
+        """One that was let in is gone."""
+        self._all -= 1
+        self._from[network] -= 1
+        if not self._from[network]:
+            del self._from[network]
+
+
+class Allowance:
+    """How many lines one connection may have served: `burst` at once, `rate` a second on average.
+
+    `now` is in seconds, and may go backwards.
+    """
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = max(burst, 1)
+        self._left = float(self._burst)
+        self._at = now
+
+    def take(self, wanted: int, now: float) -> int:
+        """How many of `wanted` lines may be served now."""
+        self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
+        self._at = now
+        taken = min(wanted, int(self._left + _ROUNDING))
+        self._left -= taken
+        return taken
+
+    def give_back(self, lines: int) -> None:
+        """They have not been served after all."""
+        self._left += lines
+
+    def wait(self) -> float:
+        """Seconds until it is worth asking again."""
+        worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
+        return max(worth - self._left, 0) / self._rate
+
+
+class Tries:
+    """How often each of many may try something: so often at once, and once more after so many
+    seconds. `seconds` tells the time."""
+
+    def __init__(self, at_once: int, one_more: float, seconds: Callable[[], float]) -> None:
+        self._at_once = at_once
+        self._rate = 1 / one_more
+        self._seconds = seconds
+        self._left: OrderedDict[str, Allowance] = OrderedDict()
+
+    def take(self, who: str) -> bool:
+        """Whether `who` may try."""
+        now = self._seconds()
+        left = self._left.get(who)
+        if left is None:
+            left = self._left[who] = Allowance(self._rate, self._at_once, now)
+            if len(self._left) > REMEMBERED_MOST:
+                self._left.popitem(last=False)
+        self._left.move_to_end(who)
+        return left.take(1, now) == 1
+
+    def give_back(self, who: str) -> None:
+        """It does not count."""
+        if who in self._left:
+            self._left[who].give_back(1)

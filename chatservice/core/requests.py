@@ -1,0 +1,135 @@
+"""What somebody asks of the chat, as frozen values, whichever dialect they asked it in.
+
+Both dialects read into these (`commands` a typed line, `jsonlines` an object), and `Session`
+carries them out.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from chatservice.core.events import LOBBY, Between, Id
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Come in as `name`. With the `token` of your last welcome you take over from a connection
+    of yours that is still there, under the name that you have; nobody hears of it. A name that is
+    registered needs its `password`; and that does the same."""
+
+    name: str
+    token: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say `text` to everyone."""
+
+    text: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Emote:
+    """Do `text`, as in "waves"."""
+
+    text: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Say `text` to one person alone."""
+
+    to: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Say `text` to whoever last wrote to you, or you last wrote to."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """You are writing something (`on`), or no longer. There is no answer."""
+
+    on: bool
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Ask who is online."""
+
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Nick:
+    """Be called `name` from now on."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Ask for what has happened: the newest events before the id `before`, or, with `after`, the
+    oldest ones after that id. At most `limit`, or fewer: a long answer is cut short. With
+    `messages`, the newest messages alone, without the notices between them."""
+
+    before: Id | None = None
+    after: Id | None = None
+    limit: Annotated[int, Between(1, 1000)] = 50
+    messages: bool = False
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Ask for the newest messages before the id `before` that have all these words, or words that
+    begin so. At most `limit`, or fewer: a long answer is cut short."""
+
+    words: str
+    before: Id | None = None
+    limit: Annotated[int, Between(1, 1000)] = 50
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The name that you have is yours alone from now on: it needs this `password`."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """The name that you have registered needs another `password`."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """The name that you have registered is anybody's from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Ask what commands there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Leave."""
+
+
+AboutAccount = Register | ChangePassword | Unregister
+# Each of these has its answer.
+Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount
+Request = Question | Hello | Write | Help | Exit
+
+BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is

@@ -1,0 +1,222 @@
+"""Frozen dataclasses as JSON objects, and back.
+
+A dataclass is the only definition there is: reading, writing and the JSON Schema follow from its
+fields. A field is called as in the dataclass, or by the ``key`` in its metadata; one that has a
+default may be missing, and is left out where it has it. Fields may be strings, booleans, numbers
+(`Id` and others `Between` bounds), a `Time`, enumerations, tuples of strings or of objects.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from chatservice.core.events import Reason, Refusal
+from chatservice.core.sanitize import sanitised
+
+Json = dict[str, Any]
+
+
+class _Kind(NamedTuple):
+    """A type of field. `read` raises ValueError for what is not `called`."""
+
+    called: str
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+    schema: Callable[[str], Json]
+
+
+class Field(NamedTuple):
+    """A field of an object. `required`: it has no default."""
+
+    name: str
+    key: str
+    kind: _Kind
+    default: Any
+    required: bool
+
+
+class Vocabulary:
+    """The objects there are: `types` maps what ``"type"`` says to the dataclass it means."""
+
+    def __init__(self, types: Mapping[str, type]) -> None:
+        self.types = types
+        self._words = {cls: word for word, cls in types.items()}
+        self._fields = {cls: self._fields_of(cls) for cls in types.values()}
+
+    def fields(self, word: str) -> tuple[Field, ...]:
+        """The fields of the objects whose ``"type"`` is `word`."""
+        return self._fields[self.types[word]]
+
+    def write(self, value: Any) -> Json:
+        """`value`, which is one of our dataclasses, as an object."""
+        fields = self._fields[type(value)]
+        written: Json = {"type": self._words[type(value)]}
+        for name, key, kind, default, required in fields:
+            held = getattr(value, name)
+            if required or held != default:
+                written[key] = kind.write(held)
+        return written
+
+    def read(self, given: Json) -> Any:
+        """The value that the object `given` stands for. What it has besides is ignored.
+
+        Strings come out harmless (see `screen`). Raises `Refusal`: UNKNOWN_TYPE, MISSING_FIELD or
+        BAD_FIELD.
+        """
+        word = given.get("type")
+        cls = self.types.get(word) if isinstance(word, str) else None
+        if cls is None:
+            if "type" not in given:
+                raise Refusal(Reason.MISSING_FIELD, field="type")
+            raise Refusal(Reason.UNKNOWN_TYPE, type=_shown(word))
+        values: Json = {}
+        for name, key, kind, _, required in self._fields[cls]:
+            if key in given:
+                try:
+                    values[name] = kind.read(given[key])
+                except ValueError:
+                    raise Refusal(Reason.BAD_FIELD, field=key, kind=kind.called) from None
+            elif required:
+                raise Refusal(Reason.MISSING_FIELD, field=key)
+        return cls(**values)
+
+    def meaning(self, word: str) -> str:
+        """What they are, in the words of the dataclass."""
+        return " ".join((self.types[word].__doc__ or "").split())
+
+    def schema(self, word: str, prefix: str) -> Json:
+        """A JSON Schema of the objects whose ``"type"`` is `word`. `prefix` and a type make a
+        reference to the schema of that type."""
+        fields = self.fields(word)
+        return {
+            "description": self.meaning(word),
+            "type": "object",
+            "properties": {
+                "type": {"const": word},
+                **{field.key: field.kind.schema(prefix) for field in fields},
+            },
+            "required": ["type", *(field.key for field in fields if field.required)],
+        }
+
+    def _fields_of(self, cls: type) -> tuple[Field, ...]:
+        hints = get_type_hints(cls, include_extras=True)
+        return tuple(
+            Field(
+                name=field.name,
+                key=field.metadata.get("key", field.name),
+                kind=self._kind(hints[field.name]),
+                default=field.default,
+                required=field.default is dataclasses.MISSING,
+            )
+            for field in dataclasses.fields(cls)
+        )
+
+    def _kind(self, hint: Any) -> _Kind:
+        if hint in _KINDS:
+            return _KINDS[hint]
+        origin, arguments = get_origin(hint), get_args(hint)
+        if origin is Annotated:
+            return _number(*arguments[1])
+        if origin is tuple:
+            return _several(self._kind(arguments[0]))
+        if NoneType in arguments:
+            (given,) = set(arguments) - {NoneType}
+            return self._kind(given)
+        if origin is UnionType:
+            return self._object_of(arguments)
+        return _choice(hint)
+
+    def _object_of(self, classes: tuple[type, ...]) -> _Kind:
+        words = [self._words[cls] for cls in classes]
+
+        def read(given: Any) -> Any:
+            if not isinstance(given, dict) or given.get("type") not in words:
+                raise ValueError
+            return self.read(given)
+
+        def schema(prefix: str) -> Json:
+            return {"oneOf": [{"$ref": prefix + word} for word in words]}
+
+        return _Kind(" or ".join(f"`{word}`" for word in words), read, self.write, schema)
+
+
+def _shown(given: object) -> str:
+    return sanitised(given)[:40] if isinstance(given, str) else str(type(given).__name__)
+
+
+def _read_boolean(given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise ValueError
+    return given
+
+
+def _read_string(given: Any) -> str:
+    if not isinstance(given, str):
+        raise ValueError
+    return sanitised(given)
+
+
+def _read_time(given: Any) -> float:
+    if not isinstance(given, str):
+        raise ValueError
+    try:
+        return datetime.fromisoformat(given).astimezone(UTC).timestamp()
+    except OverflowError:  # the year 0, elsewhere
+        raise ValueError from None
+
+
+def _write_time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_KINDS = {
+    str: _Kind("string", _read_string, _same, lambda _: {"type": "string"}),
+    bool: _Kind("true or false", _read_boolean, _same, lambda _: {"type": "boolean"}),
+    float: _Kind("number", float, _same, lambda _: {"type": "number"}),
+    Annotated[float, "time"]: _Kind(
+        "time", _read_time, _write_time, lambda _: {"type": "string", "format": "date-time"}
+    ),
+}
+
+
+def _number(least: int, most: int) -> _Kind:
+    def read(given: Any) -> int:
+        if type(given) is not int or not least <= given <= most:
+            raise ValueError
+        return given
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    called = f"integer from {least}" + (f" to {most}" if most < 2**53 else "")
+    return _Kind(called, read, _same, lambda _: schema)
+
+
+def _choice(enumeration: type[StrEnum]) -> _Kind:
+    values = [member.value for member in enumeration]
+    return _Kind(
+        f"one of {', '.join(f'`{value}`' for value in values)}",
+        enumeration,
+        lambda member: member.value,
+        lambda _: {"enum": values},
+    )
+
+
+def _several(kind: _Kind) -> _Kind:
+    def read(given: Any) -> tuple[Any, ...]:
+        if not isinstance(given, list):
+            raise ValueError
+        return tuple(map(kind.read, given))
+
+    def write(values: tuple[Any, ...]) -> list[Any]:
+        return list(map(kind.write, values))
+
+    def schema(prefix: str) -> Json:
+        return {"type": "array", "items": kind.schema(prefix)}
+
+    return _Kind(f"list of {kind.called}", read, write, schema)

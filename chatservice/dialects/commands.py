@@ -1,0 +1,123 @@
+"""A typed line, and what the user asked for by it: one table of commands."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatservice.core.events import Helped, Reason, Refusal
+from chatservice.core.requests import (
+    ChangePassword,
+    Emote,
+    Exit,
+    Hello,
+    Help,
+    History,
+    Nick,
+    Register,
+    Reply,
+    Request,
+    Say,
+    Search,
+    Tell,
+    Unregister,
+    Who,
+)
+
+SHOWN, SHOWN_MOST = 20, 200  # messages of the past: as many as a screen has, or several
+FOUND_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the table. `build` takes the arguments as typed; None: they do not fit `usage`."""
+
+    name: str
+    aliases: tuple[str, ...]
+    arguments: str
+    help: str
+    build: Callable[[str], Request | None]
+
+    @property
+    def usage(self) -> str:
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+def _tell(arguments: str) -> Request | None:
+    recipient, _, text = arguments.partition(" ")
+    text = text.strip()
+    return Tell(recipient, text) if text else None
+
+
+def _history(arguments: str) -> Request | None:
+    if not arguments:
+        return History(limit=SHOWN, messages=True)
+    wanted = int(arguments) if arguments.isdecimal() and len(arguments) < 10 else 0
+    return History(limit=min(wanted, SHOWN_MOST), messages=True) if wanted else None
+
+
+COMMANDS = (
+    Command("me", (), "ACTION", "say what you are doing", lambda a: Emote(a) if a else None),
+    Command("msg", ("w", "tell"), "NAME TEXT", "say something to one person alone", _tell),
+    Command(
+        "reply",
+        ("r",),
+        "TEXT",
+        "answer the last private message",
+        lambda a: Reply(a) if a else None,
+    ),
+    Command("who", ("names", "users"), "", "list who is online", lambda _: Who()),
+    Command("nick", (), "NAME", "change your name", lambda a: Nick(a) if a else None),
+    Command("history", (), "[N]", "show the last messages again", _history),
+    Command(
+        "search",
+        (),
+        "WORDS",
+        "find messages",
+        lambda a: Search(a, limit=FOUND_MOST) if a else None,
+    ),
+    Command(
+        "register",
+        (),
+        "PASSWORD",
+        "make your name yours alone",
+        lambda a: Register(a) if a else None,
+    ),
+    Command(
+        "password", (), "NEW", "change your password", lambda a: ChangePassword(a) if a else None
+    ),
+    Command("unregister", (), "", "give your name up again", lambda _: Unregister()),
+    Command("help", ("h", "?"), "", "show this list", lambda _: Help()),
+    Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
+)
+HELPED = Helped(tuple((command.usage, command.help) for command in COMMANDS))
+_PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
+_BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
+
+
+def parse(line: str, *, has_name: bool = True) -> Request:
+    """What a line means. It holds no line end; blank ones are the caller's to ignore.
+
+    Blanks before a command change nothing: a slip of the finger must not make a private message
+    public. Who has no name yet says it with a line that is no command. Raises `Refusal`
+    (UNKNOWN_COMMAND, USAGE).
+    """
+    typed = line.lstrip()
+    if not typed.startswith("/"):
+        return Say(line) if has_name else Hello(line)
+    if typed.startswith("//"):
+        return Say(typed[1:])
+    word, _, arguments = typed[1:].partition(" ")
+    command = _BY_NAME.get(word.lower())
+    if command is None:
+        raise Refusal(Reason.UNKNOWN_COMMAND, command="/" + word)
+    request = command.build(arguments.strip())
+    if request is None:
+        raise Refusal(Reason.USAGE, usage=command.usage)
+    return request
+
+
+def password_at(line: str) -> int | None:
+    """Where a password begins in a line that is a command, which nobody should see, nor a history
+    keep; None: it holds none."""
+    found = _PASSWORD_COMMAND.match(line)
+    return found.end() if found is not None else None

@@ -1,0 +1,170 @@
+"""``python -m chatservice.dialects.schema``: the JSON Schema of the JSON dialect, or its types in Markdown.
+
+With ``--tables`` it is the Markdown. Both follow from the definitions (see `jsonlines`).
+"""
+
+import json
+import sys
+from typing import Any
+
+from chatservice.core import requests
+from chatservice.core.events import (
+    LOBBY,
+    AccountChanged,
+    Acked,
+    Announced,
+    Change,
+    Departure,
+    Emoted,
+    Error,
+    Goodbye,
+    Joined,
+    Left,
+    Online,
+    Parted,
+    Reason,
+    Recalled,
+    Renamed,
+    Said,
+    Saving,
+    Skipped,
+    Told,
+    Welcomed,
+    Writing,
+)
+from chatservice.dialects.jsonlines import EVENTS, REQUESTS
+from chatservice.dialects.codec import Field, Vocabulary
+from chatservice.dialects.text import REFUSALS
+
+_NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
+# One of each type, at least.
+EXAMPLES: tuple[Any, ...] = (
+    requests.Hello("Alice"),
+    requests.Hello("Alice", "Zm9vYmFy"),
+    requests.Say("Hello everyone!"),
+    requests.Emote("waves"),
+    requests.Tell("Bob", "lunch?"),
+    requests.Reply("sure"),
+    requests.Write(True),
+    requests.Who(),
+    requests.Nick("Carol"),
+    requests.History(before=42, limit=10),
+    requests.History(after=12, before=42),
+    requests.History(limit=20, messages=True),
+    requests.Search("lunch noon"),
+    requests.Hello("Alice", password="correct horse"),
+    requests.Register("correct horse"),
+    requests.ChangePassword("battery staple"),
+    requests.Unregister(),
+    requests.Exit(),
+    Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy"),
+    Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy", seen=29),
+    Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy", recent=20),
+    Acked(42, _NOON),
+    Acked(7, _NOON, "Bob"),
+    Said(42, _NOON, LOBBY, "Alice", "Hello everyone!"),
+    Emoted(43, _NOON, LOBBY, "Alice", "waves"),
+    Told(7, _NOON, "Alice", "Bob", "lunch?"),
+    Joined(40, _NOON, LOBBY, ("Dave", "Erin")),
+    Left(44, _NOON, LOBBY, ("Dave",), Departure.LOST),
+    Renamed(45, _NOON, LOBBY, "Alice", "Carol"),
+    Writing("Alice", True),
+    Online(("Alice", "Bob")),
+    Recalled((Said(42, _NOON, LOBBY, "Alice", "Hello everyone!"),), 1),
+    Skipped(120, 41, 162),
+    Recalled((), 30, gone=17),
+    Saving(False, "database or disk is full"),
+    Saving(True, lost=3),
+    AccountChanged("Alice", Change.REGISTERED),
+    Acked(8, _NOON, "Carol", True),
+    Announced(("Be kind.",)),
+    Parted("Alice", Goodbye.EXIT),
+    Error(Reason.NAME_TAKEN, "Alice is taken."),
+)
+
+
+def vocabulary_of(value: Any) -> Vocabulary:
+    """Whether it is a request or an event."""
+    return REQUESTS if type(value) in REQUESTS.types.values() else EVENTS
+
+
+def schema() -> dict[str, Any]:
+    """A schema for each request (``$defs/requests``) and event (``$defs/events``)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chatservice: what a line holds in the JSON dialect",
+        "anyOf": [{"$ref": "#/$defs/request"}, {"$ref": "#/$defs/event"}],
+        "$defs": {
+            "request": _one_of("request", REQUESTS),
+            "event": _one_of("event", EVENTS),
+            **_definitions("request", REQUESTS),
+            **_definitions("event", EVENTS),
+        },
+    }
+
+
+def tables() -> str:
+    """The types, their fields and what they mean, and the codes of errors, in Markdown."""
+    return "\n".join(
+        [
+            "| request | fields | meaning |",
+            "|---|---|---|",
+            *_rows(REQUESTS),
+            "",
+            "| event | fields | meaning |",
+            "|---|---|---|",
+            *_rows(EVENTS),
+            "",
+            "| code of an error | its message |",
+            "|---|---|",
+            *(f"| `{reason}` | {words} |" for reason, words in REFUSALS.items()),
+            "",
+        ]
+    )
+
+
+def _one_of(prefix: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    return {"oneOf": [{"$ref": f"#/$defs/{prefix}.{word}"} for word in vocabulary.types]}
+
+
+def _definitions(prefix: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    definitions = {}
+    for word in vocabulary.types:
+        definition = vocabulary.schema(word, f"#/$defs/{prefix}.")
+        definition["properties"]["ref"] = {"type": "string"}
+        definition["examples"] = [
+            vocabulary.write(example)
+            for example in EXAMPLES
+            if type(example) is vocabulary.types[word]
+        ]
+        definitions[f"{prefix}.{word}"] = definition
+    return definitions
+
+
+def _rows(vocabulary: Vocabulary) -> list[str]:
+    rows = []
+    for word in vocabulary.types:
+        fields = ", ".join(
+            f"`{field.key}` {field.kind.called}{_default(field)}"
+            for field in vocabulary.fields(word)
+        )
+        rows.append(f"| `{word}` | {fields} | {vocabulary.meaning(word)} |")
+    return rows
+
+
+def _default(field: Field) -> str:
+    if field.required:
+        return ""
+    return " (may be missing)" if field.default in (None, "") else f" (`{field.default}`)"
+
+
+def main() -> None:
+    """The program."""
+    if sys.argv[1:] == ["--tables"]:
+        print(tables(), end="")
+    else:
+        print(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

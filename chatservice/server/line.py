@@ -1,0 +1,353 @@
+"""The line door: TCP, or any other stream, to sessions."""
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.internet import error
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+from chatservice.server import telnet
+from chatservice.core.chat import Chat, User
+from chatservice.accounts.authenticator import Entrance, Visitor
+from chatservice.core.events import Goodbye, Reason, Refusal, Refused
+from chatservice.server.peer_log import Journal
+from chatservice.session.offline_messages import Letters
+from chatservice.core.limits import Admission, Allowance, Limits, is_loopback, network_of
+from chatservice.dialects.text import TEXT
+from chatservice.server.output import Sender, Transport, sender_for
+from chatservice.session.session import Session, Settings
+
+log = Logger()
+
+# Bytes in a line. Twice the longest line that a terminal sends (4096, N_TTY_BUF_SIZE).
+MAX_LINE = 8192
+# Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
+# close by itself: this is how long its user waits for the shell after /exit.
+CLOSE_SECONDS = 3.0
+STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
+STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
+
+
+def peer_of(address: object) -> object:
+    """How an address is shown in the log: ``('192.168.1.2', 54321)``, or as Twisted shows it."""
+    if hasattr(address, "host") and hasattr(address, "port"):
+        return (address.host, address.port)
+    return address
+
+
+class ChatProtocol(LineReceiver):
+    """A stream of bytes, cut into lines for a session; and the session's way to answer."""
+
+    delimiter = b"\n"  # and a CR before it is dropped: nc sends LF, telnet CRLF
+    MAX_LENGTH = MAX_LINE
+    transport: Transport  # type: ignore[assignment]  # from connectionMade on
+    factory: "ChatFactory"
+    peer: object = None
+    network = ""
+    session: Session
+    write: Callable[[bytes], None]
+    _sender: Sender
+    _deadline: IDelayedCall | None = None
+    _allowance: Allowance | None = None
+    _is_in = False  # they have said who they are
+    _crowded = False
+    _waiting = False  # for an answer that is being looked up
+    _owing: IDelayedCall | None = None  # until more lines may be served
+
+    def connectionMade(self) -> None:
+        self._guard(self._begin)
+
+    def _begin(self) -> None:
+        factory, limits = self.factory, self.factory.limits
+        self.session = Session(
+            factory.chat,
+            factory.entrance,
+            factory.letters,
+            factory.settings,
+            self,
+            visitor=Visitor(self.network, private=self._is_private()),
+            peer=self.peer,
+            note=partial(factory.journal.about, self.network),
+        )
+        factory.connections.add(self)
+        self._deadline = factory.clock.callLater(
+            limits.login_timeout, self._guard, self._end_if_nameless
+        )
+        if limits.rate:
+            self._allowance = Allowance(limits.rate, limits.burst, factory.clock.seconds())
+        self._sender = sender_for(self.transport, self.session.cursor, limits.ping)
+        self.write = self._sender.write
+        self.session.begin()
+
+    def _is_private(self) -> bool:
+        """Whether nobody can listen: it is encrypted, or goes through this machine alone."""
+        return (
+            ISSLTransport.providedBy(self.transport)
+            or not self.network
+            or is_loopback(self.network)
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        """All the lines of one read are served together: `LineReceiver` would copy the rest of
+        the read once for each of them."""
+        if self.session.closing:
+            return
+        self._buffer += data
+        if self.paused or self._busyReceiving:
+            return
+        self._busyReceiving = True
+        self._guard(self._serve)
+        self._busyReceiving = False
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._buffer = b""
+        self.session.refuse_long_line(self.MAX_LENGTH)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        try:
+            self._end_deadline()
+            if self._owing is not None and self._owing.active():
+                self._owing.cancel()
+            self.session.lost(
+                reason.getErrorMessage(), clean=reason.check(error.ConnectionDone) is not None
+            )
+        except Exception:
+            log.failure("Serving {peer} failed when it had gone.", peer=self.peer)
+        finally:
+            self.factory.forget(self)
+
+    def shut_down(self) -> None:
+        """The server ends."""
+        self._guard(partial(self.session.part, Goodbye.SHUTDOWN))
+
+    # The session's door.
+
+    def finish(self) -> None:
+        self._sender.close()
+        if self._deadline is not None and self._deadline.active():
+            left = self._deadline.getTime() - self.factory.clock.seconds()
+            self._deadline.reset(min(left, self.factory.linger_seconds))
+        if self.paused:
+            self.resumeProducing()  # what still comes is not obeyed, but the end must be noticed
+
+    def crowd(self, crowded: bool) -> None:
+        self._crowded = crowded
+        self._hold()
+
+    def wait(self, waiting: bool) -> None:
+        self._waiting = waiting
+        self._hold()
+
+    def fail(self) -> None:
+        log.failure("Serving {peer} failed; the connection is cut.", peer=self.peer)
+        self.cut()
+
+    def cut(self) -> None:
+        self.transport.abortConnection()
+
+    def let_in(self) -> None:
+        self._is_in = True
+        self._end_deadline()
+
+    def expect_end(self) -> None:
+        self._end_deadline()
+        seconds = self.factory.close_seconds if self._is_in else CLOSE_SECONDS
+        self._deadline = self.factory.clock.callLater(seconds, self.transport.abortConnection)
+
+    def _guard(self, serve: Callable[[], None]) -> None:
+        """What goes wrong in serving this connection costs it, and no other."""
+        try:
+            serve()
+        except Exception:
+            self.fail()
+
+    def _end_if_nameless(self) -> None:
+        """It is late. Who has not even taken the question, as within a handshake that never ends,
+        need not be told."""
+        if self.session.cursor.stalled:
+            self.transport.abortConnection()
+        else:
+            self.session.part(Goodbye.LATE)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+
+    def _serve(self) -> None:
+        if telnet.IAC in self._buffer:
+            self._buffer, reply = telnet.refuse_options(self._buffer)
+            if reply and not self.session.cursor.stalled:  # who does not read needs no answer
+                self.write(reply)
+        while not self.paused and (end := self._buffer.rfind(self.delimiter) + 1):
+            if end > self.MAX_LENGTH and not (end := self._end_before_long_line(end)):
+                break
+            if self._allowance is not None:
+                end = self._allowed(self._allowance, end)
+            lines, self._buffer = self._buffer[:end], self._buffer[end:]
+            waiting = self.session.receive(lines) if lines else b""
+            self._buffer = waiting + self._buffer
+            if waiting and self._allowance is not None:
+                self._allowance.give_back(waiting.count(self.delimiter))
+            if self._owing is not None:
+                self._hold()
+        if len(self._buffer) > self.MAX_LENGTH and not self.paused:
+            self.lineLengthExceeded(self._buffer)
+
+    def _allowed(self, allowance: Allowance, end: int) -> int:
+        """Where the lines end, of those before `end`, that may be served now. The others are owed:
+        their time will come."""
+        wanted = self._buffer.count(self.delimiter, 0, end)
+        allowed = allowance.take(wanted, self.factory.clock.seconds())
+        if allowed == wanted:
+            return end
+        self._owing = self.factory.clock.callLater(allowance.wait(), self._guard, self._go_on)
+        end = 0
+        for _ in range(allowed):
+            end = self._buffer.index(self.delimiter, end) + 1
+        return end
+
+    def _go_on(self) -> None:
+        self._owing = None
+        self._hold()
+
+    def _hold(self) -> None:
+        """Read on, or not."""
+        paused = self._crowded or self._waiting or self._owing is not None
+        if paused and not self.paused:
+            self.pauseProducing()
+        elif self.paused and not paused:
+            self.resumeProducing()
+
+    def _end_before_long_line(self, end: int) -> int:
+        """Where the lines in the buffer that may be served end, and at `end` at the latest."""
+        complete = 0
+        for line in self._buffer[:end].split(self.delimiter)[:-1]:
+            if len(line) > self.MAX_LENGTH:
+                break
+            complete += len(line) + 1
+        return complete
+
+
+class TurnedAway(Protocol):
+    """A connection that is told why it cannot be served."""
+
+    transport: ITransport
+
+    def __init__(self, reason: Reason) -> None:
+        self._reason = reason
+
+    def connectionMade(self) -> None:
+        self.transport.write(TEXT.render(Refused(Refusal(self._reason))))
+        self.transport.loseConnection()
+
+
+class ChatFactory(ServerFactory):
+    """Makes the sessions of every line door, and holds the shared user map."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        chat: Chat,
+        settings: Settings,
+        clock: IReactorTime,
+        limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+        entrance: Entrance | None = None,
+    ) -> None:
+        self.chat = chat
+        self.entrance = entrance or Entrance(None, None, clock.seconds)
+        self.letters = Letters(chat, self.entrance.accounts)
+        self.settings = settings
+        self.clock = clock
+        self.limits = limits
+        self.journal = Journal(clock)
+        self.connections: set[ChatProtocol] = set()
+        self.close_seconds = self.linger_seconds = CLOSE_SECONDS
+        self._admission = Admission(limits)
+        self._all_closed: Deferred[None] | None = None
+        self._stuck: dict[ChatProtocol, tuple[tuple[int, int], float]] = {}
+        self._look: IDelayedCall | None = None
+
+    @property
+    def users(self) -> dict[str, User]:
+        """Everyone who is here, by name."""
+        return self.chat.users
+
+    def startFactory(self) -> None:
+        if self._look is None:
+            self._look_for_the_stuck()
+
+    def stopFactory(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:  # type: ignore[override]
+        """`addr`: whose connection it is, be it through TLS or a proxy."""
+        network = network_of(getattr(addr, "host", ""))
+        if (reason := self._admission.admit(network)) is not None:
+            self.journal.about(
+                network, "{peer} has been turned away: {why}", peer=peer_of(addr), why=reason.value
+            )
+            return TurnedAway(reason)
+        connection = ChatProtocol()
+        connection.factory = self
+        connection.peer = peer_of(addr)
+        connection.network = network
+        return connection
+
+    def close_all(self) -> Deferred[None]:
+        """Say goodbye to everyone. Fires when the last connection is gone: within the
+        shutdown_timeout of our limits."""
+        self._all_closed = closed = Deferred[None]()
+        self.close_seconds = self.limits.shutdown_timeout
+        self.linger_seconds = STOP_SECONDS
+        for connection in list(self.connections):
+            connection.shut_down()
+        self._tell_if_closed()
+        return closed
+
+    def forget(self, connection: ChatProtocol) -> None:
+        """`connection` is gone."""
+        self._admission.release(connection.network)
+        self.connections.discard(connection)
+        self._tell_if_closed()
+
+    def _tell_if_closed(self) -> None:
+        if self._all_closed is not None and not self.connections:
+            closed, self._all_closed = self._all_closed, None
+            closed.callback(None)
+
+    def _look_for_the_stuck(self) -> None:
+        """Cut off who has taken nothing for `ping` seconds. What they have taken shows in how far
+        their cursors are, batch by batch, and in what they have been told."""
+        self._look = self.clock.callLater(self.limits.ping / STUCK_LOOKS, self._look_for_the_stuck)
+        now, before, self._stuck = self.clock.seconds(), self._stuck, {}
+        for connection in list(self.connections):
+            cursor = connection.session.cursor
+            if not cursor.stalled or connection.session.closing:
+                continue
+            taken = cursor.position, cursor.told
+            taken_before, since = before.get(connection, (taken, now))
+            if taken != taken_before:
+                since = now
+            self._stuck[connection] = taken, since
+            if now - since >= self.limits.ping:
+                self.journal.about(
+                    connection.network,
+                    "{peer} has taken nothing for {seconds:g} s: cut off.",
+                    peer=connection.peer,
+                    seconds=self.limits.ping,
+                )
+                connection.transport.abortConnection()

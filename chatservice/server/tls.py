@@ -1,0 +1,245 @@
+"""TLS under the line door: the server's certificate, and who may connect how.
+
+The only module that needs pyOpenSSL and cryptography (the extra ``tls``).
+"""
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import SSL
+from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import (
+    IAddress,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
+)
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
+from twisted.internet.tcp import Server
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from chatservice.server.line import TurnedAway
+
+log = Logger()
+
+# Mozilla's intermediate configuration (wiki.mozilla.org/Security/Server_Side_TLS), without its DHE
+# suites, which need parameters of their own: all are forward secret and authenticated (AEAD). Of
+# TLS 1.3 OpenSSL offers no others by itself.
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+# A self-signed certificate, in the folder that the server runs in.
+CERTIFICATE_FILE = "chat-certificate.pem"
+KEY_FILE = "chat-key.pem"
+# In one connection: its handshake has some 20, and another key, of which TLS 1.3 wants one after 24
+# million records (RFC 8446, 5.5), has 4. A peer that asks for keys for ever and does not read the
+# answers would fill our memory with them.
+HANDSHAKE_STEPS = 1000
+SELF_SIGNED_DAYS = 3650  # people compare its fingerprint: it had better stay
+
+
+class BadCertificate(ValueError):
+    """A certificate or its key cannot be used; says which file, and why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A certificate, and the TLS context that shows it."""
+
+    certificate: x509.Certificate
+    context: SSL.Context
+
+
+def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
+    """The certificate in `certificate_file`, which the rest of its chain may follow, with its key.
+
+    Raises `BadCertificate`. Never asks for a passphrase.
+    """
+    certificate_pem, key_pem = _read(certificate_file), _read(key_file)
+    try:
+        leaf, *chain = x509.load_pem_x509_certificates(certificate_pem)
+    except ValueError:
+        raise BadCertificate(f"{certificate_file} holds no certificate in PEM.") from None
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+    except TypeError:
+        raise BadCertificate(f"{key_file}: the key is encrypted.") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadCertificate(f"{key_file} holds no private key in PEM.") from None
+    try:
+        if leaf.public_key() != key.public_key():
+            raise ValueError(f"{key_file} is not its key")
+        context = CertificateOptions(
+            privateKey=key,  # type: ignore[arg-type]  # pyOpenSSL's own kinds are deprecated
+            certificate=leaf,  # type: ignore[arg-type]
+            extraCertChain=chain,  # type: ignore[arg-type]
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+            acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
+        ).getContext()
+    except SSL.Error as error:
+        reasons = [reason for _, _, reason in error.args[0]]
+        raise BadCertificate(f"{certificate_file}: {', '.join(reasons)}.") from None
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificate(f"{certificate_file}: {error}.") from None
+    # Who closes a terminal ends the connection without a word of TLS. That is leaving, as it is
+    # without TLS; only whole lines are obeyed, so nothing can be cut short unnoticed.
+    context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
+    context.set_info_callback(_count_step)
+    return Credentials(leaf, context)
+
+
+def make_self_signed(certificate_file: Path, key_file: Path) -> None:
+    """Make a certificate for this machine, and its key, in two new files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "chatservice")])
+    host = socket.gethostname()
+    hosts = ["localhost"] + ([host] if re.fullmatch(r"[A-Za-z0-9.-]{1,253}", host) else [])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))  # other clocks may be behind
+        .not_valid_after(now + timedelta(days=SELF_SIGNED_DAYS))
+        .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, hosts))), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write_new(key_file, pem, 0o600)
+    _write_new(certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerCertificate:
+    """What the server shows of itself to new connections, from files that can change.
+
+    Without files it is a self-signed certificate, which `prepare` makes once and then keeps.
+    """
+
+    def __init__(self, certificate_file: Path | None = None, key_file: Path | None = None) -> None:
+        self._self_signed = certificate_file is None
+        certificate_file = certificate_file or Path(CERTIFICATE_FILE)
+        key_file = key_file or (Path(KEY_FILE) if self._self_signed else certificate_file)
+        self._files = certificate_file, key_file
+        self._reading = DeferredLock()
+        if not self._self_signed:
+            # Now: twistd has yet to change to the folder that it runs in.
+            self._files = certificate_file.absolute(), key_file.absolute()
+            self._credentials = load_credentials(*self._files)
+
+    def prepare(self) -> None:
+        """Be ready to be shown, and log the fingerprint. Raises `BadCertificate`."""
+        if self._self_signed:
+            certificate_file, key_file = self._files
+            self._files = certificate_file.absolute(), key_file.absolute()
+            if not certificate_file.exists():
+                make_self_signed(*self._files)
+                log.info("A self-signed certificate has been made: {file}", file=self._files[0])
+            self._credentials = load_credentials(*self._files)
+        self._announce()
+
+    async def reload(self, reactor: Any) -> None:
+        """Read the files again, off the reactor's thread. If they are bad, all stays as it is."""
+        async with self._reading:  # one at a time: what is read last is what is used
+            try:
+                self._credentials = await deferToThreadPool(
+                    reactor, reactor.getThreadPool(), load_credentials, *self._files
+                )
+            except BadCertificate as error:
+                log.error("The TLS certificate stays as it was: {error}", error=error)
+            else:
+                self._announce()
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(self._credentials.context)
+        connection.set_app_data(protocol)
+        return connection
+
+    def _announce(self) -> None:
+        certificate = self._credentials.certificate
+        log.info(
+            "The TLS certificate is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}; "
+            "sha256 Fingerprint={fingerprint}",
+            start=certificate.not_valid_before_utc,
+            end=certificate.not_valid_after_utc,
+            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        )
+        now = datetime.now(UTC)
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            log.warn("The TLS certificate is NOT valid today: clients will refuse it.")
+
+
+class TLSConnection(TLSMemoryBIOProtocol):
+    """One connection. (Twisted's default gathers small writes for a turn; ours are gathered.)"""
+
+    transport: Server
+    steps = 0  # of its handshake, so far
+
+
+def _count_step(connection: SSL.Connection, where: int, result: int) -> None:
+    """OpenSSL tells of a step in a handshake, or of an alert."""
+    protocol: TLSConnection = connection.get_app_data()
+    protocol.steps += 1
+    if protocol.steps > HANDSHAKE_STEPS:
+        protocol.transport.abortConnection()  # not by TLS, in whose midst we are
+
+
+class TLSFactory(TLSMemoryBIOFactory):
+    """Puts TLS between a stream and the connections of another factory."""
+
+    protocol = TLSConnection
+
+    def __init__(
+        self, certificate: ServerCertificate, wrapped: IProtocolFactory, clock: IReactorTime
+    ) -> None:
+        super().__init__(certificate, isClient=False, wrappedFactory=wrapped, clock=clock)
+
+    def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
+        """Nobody is met with a handshake, which costs a millisecond, to be turned away then."""
+        wrapped = self.wrappedFactory.buildProtocol(addr)
+        if wrapped is None or isinstance(wrapped, TurnedAway):
+            return None
+        return self.protocol(self, wrapped)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadCertificate(f"{path}: {error.strerror}.") from None
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise BadCertificate(f"{path}: {error.strerror}.") from None

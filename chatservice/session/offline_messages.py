@@ -1,0 +1,131 @@
+"""Private messages, also to those who are not here: they wait for who is registered."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import partial
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatservice.core import names
+from chatservice.accounts import Accounts
+from chatservice.core.chat import Chat, User
+from chatservice.core.events import Account, Reason, Refusal, Replayed, Sent, Told, Why
+from chatservice.core.log import RECALLED_SIZE
+from chatservice.session.replay import taken
+
+log = Logger()
+
+SENDERS_MOST = 1000  # guests, to whom a letter can be replied as long as they stay
+
+
+class Letters:
+    """What is said to one person alone. What cannot be said raises `Refusal`. `accounts`: where it
+    may wait, if the server keeps any."""
+
+    def __init__(self, chat: Chat, accounts: Accounts | None) -> None:
+        self._chat = chat
+        self._accounts = accounts
+        self._delivering: dict[User, bool] = {}  # and whether there may be more meanwhile
+        self._senders: OrderedDict[int, User] = OrderedDict()  # of what waits, the newest
+
+    async def tell(self, user: User, to: str, text: str) -> Sent:
+        """`user` says `text` to `to`."""
+        try:
+            return self._chat.tell(user, to, text)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NOBODY:
+                raise
+            owner = await self._owner(to)
+            return await self._post(user, owner, text, refusal)
+
+    async def reply(self, user: User, text: str) -> Sent:
+        """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
+        else who has that name by now."""
+        try:
+            return self._chat.reply(user, text)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.GONE:
+                raise
+            return await self._post(user, user.corresponding_account, text, refusal)
+
+    async def deliver(self, user: User) -> None:
+        """What waits for `user`, who is here, as fast as they take it. It is kept until it has been
+        sent, and if it cannot be discarded then they are told it again the next time."""
+        accounts = self._accounts
+        if accounts is None or user.account is None:
+            return
+        if user in self._delivering:
+            self._delivering[user] = True
+            return
+        self._delivering[user] = True
+        try:
+            while self._delivering[user] and user.present and user.account is not None:
+                self._delivering[user] = False
+                letters = await accounts.letters(user.account)
+                if letters and user.correspondent is None:
+                    last = letters[-1]
+                    user.correspondent = last.sender or self._senders.get(last.told.id)
+                told = [letter.told for letter in letters]
+                for page in _pages(told):
+                    if await self._has_taken(user, page, len(told), continues=page[0] != told[0]):
+                        await accounts.discard(page)
+                    else:
+                        self._delivering[user] = True  # they have another connection, or none
+                        break
+        except Refusal:  # the disk fails, which everybody is told of
+            pass
+        finally:
+            del self._delivering[user]
+
+    async def _has_taken(
+        self, user: User, page: tuple[Told, ...], count: int, *, continues: bool
+    ) -> bool:
+        """Whether the connection that they have now has sent it."""
+        cursor = user.cursor
+        cursor.tell(Replayed(Why.LETTERS, page, self._chat.now(), count, continues=continues))
+        await taken(cursor)
+        return user.present and user.cursor is cursor and not cursor.parted
+
+    async def _owner(self, name: str) -> Account | None:
+        """Whose account it is."""
+        try:
+            checked = names.checked(name)
+        except Refusal:  # that is no name
+            return None
+        return await self._accounts.owner(checked) if self._accounts is not None else None
+
+    async def _post(self, user: User, owner: Account | None, text: str, refusal: Refusal) -> Sent:
+        """It waits for `owner`, who may be here under another name or come in meanwhile. If there
+        is no such account (any more), `refusal` is the answer."""
+        if self._accounts is None or owner is None:
+            raise refusal
+        if (here := self._chat.owner(owner)) is not None:
+            return self._chat.tell(user, here.name, text)
+        letter = Told(0, self._chat.now(), user.name, owner.name, text)
+        try:
+            number = await self._accounts.post(owner, letter)
+        except Refusal as other:
+            raise (refusal if other.reason is Reason.NOT_REGISTERED else other) from None
+        user.correspondent = owner
+        self._senders[number] = user
+        if len(self._senders) > SENDERS_MOST:
+            self._senders.popitem(last=False)
+        if (here := self._chat.owner(owner)) is not None:
+            delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
+            delivered.addErrback(partial(log.failure, "What waited is not delivered."))
+        return Sent(number, letter.at, owner.name, text, waiting=here is None)
+
+
+def _pages(letters: list[Told]) -> Iterator[tuple[Told, ...]]:
+    """As much at a time as one answer has."""
+    page: list[Told] = []
+    size = 0
+    for letter in letters:
+        page.append(letter)
+        size += len(letter.text)
+        if size >= RECALLED_SIZE:
+            yield tuple(page)
+            page, size = [], 0
+    if page:
+        yield tuple(page)

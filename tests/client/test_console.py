@@ -1,0 +1,420 @@
+"""The server with a window, on a display of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tkinter")
+
+import tkinter as tk
+
+from twisted.internet.task import Clock
+from twisted.logger import Logger, LogLevel
+
+from chatservice.core.chat import Chat, User
+from chatservice.console import people
+from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, Lines
+from chatservice.console.logview import FILTERS, LogView
+from chatservice.console.people import People, since_in_words
+from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
+from chatservice.desktop.shaping import shown
+from chatservice.desktop.theme import Look, blended, is_dark, palette
+from tests.support.people import PATIENCE, Server, left
+from tests.unit.test_chat import Connection, join
+from tests.support.xdisplay import Display
+
+CONSOLE = (sys.executable, "-m", "chatservice.console")
+KICKED = "*** Goodbye: the operator has ended your connection."
+SHUT_DOWN = "*** The server is shutting down. Goodbye."
+
+
+class Console(Server):
+    """``python -m chatservice.console``, on a display."""
+
+    def __init__(self, folder: Path, display: Display, *options: str) -> None:
+        self.display = display
+        super().__init__(folder, *options, environment=display.environment)
+
+    def program(self, runner: Sequence[str | Path]) -> Sequence[str | Path]:
+        return CONSOLE
+
+    def __enter__(self) -> "Console":
+        super().__enter__()
+        self.window = self.display.wait_for_window("Chat server at")
+        return self
+
+    def does_until(self, act: Callable[[], None], pattern: str) -> None:
+        """`act` again and again, until the log has that: the window follows at its own pace."""
+        deadline = time.monotonic() + PATIENCE
+        while pattern not in self.log:
+            assert time.monotonic() < deadline, self.log
+            act()
+            soon = time.monotonic() + 1
+            while pattern not in self.log and time.monotonic() < soon:
+                time.sleep(0.02)
+
+
+@pytest.fixture
+def console(tmp_path: Path, display: Display) -> Iterator[Console]:
+    """It has started, and its window has the keyboard."""
+    with Console(tmp_path, display) as running:
+        yield running
+
+
+def run(folder: Path, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """It, as far as it gets where there is no display."""
+    kept = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    return subprocess.run(
+        [*CONSOLE, *options],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+# From outside.
+
+
+def test_the_operator_announces_and_kicks_from_the_keyboard(console: Console) -> None:
+    alice, bob = console.join("Alice"), console.join("Bob")
+    alice.hears("*** Bob has joined the chat.")
+    hands = console.display
+    hands.key("alt+a")
+    hands.type("We close at noon.")
+    hands.key("Return")
+    for person in (alice, bob):
+        person.hears("*** We close at noon.")
+    hands.key("alt+k")
+    hands.type("be kind")
+    console.does_until(lambda: hands.key("alt+o", "alt+k", "Return"), "The operator kicks Alice")
+    alice.hears("*** be kind", KICKED)
+    assert alice.is_cut_off()
+    bob.hears(left("Alice"))
+    bob.types("still here")
+    console.join("Alice")  # the name is free
+    assert "Alice has left from" in console.log
+
+
+@pytest.mark.parametrize("how", ["close", "key", "SIGTERM", "SIGINT"])
+def test_however_it_is_stopped_everyone_is_told(tmp_path: Path, display: Display, how: str) -> None:
+    with Console(tmp_path, display, "--theme", "dark") as console:
+        alice = console.join("Alice")
+        match how:
+            case "close":
+                display.close(console.window)
+            case "key":
+                display.key("ctrl+q")
+            case _:
+                console.process.send_signal(signal.Signals[how])
+        alice.hears(SHUT_DOWN)
+        assert alice.is_cut_off()
+        alice.leaves()
+        assert console.process.wait(PATIENCE) == 0
+
+
+def test_the_stop_button_waits_for_who_still_reads(tmp_path: Path, display: Display) -> None:
+    with Console(tmp_path, display, "--shutdown-timeout", "60") as console:
+        alice = console.join("Alice")
+        display.screenshot(tmp_path / "screen.png")
+        assert (tmp_path / "screen.png").read_bytes().startswith(b"\x89PNG")
+        width = int(
+            display.do("getwindowgeometry", "--shell", console.window).split("WIDTH=")[1].split()[0]
+        )
+        display.click(width - 60, 32)
+        alice.hears(SHUT_DOWN)
+        display.click(width - 60, 32)  # once is enough, and twice does no harm
+        assert console.process.poll() is None
+        alice.leaves()
+        assert console.process.wait(PATIENCE) == 0
+
+
+def test_without_a_display_it_says_so(tmp_path: Path) -> None:
+    ended = run(tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("chatservice.console: no window can be opened (")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+def test_without_tkinter_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tkinter.py").write_text("raise ImportError('No module named _tkinter')")
+    ended = run(tmp_path, PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("chatservice.console: the window needs tkinter (No module")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--port", "99999"], "--port 99999: a port number is 65535 at most."),
+        (["--unknown"], "option --unknown not recognized"),
+        (["--theme", "pink"], "--theme pink: one of light, dark, auto."),
+    ],
+)
+def test_nonsense_is_refused_in_a_line(tmp_path: Path, options: list[str], complaint: str) -> None:
+    ended = run(tmp_path, *options)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"chatservice.console: {complaint}\n"
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path, display: Display) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run(tmp_path, "--port", f"tcp:{port}:interface=127.0.0.1", DISPLAY=display.name)
+    assert ended.returncode == 1
+    complaint = f"chat: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use."
+    assert ended.stderr == complaint + "\n"
+
+
+def test_its_options_are_those_of_the_server_and_its_own(tmp_path: Path) -> None:
+    ended = run(tmp_path, "--help")
+    assert ended.returncode == 0
+    for option in ("--theme", "--port", "--log-messages", "--shutdown-timeout"):
+        assert option in ended.stdout
+
+
+# Its parts.
+
+
+@pytest.fixture
+def root(display: Display) -> Iterator[tk.Tk]:
+    window = tk.Tk(screenName=display.name)
+    window.report_callback_exception = _raise  # type: ignore[assignment]
+    yield window
+    window.destroy()
+
+
+def _raise(kind: object, error: BaseException, trace: object) -> None:
+    raise error
+
+
+@pytest.fixture
+def look(root: tk.Tk) -> Look:
+    return Look(root, palette(dark=True))
+
+
+def rows(table: People) -> list[tuple[str, ...]]:
+    return [table.tree.item(item, "values") for item in table.tree.get_children()]
+
+
+def names(table: People) -> list[str]:
+    return [row[0] for row in rows(table)]
+
+
+def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
+    clock = Clock()
+    chat = Chat(clock)
+    table = People(root, look, chat, lambda: None)
+    table.refresh()
+    assert rows(table) == []
+    here = {}
+    for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
+        clock.rightNow = second
+        here[name] = join(chat, name)
+    table.refresh()
+    assert names(table) == ["Alice", "Bob", "Carol"]
+    assert rows(table)[1][1:] == ("192.168.1.2:54321", since_in_words(7, ""))
+    table.tree.selection_set(table.tree.get_children()[1])
+    assert table.chosen is here["Bob"]
+    chat.rename(here["Bob"], "Zoe")
+    chat.leave(here["Alice"], lost=False)
+    table.refresh()
+    assert names(table) == ["Carol", "Zoe"]
+    assert table.chosen is here["Bob"]  # whatever the name
+    again = Connection()
+    again.peer = ("::1", 1)
+    chat.join("Carol", again, chat.token(here["Carol"]))
+    table.refresh()
+    assert rows(table)[0][1] == "[::1]:1"
+    chat.leave(here["Bob"], lost=False)
+    assert table.chosen is None  # at once
+    table.refresh()
+    assert names(table) == ["Carol"]
+
+
+def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
+    clock = Clock()
+    chat = Chat(clock)
+    table = People(root, look, chat, lambda: None)
+    for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
+        clock.rightNow = second
+        user = join(chat, name)
+        user.connection.peer = (f"10.0.0.{10 - second}", 1)
+    table.refresh()
+    for by, order in (
+        ("since", ["Carol", "Alice", "Bob"]),
+        ("since", ["Bob", "Alice", "Carol"]),
+        ("from", ["Bob", "Alice", "Carol"]),
+        ("name", ["Alice", "Bob", "Carol"]),
+    ):
+        table._sort(by)
+        assert names(table) == order
+
+
+def test_of_a_crowd_some_are_shown_at_a_time(
+    root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "AT_ONCE", 4)
+    chat = Chat(Clock())
+    table = People(root, look, chat, lambda: None)
+    here: list[User] = [join(chat, f"n{number}") for number in range(10)]
+    for shown_now in (4, 8, 10):
+        table.refresh()
+        assert len(rows(table)) == shown_now
+    assert names(table) == list(chat.online())
+    for user in here:
+        chat.leave(user, lost=True)
+    table.refresh()
+    assert rows(table) == []
+
+
+def journal(lines: Lines) -> Logger:
+    return Logger("chatservice.server.peer_log", observer=lines)
+
+
+def session(lines: Lines) -> Logger:
+    return Logger("chatservice.session.session", observer=lines)
+
+
+def test_a_warning_outlives_many_messages() -> None:
+    lines = Lines()
+    journal(lines).info("{peer} has connected.", peer=("192.168.1.2", 54321))
+    Logger("anything", observer=lines).warn("careful")
+    for number in range(KEPT + 500):
+        session(lines).info("{name}: {text!r}", name="Alice", text=f"{number}\u200c")
+    taken, left_out = lines.take(EVERYTHING)
+    assert [line.text for line in taken[:3]] == [
+        "192.168.1.2:54321 has connected.",
+        "careful",
+        f"Alice: {KEPT + 500 - AT_ONCE}\u200c",
+    ]
+    assert (len(taken), left_out) == (AT_ONCE + 2, KEPT + 500 - AT_ONCE)
+    assert lines.take(EVERYTHING) == ([], 0)
+    assert len(lines.kept(EVERYTHING)) == KEPT + 2
+    assert [line.text for line in lines.kept({Kind.WARNINGS})] == ["careful"]
+
+
+def test_a_long_line_keeps_its_ends() -> None:
+    lines = Lines()
+    Logger("anything", observer=lines).emit(LogLevel.info, "{it}", it="a" * LONGEST + "the end")
+    (line,) = lines.kept({Kind.SERVER})
+    assert line.text.startswith("aaa")
+    assert line.text.endswith("the end")
+    assert len(line.text) == LONGEST + 3
+
+
+def shows(view: LogView) -> list[str]:
+    return [line.partition("\t")[2] for line in view.text.get("1.0", "end-1c").splitlines()]
+
+
+def test_the_log_is_shown_by_kind(root: tk.Tk, look: Look) -> None:
+    lines = Lines()
+    view = LogView(root, look, lines, log_messages=False)
+    journal(lines).info("Alice has joined.")
+    view.show_new()
+    session(lines).info("Alice: hello")
+    Logger("anything", observer=lines).error("ouch\nand where")
+    view.show_new()
+    view.show_new()
+    assert shows(view) == ["Alice has joined.", "Alice: hello", "ouch", "and where"]
+    chosen = {}
+    for index, name in enumerate(FILTERS):
+        view.choose(index)
+        chosen[name] = shows(view)
+    assert chosen == {
+        "All": ["Alice has joined.", "Alice: hello", "ouch", "and where"],
+        "Arrivals and departures": ["Alice has joined."],
+        "Messages": ["Alice: hello"],
+        "Warnings": ["ouch", "and where"],
+    }
+    journal(lines).info("Bob has joined.")
+    view.show_new()
+    assert shows(view) == ["ouch", "and where"]
+
+
+def test_why_there_is_nothing_is_said(root: tk.Tk, look: Look) -> None:
+    lines = Lines()
+    view = LogView(root, look, lines, log_messages=False)
+    view.choose(2)
+    assert "--log-messages" in view.text.get("1.0", "end")
+    session(lines).info("Alice: hello")
+    view.show_new()
+    assert shows(view) == ["Alice: hello"]
+
+
+def test_what_is_shown_of_the_log_is_bounded(
+    root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatservice.console.logview.MOST_LINES", 10)
+    lines = Lines()
+    view = LogView(root, look, lines, log_messages=True)
+    for number in range(AT_ONCE + 100):
+        session(lines).info(str(number))
+        if number in (7, AT_ONCE + 99):
+            view.show_new()
+    assert shows(view) == [str(number) for number in range(AT_ONCE + 90, AT_ONCE + 100)]
+
+
+def test_a_plot_has_round_numbers_and_an_end(root: tk.Tk, look: Look) -> None:
+    plot = Plot(root, look, title="Memory", colour="#123456", label=mebibytes, least=50)
+    plot.draw()
+    for number in range(SAMPLES + 5):
+        plot.add(number)
+    assert len(plot.values) == SAMPLES
+    words = [plot.itemcget(item, "text") for item in plot.find_all() if plot.type(item) == "text"]
+    assert words == ["Memory", "125 MiB", "200", "0", "2 min ago", "now"]
+    assert [axis_top(highest, 5) for highest in (0, 5, 5.1, 11, 200, 201)] == [
+        5,
+        5,
+        10,
+        20,
+        200,
+        500,
+    ]
+    assert [count(value) for value in (0, 0.25, 2.99, 12.4, 12345)] == [
+        "0",
+        "0.2",
+        "3",
+        "12",
+        "12,345",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "as_tk_needs_it"),
+    [
+        ("Alice 李明 👋", "Alice 李明 👋"),
+        ("سلام", "\ufee1\ufefc\ufeb3"),
+        ("نیمه‌کاره ۱۲", "۱۲ \ufee9\ufead\ufe8e\ufb90\ufeea\ufee4\ufbff\ufee7"),
+        ("سارا: سلام (42)", "\ufe8d\ufead\ufe8e\ufeb3: \ufee1\ufefc\ufeb3 (42)"),
+        ("שלום (עולם) שוב", "בוש (םלוע) םולש"),
+        ("a (עולם) b שלום (עולם)", "a (םלוע) b (םלוע) םולש"),
+        ("دَر", "\ufead\ufea9\u064e"),
+    ],
+)
+def test_what_is_written_from_the_right(text: str, as_tk_needs_it: str) -> None:
+    assert shown(text) == as_tk_needs_it
+
+
+def test_the_theme_is_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_dark("dark")
+    assert not is_dark("light")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not is_dark("auto")
+    desktop = tmp_path / "gsettings"
+    desktop.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
+    desktop.chmod(0o755)
+    assert is_dark("auto")
+    assert blended("#ffffff", "#000000", 0.5) == "#808080"

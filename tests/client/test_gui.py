@@ -1,0 +1,604 @@
+"""The client in a window, on a display of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tkinter")
+
+import tkinter as tk
+
+from chatservice.client.faces.looks import PALETTE
+from chatservice.desktop.theme import DARK, LIGHT, Palette
+from chatservice.core.events import Emoted, Joined, Said, Sent
+from chatservice.gui import glyphs, lines, memory
+from chatservice.gui.conversation import KEPT, Conversation
+from chatservice.gui.lines import STALE, Line
+from chatservice.gui.memory import Connection
+from chatservice.gui.people import People
+from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
+from chatservice.gui.writing import WritingLine
+from tests.support.people import PATIENCE, Server, joined, left
+from tests.support.quick_passwords import QUICKLY
+from tests.support.xdisplay import Display
+
+GUI = (sys.executable, "-m", "chatservice.gui")
+HERE = "localhost:12345"
+PASSWORD = "correct horse battery"
+NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
+
+
+@pytest.fixture(scope="module")
+def root(display: Display) -> Iterator[tk.Tk]:
+    """A program of the test's own on that display, which has the same clipboard."""
+    root = tk.Tk(screenName=display.name)
+    root.geometry("600x400")
+    root.withdraw()
+    yield root
+    root.destroy()
+
+
+class Window:
+    """``python -m chatservice.gui``, and who sits before it. `folder` is where it remembers."""
+
+    def __init__(self, display: Display, root: tk.Tk, folder: Path, *options: str) -> None:
+        self.hands = display
+        self._root = root
+        self.process = subprocess.Popen(
+            [*GUI, *options],
+            env={
+                **display.environment,
+                "XDG_DATA_HOME": str(folder),
+                "BROWSER": f"{folder}/browser %s",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def opens(self, title: str) -> None:
+        """Wait for that, and go there with the keyboard."""
+        self.window = self.hands.wait_for_window(title)
+
+    def types(self, *texts: str) -> None:
+        for text in texts:
+            self.hands.type(text)
+            self.hands.key("Return")
+
+    def pastes(self, text: str) -> None:
+        self._root.clipboard_clear()
+        self._root.clipboard_append(text)
+        self._root.update()
+        self.hands.key("ctrl+v")
+        deadline = time.monotonic() + 0.3
+        while time.monotonic() < deadline:  # it is this program that is asked for the text
+            self._root.update()
+            time.sleep(0.01)
+
+    def conversation(self) -> str:
+        """All of the one that is shown, as it can be copied."""
+        self.hands.key("ctrl+shift+c")
+        self._root.update()  # or it believes that the clipboard is still its own
+        try:
+            return self._root.clipboard_get()
+        except tk.TclError:
+            return ""
+
+    def shows(self, text: str) -> None:
+        wait_until(lambda: text in self.conversation(), self.conversation)
+
+    def is_called(self, title: str) -> None:
+        def name() -> str:
+            return self.hands.do("getwindowname", self.window)
+
+        wait_until(lambda: name().startswith(title), name)
+
+    def ends(self) -> int:
+        """Wait for that. Its exit status; nothing has been said on standard error."""
+        said = self.process.communicate(timeout=PATIENCE)[1]
+        assert said == ""
+        return self.process.returncode
+
+
+def wait_until(is_so: Callable[[], bool], say: Callable[[], str] = lambda: "") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, say()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start(display: Display, root: tk.Tk, tmp_path: Path) -> Iterator[Callable[..., Window]]:
+    """Starts windows."""
+    windows: list[Window] = []
+
+    def start(*options: str) -> Window:
+        windows.append(Window(display, root, tmp_path, *options))
+        return windows[-1]
+
+    yield start
+    for window in windows:
+        window.process.kill()
+        window.process.communicate()
+
+
+@pytest.fixture
+def bob(server: Server, start: Callable[..., Window]) -> Window:
+    """His window; he is in."""
+    window = start(
+        *("--connect", "--host", server.host, "--port", str(server.port), "--name", "Bob")
+    )
+    window.opens("Bob at")
+    window.shows("Welcome Bob")
+    return window
+
+
+# From outside.
+
+
+def test_join_talk_and_leave(server: Server, start: Callable[..., Window], tmp_path: Path) -> None:
+    alice = server.join("Alice")
+    window = start("--host", server.host, "--port", str(server.port))
+    window.opens("Join a chat")
+    window.types("Alice")
+    window.opens("Alice at")
+    window.shows("Error: Alice is taken.")
+    window.types("Bob")
+    alice.hears(joined("Bob"))
+    window.types("Hello!", "/me waves")
+    alice.hears("Bob: Hello!", "* Bob waves")
+    alice.types("سلام 你好 👋👨‍👩‍👧", "/me nods")
+    window.shows("Alice: سلام 你好 👋👨‍👩‍👧")
+    window.shows("* Alice nods")
+    window.types("/nick Robert")
+    alice.hears("* Alice nods", "*** Bob is now known as Robert.")
+    window.is_called("Chat – Robert at 127.0.0.1")
+    alice.types("/exit")
+    window.shows("Alice has left the chat.")
+    window.hands.key("ctrl+q")
+    assert window.ends() == 0
+    remembered = json.loads((tmp_path / "chatservice" / "connection.json").read_text())
+    assert remembered == {"host": server.host, "port": server.port, "name": "Robert", "tls": False}
+
+
+def test_private_conversations_have_their_tabs(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    alice.types("/msg Bob psst")
+    alice.hears("[you -> Bob] psst")
+    bob.is_called("(1!) Chat")
+    assert "psst" not in bob.conversation()
+    bob.hands.key("ctrl+Tab")
+    bob.is_called("Chat")
+    bob.shows("Alice: psst")
+    bob.types("yes?", "/me waves")
+    alice.hears("[Bob -> you] yes?")
+    bob.shows("Error: what you do, everyone sees")
+    alice.types("hello", "Bob: are you there?")
+    bob.is_called("(2!) Chat")
+    bob.hands.type("never sent to ev")
+    bob.hands.key("ctrl+Tab")
+    bob.types("to all")
+    alice.hears("Bob: to all")
+    bob.hands.key("ctrl+Tab")
+    bob.types("eryone")
+    alice.hears("[Bob -> you] never sent to everyone")
+    alice.types("/nick Alicia")
+    assert "Alicia" in alice.next_line()
+    bob.types("hi")
+    alice.hears("[Bob -> you] hi")
+    bob.hands.key("ctrl+w")
+    bob.shows("to all")
+    bob.hands.key("F6", "F6", "Return")  # who is first in the list
+    bob.types("from the list")
+    alice.hears("[Bob -> you] from the list")
+
+
+def test_the_line(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    bob.types("one")
+    bob.hands.type("dra")
+    bob.hands.key("Up", "Return")
+    alice.hears("Bob: one", "Bob: one")
+    bob.hands.type("al")
+    bob.hands.key("Tab")
+    bob.types("hi")
+    alice.hears("Bob: Alice: hi")
+    bob.hands.type("/ni")
+    bob.hands.key("Tab")
+    bob.types("Rob")
+    alice.hears("*** Bob is now known as Rob.")
+    bob.pastes("first\nسلام\nlast 👋")
+    bob.types("!")
+    alice.hears("Rob: first", "Rob: سلام", "Rob: last 👋!")
+    bob.hands.key("ctrl+Home")
+    bob.shows("Nothing older is kept.")
+
+
+def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    alice = server.join("Alice")
+    alice.types("a needle", "see (https://example.org/a?b=1), or not", "javascript:alert(1)")
+    bob.shows("javascript")
+    bob.hands.key("ctrl+f")
+    bob.hands.type("NEEDLE")
+    bob.hands.key("Return", "Escape")
+    bob.types("back in the line")
+    alice.hears("Bob: back in the line")
+    bob.hands.key("ctrl+l", "Return")
+    opened = tmp_path / "opened"
+    wait_until(lambda: opened.exists() and opened.read_text() != "")
+    assert opened.read_text() == "https://example.org/a?b=1\n"
+    bob.types("the line again")  # from the conversation, which has the keyboard
+    alice.hears("Bob: the line again")
+
+
+def test_a_password_in_a_command_is_not_shown(root: tk.Tk) -> None:
+    line = WritingLine(root, typed=lambda _: True, changed=str, names=tuple, tell=str)
+    for text, covered in (("/register ", ""), ("/register o", "•"), ("/registers o", "")):
+        line.line = text
+        assert line.cget("show") == covered
+    for text, comes_back in (("/password opensesame", ""), ("hello", "hello")):
+        line.line = text
+        line.set_aside()
+        line._go(-1)  # as Up does
+        assert line.line == comes_back
+    line.destroy()
+
+
+def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..., Window]) -> None:
+    with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
+        alice, bob = server.join("Alice"), server.join("Bob")
+        alice.types(f"/register {PASSWORD}", "/exit")
+        bob.hears_until(left("Alice"))
+        for given in ("in the dialog", "when it is asked for"):
+            window = start("--host", server.host, "--port", str(server.port), "--name", "Alice")
+            window.opens("Join a chat")
+            window.hands.key("Tab", "Tab", "Tab")  # server, port, name, password
+            window.types(PASSWORD if given == "in the dialog" else "")
+            window.opens("Alice at|Chat –")
+            if given != "in the dialog":
+                window.shows("What is the password of Alice?")
+                window.types("not it")
+                window.shows("not the password of Alice. What is the password of Alice?")
+                window.types(PASSWORD)
+            bob.hears(joined("Alice"))
+            window.hands.key("Up")  # no password comes back
+            window.types("it is me")
+            assert bob.next_line() in ("Alice: it is me", "Alice: Aliceit is me")
+            assert PASSWORD not in window.conversation()
+            window.hands.key("ctrl+q")
+            assert window.ends() == 0
+            bob.hears(left("Alice"))
+    assert PASSWORD not in (tmp_path / "chatservice" / "connection.json").read_text()
+
+
+def test_over_tls_a_server_must_be_the_one_that_is_meant(
+    tmp_path: Path, start: Callable[..., Window]
+) -> None:
+    with Server(tmp_path, tls=True) as server:
+        where = ("--connect", "--host", server.host, "--port", str(server.port), "--name", "Bob")
+        window = start(*where, "--fingerprint", "AB" * 32)
+        window.opens("Join a chat")  # which says what is wrong
+        window.hands.key("Escape")
+        assert window.ends() == 0
+        window = start(*where, "--tls")
+        window.opens("Bob at")
+        window.shows("Welcome Bob")
+        assert f"First time at {server.host}:{server.port}." in window.conversation()
+        window.hands.close(window.window)
+        assert window.ends() == 0
+
+
+def test_the_server_dies_and_comes_back(tmp_path: Path, start: Callable[..., Window]) -> None:
+    (tmp_path / "first").mkdir()
+    with Server(tmp_path / "first", "--database", "../chat.sqlite3") as server:
+        alice = server.join("Alice")
+        port = server.port
+        window = start("--connect", "--host", server.host, "--port", str(port), "--name", "Bob")
+        alice.hears(joined("Bob"))
+        window.opens("Bob at")
+        alice.types("before")
+        window.shows("Alice: before")
+        window.process.send_signal(signal.SIGSTOP)
+        server.killed = True
+        server.process.kill()
+        server.process.wait()
+    (tmp_path / "second").mkdir()
+    with Server(tmp_path / "second", "--database", "../chat.sqlite3", port=port) as server:
+        alice = server.join("Alice")
+        alice.types("while you were away")
+        alice.types("/who")
+        while not alice.next_line().startswith("*** Online"):
+            pass
+        window.process.send_signal(signal.SIGCONT)
+        alice.hears(joined("Bob"))
+        window.shows("Alice: while you were away")
+        assert "The connection is lost" in window.conversation()
+        window.types("I am back")
+        alice.hears("Bob: I am back")
+        window.process.send_signal(signal.SIGTERM)
+        alice.hears(left("Bob"))
+    assert window.ends() == 0
+
+
+def test_a_burst_is_kept_within_bounds_and_older_lines_come_back(
+    server: Server, bob: Window
+) -> None:
+    alice = server.join("Alice")
+    total = KEPT + 1000
+    alice.sends("".join(f"number {number}.\r\n" for number in range(total)).encode())
+    bob.shows(f"number {total - 1}.")
+    assert "number 900." not in bob.conversation()
+    bob.hands.key("ctrl+Home")
+    bob.shows("number 900.")
+    assert bob.conversation().count("number 1000.") == 1
+    alice.types("one more")
+    bob.shows("one more")
+    assert "number 900." in bob.conversation()  # it is being read
+    bob.hands.key("ctrl+End")
+    alice.types("and another")
+    bob.shows("and another")
+    assert "number 900." not in bob.conversation()
+    bob.hands.key("ctrl+Home")
+    bob.shows("number 900.")
+
+
+def test_what_cannot_be_reached_is_said_in_the_dialog(start: Callable[..., Window]) -> None:
+    window = start("--host", "localhost", "--port", "1", "--name", "Bob", "--connect")
+    window.opens("Bob at")
+    window.shows("Cannot connect to localhost:1")
+    window.hands.key("ctrl+q")
+    assert window.ends() == 0
+
+
+@pytest.mark.parametrize("missing", ["display", "tkinter"])
+def test_without_a_window_it_says_so(missing: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    program = "import runpy, sys; sys.argv = ['gui']; "
+    if missing == "tkinter":
+        program += "sys.modules['tkinter'] = None; "
+    program += "runpy.run_module('chatservice.gui', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert missing in done.stderr
+    assert "python -m chatservice.client needs" in done.stderr
+
+
+# A conversation.
+
+
+class Reader:
+    """Somebody before a conversation."""
+
+    def __init__(self, root: tk.Tk) -> None:
+        self.root = root
+        self.asked = 0
+        self.conversation = Conversation(
+            root, ChatLook(root, LIGHT), self._ask, lambda text: None, lambda link: None
+        )
+        self.conversation.pack(fill="both", expand=True)
+        root.deiconify()
+        self.waits()
+
+    def _ask(self) -> None:
+        self.asked += 1
+
+    def waits(self) -> None:
+        """Until nothing more is to be shown."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            self.root.update()
+            if not self.conversation._coming and not self.conversation._scheduled:
+                break
+            assert time.monotonic() < deadline
+        self.root.update()
+
+    def first_line(self) -> str:
+        """That is in view."""
+        text = self.conversation.text
+        return text.get("@0,10 linestart", "@0,10 lineend").rpartition("\t")[2]
+
+    def sees_the_end(self) -> bool:
+        return self.conversation.text.dlineinfo("end - 1 chars") is not None
+
+
+@pytest.fixture
+def reader(root: tk.Tk) -> Iterator[Reader]:
+    reader = Reader(root)
+    yield reader
+    reader.conversation.destroy()
+    root.withdraw()
+
+
+def said(number: int, at: float = NOON) -> Said:
+    return Said(number, at, "lobby", "Alice", f"number {number}")
+
+
+def told(first: int, last: int, at: float = NOON) -> list[Line]:
+    return [line for number in range(first, last) for line in lines.lines(said(number, at), "", "")]
+
+
+def test_the_end_stays_in_view_until_somebody_reads_further_up(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(told(1000, 1100))
+    reader.waits()
+    assert reader.sees_the_end()
+    conversation.scroll(-1, "pages")
+    before = reader.first_line()
+    conversation.add(told(1100, 1200))
+    reader.waits()
+    assert reader.first_line() == before
+    assert not reader.sees_the_end()
+    conversation.to_end()
+    conversation.add(told(1200, 1300))
+    reader.waits()
+    assert reader.sees_the_end()
+    reader.root.geometry("600x200")
+    reader.waits()
+    assert reader.sees_the_end()
+    reader.root.geometry("600x400")
+
+
+def test_older_lines_come_above_what_is_being_read(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(told(1000, 1100))
+    reader.waits()
+    conversation.to_top()
+    assert reader.asked == 1
+    assert conversation.first_id == 1000
+    conversation.scroll(1, "units")
+    before = reader.first_line()
+    conversation.put_before(lines.history([said(n) for n in range(900, 1000)], "", ""))
+    reader.waits()
+    assert reader.first_line() == before
+    words = conversation.words().splitlines()
+    assert words[0] == lines.day_of(NOON)
+    assert len(words) == 201
+    yesterday = NOON - 86_400
+    conversation.put_before(lines.history([said(n, yesterday) for n in (898, 899)], "", ""))
+    words = conversation.words().splitlines()
+    assert words[0] == lines.day_of(yesterday)
+    assert words[3] == lines.day_of(NOON)
+    assert conversation.text.get("1.0", "end").count("\n") == len(words)
+    conversation.make_stale()
+    assert conversation.first_id == STALE
+
+
+def test_no_more_lines_are_kept_than_have_a_use(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(told(0, 20_000))
+    reader.waits()
+    assert len(conversation.words().splitlines()) == KEPT
+    assert int(conversation.text.index("end - 1 chars").split(".")[0]) == KEPT
+    assert reader.sees_the_end()
+
+
+def test_finding_goes_round(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(told(10, 40))
+    conversation.add(lines.lines(Said(50, NOON, "", "سارا", "نیمه‌کاره"), "", ""))
+    reader.waits()
+    assert conversation.find("NUMBER 3", 0) == (10, 10)
+    assert conversation.find("NUMBER 3", -1) == (9, 10)
+    assert conversation.find("NUMBER 3", 1) == (10, 10)
+    assert conversation.find("NUMBER 3", 1) == (1, 10)
+    assert conversation.find("NUMBER 3", -1) == (10, 10)
+    assert conversation.find("کاره", 0) == (1, 1)
+    assert conversation.find("no such thing", 0) == (0, 0)
+    conversation.end_finding()
+    assert not conversation.text.tag_ranges("found")
+
+
+def test_what_is_selected_is_copied_as_it_was_said(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(lines.lines(Said(1, NOON, "", "Bob", "a 👋 b"), "", ""))
+    conversation.add(lines.lines(Said(2, NOON, "", "سارا", "سلام"), "", ""))
+    reader.waits()
+    conversation.text.tag_add("sel", "2.0", "end")
+    clock = lines.clock_time(NOON)
+    assert conversation.words(selected=True) == f"{clock} Bob: a 👋 b\n{clock} سارا: سلام"
+
+
+def test_lines() -> None:
+    link = "https://example.org/x_(y)?z=1"
+    event = Said(7, NOON, "", "Alice", f"Bob: see {link}, (HTTP://b.org) or ftp://c.org")
+    (line,) = lines.lines(event, HERE, "Bob")
+    assert line.marked
+    assert [text for style, text in line.pieces if "link" in style] == [link, "HTTP://b.org"]
+    assert (line.at, line.id) == (NOON, 7)
+    assert line.text.endswith(f" Alice: {event.text}")
+    (line,) = lines.lines(Joined(8, NOON, "", ("Carol",)), HERE, "Bob")
+    assert line.pieces == [("dim", "*** Carol has joined the chat.")]
+    waits = lines.private(Sent(1, NOON, "Carol", "hi", waiting=True), "Bob")
+    assert next(lines.lines(waits, HERE, "Bob")).text.endswith("(it waits until Carol comes in)")
+    (line,) = lines.lines("from the server", HERE, "Bob")
+    assert line.pieces == [("notice", "from the server")]
+    assert not next(lines.lines(Emoted(9, NOON, "", "Bob", "is Bob"), HERE, "Bob")).marked
+
+
+def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
+    chosen: list[str] = []
+    people = People(root, ChatLook(root, DARK), chosen.append)
+    people.show({"bob", "Alice", "Zoë"}, set(), "bob")
+    assert people.list.get_children() == ("Alice", "bob", "Zoë")
+    people.show({"Bert", "Alice", "bob"}, {"Alice"}, "Bert")
+    assert people.list.get_children() == ("Alice", "Bert", "bob")
+    assert people.list.item("Alice", "text") == "Alice …"
+    assert people.list.tag_has("me") == ("Bert",)
+    odd = {"a{b", "$x", "[exit]", "a\\b", 'q"'}  # to Tcl
+    people.show({"bob"} | odd, odd, None)
+    assert set(people.list.get_children()) == {"bob"} | odd
+    people.show({"bob"}, set(), None)
+    assert people.list.get_children() == ("bob",)
+    people.destroy()
+
+
+def test_an_old_xft_is_given_no_emoji(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert glyphs.shown("a 👋 سلام ☕") == "a 👋 " + glyphs.turned("سلام") + " ☕"
+    monkeypatch.setattr(glyphs, "has_colours", lambda: False)
+    assert glyphs.shown("a 👋 你 ☕") == "a □ 你 □"
+
+
+def test_right_to_left_is_broken_where_it_is_read(reader: Reader) -> None:
+    conversation = reader.conversation
+    text = " ".join(f"واژه{number}" for number in range(60))
+    conversation.add(lines.lines(Said(1, NOON, "", "سارا", text), "", ""))
+    reader.waits()
+    rows = rows_of(conversation)
+    assert len(rows) > 2
+    assert "0" in rows[0]
+    assert "59" in rows[-1]
+    reader.root.geometry("500x400")
+    wait_until(lambda: reader.root.update() or len(rows_of(conversation)) > len(rows))
+    assert "0" in rows_of(conversation)[0]
+    assert text in conversation.words()
+    reader.root.geometry("600x400")
+
+
+def rows_of(conversation: Conversation) -> list[str]:
+    """What stands in each row of the last line."""
+    text = conversation.text
+    rows = []
+    place = text.index("end - 1 chars linestart")
+    while text.compare(place, "<", "end - 1 chars"):
+        end = text.index(f"{place} display lineend")
+        rows.append(text.get(place, end))
+        place = text.index(f"{end} + 1 chars")
+    return rows
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_names_can_be_read(colours: Palette) -> None:
+    for shade in PALETTE:
+        assert contrast(legible(shade, colours), colours) >= LEGIBLE
+
+
+def test_the_last_connection_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert memory.last() == Connection()
+    connection = Connection("example.org", 1234, "Bob", tls=True)
+    memory.remember(connection)
+    assert memory.last() == connection
+    memory.file().write_text('{"host": 3, "port": "x", "name": "Eve", "more": 1}')
+    assert memory.last() == Connection(name="Eve")
+    for bad in ("[]", "{", "\0"):
+        memory.file().write_text(bad)
+        assert memory.last() == Connection()
+    (tmp_path / "chatservice" / "connection.new").mkdir()
+    memory.remember(connection)  # it cannot, and nothing happens

@@ -1,0 +1,462 @@
+"""The terminal face of the client: on a terminal of tmux's, and its parts by themselves."""
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("prompt_toolkit")
+
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.utils import get_cwidth
+
+from chatservice.client.__main__ import arguments, wants_terminal
+from chatservice.client.chat_client import Heard, Missed
+from chatservice.client.faces.completer import LineCompleter, fit
+from chatservice.client.faces.looks import PALETTE, colour, look, mentions, rings
+from chatservice.client.faces.status import Status, writing_in_words
+from chatservice.core.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
+from chatservice.dialects.jsonlines import JSON
+from chatservice.dialects.text import QUESTION
+from tests.support.people import Server, client_command, joined, left
+from tests.support.programs import join
+from tests.support.tmux import Tmux
+
+AT = 1_700_000_000.0
+HERE = "localhost:12345"
+
+
+@pytest.fixture
+def start(server: Server) -> Iterator[Callable[..., Tmux]]:
+    """Starts the client, with options; or another command; at the server, or another port."""
+    started: list[Tmux] = []
+
+    def start(*options: str, command: str = "", port: int = 0) -> Tmux:
+        client = shlex.join(client_command(port or server.port, *options))
+        started.append(Tmux(command or client))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.close()
+
+
+@pytest.fixture
+def alice(start: Callable[..., Tmux]) -> Tmux:
+    """Her client; she is in."""
+    terminal = start("--name", "Alice")
+    terminal.shows("Welcome Alice, ")
+    terminal.shows(" online · Alice")
+    return terminal
+
+
+class TestTheLine:
+    def test_survives_what_arrives_and_edits_properly(self, server: Server, alice: Tmux) -> None:
+        bob = server.join("Bob")
+        alice.types("你好世界 می‌خواهم ")
+        alice.presses(*["Left"] * 8)  # the joiner in the second word takes no column
+        alice.types("ن")
+        alice.presses("Home", "Right", "Right", "BSpace")
+        alice.types("们")
+        alice.presses("End")
+        for number in range(50):
+            bob.types(f"message {number} 你好 سلام")
+        alice.shows("message 49 ")
+        typed = "你们世界 نمی‌خواهم "
+        alice.shows(f"> {typed.rstrip()}\nconnected to ")
+        heard = [line for line in alice.screen("-S", "-").splitlines() if "message" in line]
+        assert heard == [f"Bob: message {n} 你好 سلام" for n in range(50)]
+        alice.types("半")
+        alice.presses("Enter")
+        bob.hears(f"Alice: {typed}半")
+        alice.shows(f"Alice: {typed}半")
+
+    def test_each_pasted_line_is_a_message(self, server: Server, alice: Tmux) -> None:
+        bob = server.join("Bob")
+        alice.types("before, after")
+        alice.presses("Left", "Left", "Left", "Left", "Left")
+        alice.pastes("one\ntwo\r\n\tthree\nfour ")
+        bob.hears("Alice: before, one", "Alice: two", "Alice:  three")
+        alice.shows("> four after")
+        alice.presses("Enter")
+        bob.hears("Alice: four after")
+
+    def test_history_and_completion(self, server: Server, alice: Tmux) -> None:
+        bob = server.join("Bob")
+        alice.shows(joined("Bob"))
+        alice.types("bo")
+        alice.presses("Tab")
+        alice.types("hello")
+        alice.presses("Enter")
+        bob.hears("Alice: Bob: hello")
+        alice.types("/m")
+        alice.presses("Tab")
+        alice.shows("/msg NAME TEXT: say something to one person alone")
+        alice.presses("Tab")
+        alice.types("b")
+        alice.presses("Tab")
+        alice.types("psst")
+        alice.presses("Enter")
+        bob.hears("[Alice -> you] psst")
+        alice.presses("Up", "Up", "Enter")
+        bob.hears("Alice: Bob: hello")
+
+    def test_you_see_that_others_are_writing(self, server: Server, alice: Tmux) -> None:
+        join(server, "Bob").asks("typing", on=True)
+        alice.shows("Bob is writing…")
+
+    def test_a_terminal_can_be_small(self, alice: Tmux) -> None:
+        alice.types("小" * 20)
+        for width, height in [(20, 5), (10, 2), (3, 1), (60, 10)]:
+            alice.resizes(width, height)
+        alice.types("x")
+        alice.shows("> " + "小" * 20 + "x")
+
+
+class TestComingAndGoing:
+    def test_the_name_is_asked_for_where_one_types(
+        self, server: Server, start: Callable[..., Tmux]
+    ) -> None:
+        bob = server.join("Bob")
+        terminal = start()
+        terminal.shows(QUESTION)
+        terminal.types("Bob")
+        terminal.presses("Enter")
+        terminal.shows(f"Error: Bob is taken.\n{QUESTION}")
+        terminal.types("/who")
+        terminal.presses("Enter")
+        terminal.shows("Error: say who you are first.\n")
+        terminal.types("Alice")
+        terminal.presses("Enter")
+        bob.hears(joined("Alice"))
+        terminal.shows("*** Online (2): Alice, Bob\n>")
+
+    @pytest.mark.parametrize("key", ["C-d", "/exit", "SIGTERM"])
+    def test_leaves_properly(
+        self, server: Server, start: Callable[..., Tmux], tmp_path: Path, key: str
+    ) -> None:
+        bob = server.join("Bob")
+        words = shlex.join(client_command(server.port, "--name", "Alice"))
+        pid = tmp_path / "pid"
+        alice = start(command=f"sh -c 'echo $$ >{pid}; exec {words}'; echo $? ends; stty -a")
+        alice.shows(" online · Alice")
+        alice.types("half")
+        alice.shows("> half")
+        if key == "SIGTERM":
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+            alice.shows("Not sent: half")
+        else:
+            alice.presses("C-c")
+            alice.presses(*([key, "Enter"] if key == "/exit" else [key]))
+        alice.shows("*** Goodbye, Alice.")
+        alice.shows("\n0 ends\n")
+        bob.hears(joined("Alice"), left("Alice"))
+        alice.ends()
+        assert {"isig", "icanon", "echo"} <= set(alice.screen().split())
+        assert "> half" not in alice.screen()
+
+    def test_a_restart_of_the_server_loses_and_doubles_nothing(
+        self, start: Callable[..., Tmux], tmp_path: Path
+    ) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "two").mkdir()
+        with Server(tmp_path / "one") as server:
+            port = server.port
+            alice = start("--name", "Alice", port=port)
+            alice.shows("1 online · Alice")
+            bob = server.join("Bob")
+            bob.types("before")
+            alice.shows("Bob: before")
+            alice.types("half نیمه 半")
+        alice.shows("The connection is lost")
+        alice.shows("> half نیمه 半\nno connection, again in")
+        alice.presses("C-a")
+        alice.types("in between: ")
+        alice.presses("Enter")
+        alice.types("/msg ")
+        alice.shows("1 line waits")
+        with Server(tmp_path / "two", "--port", f"tcp:{port}:interface=127.0.0.1") as server:
+            bob = server.join("Bob")
+            bob.types("meanwhile")
+            bob.hears(joined("Alice"), "Alice: in between: half نیمه 半")
+            bob.types("after")
+            alice.shows("Bob: after\n> /msg")
+            shown = alice.screen("-S", "-").splitlines()
+            for line in ["before", "meanwhile", "after"]:
+                assert shown.count(f"Bob: {line}") == 1
+            assert shown.count("Alice: in between: half نیمه 半") == 1
+
+    def test_what_could_not_be_sent_is_said(self, start: Callable[..., Tmux]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as once:
+            port = once.getsockname()[1]
+        terminal = start("--name", "Alice", port=port)
+        terminal.shows("Cannot connect to ")
+        terminal.types("hello")
+        terminal.presses("Enter")
+        terminal.shows("1 line waits")
+        terminal.presses("C-c")
+        assert terminal.ends() == 1
+        terminal.shows("Error: your last line may not have been sent.")
+
+    def test_a_server_that_does_not_answer(self, start: Callable[..., Tmux]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            terminal = start("--name", "Alice", port=listening.getsockname()[1])
+            connection = listening.accept()[0]
+            with connection, connection.makefile("rb") as lines:
+
+                def hears(**fields: Any) -> None:
+                    heard = json.loads(lines.readline())
+                    assert heard.items() >= fields.items()
+
+                hears(type="hello", name="Alice")
+                connection.sendall(JSON.render(Welcomed("Alice", ("Alice",), "epoch", 0, "token")))
+                terminal.shows("1 online")
+                terminal.types("/who")
+                terminal.presses("C-c")
+                terminal.types("hello")
+                hears(type="typing", on=True)
+                terminal.presses("C-u")
+                hears(type="typing", on=False)
+                terminal.types("hello?")
+                terminal.presses("Enter")
+                hears(type="say", text="hello?")
+                terminal.shows("1 line waits")
+                terminal.presses("C-c")
+                terminal.shows("leaving… Ctrl-C leaves at once")
+                terminal.types("stays here")
+                terminal.presses("Enter", "C-c", "C-c")
+                assert terminal.ends() == 1
+        terminal.shows("Error: your last line may not have been sent.")
+
+    def test_ends_with_no_retry(self, start: Callable[..., Tmux], tmp_path: Path) -> None:
+        (tmp_path / "one").mkdir()
+        with Server(tmp_path / "one") as server:
+            terminal = start("--name", "Bob", "--no-retry", port=server.port)
+            terminal.shows("Welcome Bob, ")
+        assert terminal.ends() == 1
+        terminal.shows("The connection is lost")
+
+
+class TestWhatItLooksLike:
+    def test_names_have_colours_and_a_mention_is_marked_and_rings(
+        self, server: Server, alice: Tmux
+    ) -> None:
+        bob = server.join("Bob")
+        alice.looks_away()
+        bob.types("alicecream")
+        alice.shows("Bob: alicecream")
+        assert not alice.has_rung()
+        bob.types("@alice: hello")
+        alice.shows("Bob: @alice: hello")
+        assert alice.has_rung()
+        plain, marked = [line for line in alice.screen("-e").splitlines() if "Bob" in line][-2:]
+        assert "[38;5;" in plain
+        assert "7m" not in plain
+        assert "1;7m" in marked  # bold, reverse
+
+    def test_without_colours(self, server: Server, start: Callable[..., Tmux]) -> None:
+        words = shlex.join(client_command(server.port, "--name", "Alice", "--timestamps"))
+        alice = start(command=f"NO_COLOR=1 {words}")
+        alice.shows("Welcome Alice, ")
+        bob = server.join("Bob")
+        bob.types("hello", "/msg alice psst", "alice?", "/exit")
+        alice.types("/dance")
+        alice.presses("Enter")
+        alice.shows(left("Bob"))
+        alice.shows("Error: ")
+        alice.shows(datetime.now().strftime("] Bob: hello"))
+        screen = alice.screen("-e")
+        assert re.findall(r"\[[0-9;]*?([349][0-8]|10[0-7])[;m]", screen) == []
+        assert "1;7m" in screen
+
+
+WITHOUT_IT = "import sys; sys.modules['prompt_toolkit'] = None; import runpy; " + (
+    "runpy.run_module('chatservice.client', run_name='__main__', alter_sys=True)"
+)
+
+
+class TestWhichFace:
+    @pytest.mark.parametrize(
+        ("environment", "program", "option", "shown"),
+        [
+            ("TERM=dumb", ["-m", "chatservice.client"], "--timestamps", "Welcome Alice, "),
+            ("", ["-c", WITHOUT_IT], "--timestamps", "Welcome Alice, "),
+            ("", ["-m", "chatservice.client"], "--json", '{"type": "welcome"'),
+        ],
+        ids=["dumb", "no prompt_toolkit", "json"],
+    )
+    def test_the_plain_one(
+        self,
+        server: Server,
+        start: Callable[..., Tmux],
+        environment: str,
+        program: list[str],
+        option: str,
+        shown: str,
+    ) -> None:
+        arguments = ["--host", "127.0.0.1", "--port", str(server.port), "--name", "Alice", option]
+        alice = start(command=f"{environment} {shlex.join([sys.executable, *program, *arguments])}")
+        alice.shows(shown)
+        assert "connected to 127.0.0.1" not in alice.screen()
+        alice.presses("C-d")
+        assert alice.ends() == 0
+
+    @pytest.mark.parametrize(
+        ("options", "term", "terminals", "wanted"),
+        [
+            ([], "xterm", {"stdin", "stdout"}, True),
+            (["--plain"], "xterm", {"stdin", "stdout"}, False),
+            (["--json"], "xterm", {"stdin", "stdout"}, False),
+            ([], "dumb", {"stdin", "stdout"}, False),
+            ([], "", {"stdin", "stdout"}, False),
+            ([], "xterm", {"stdin"}, False),
+            ([], "xterm", {"stdout"}, False),
+        ],
+    )
+    def test_which(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        options: list[str],
+        term: str,
+        terminals: set[str],
+        wanted: bool,
+    ) -> None:
+        monkeypatch.setenv("TERM", term)
+        for name in ("stdin", "stdout"):
+            stream = io.StringIO()
+            stream.isatty = (name in terminals).__bool__  # type: ignore[method-assign]
+            monkeypatch.setattr(sys, name, stream)
+        assert wants_terminal(arguments(options)) is wanted
+
+
+def said(text: str, name: str = "Bob") -> Said:
+    return Said(1, AT, "lobby", name, text)
+
+
+class TestLooks:
+    def test_a_name_keeps_its_colour(self) -> None:
+        assert colour("Alice") == colour("ALICE") == "#af5f5f"
+        assert len({colour(f"user{number}") for number in range(200)}) == len(PALETTE)
+
+    @pytest.mark.parametrize("colour", PALETTE)
+    def test_colours_can_be_read_on_black_and_on_white(self, colour: str) -> None:
+        """The contrast ratio of WCAG 2, and what it asks for in large text."""
+        parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert 1.05 / (luminance + 0.05) >= 3
+        assert (luminance + 0.05) / 0.05 >= 3
+
+    @pytest.mark.parametrize(
+        ("me", "text", "is_meant"),
+        [
+            ("Alice", "hello alice!", True),
+            ("Alice", "@Alice", True),
+            ("Alice", "Alice's", True),
+            ("Alice", "malice", False),
+            ("Alice", "Alice2", False),
+            ("Élise", "e\N{COMBINING ACUTE ACCENT}lise?", True),
+            ("سارا", "سلام سارا،", True),
+            ("a.b", "a.b", True),
+            ("a.b", "axb", False),
+        ],
+    )
+    def test_a_mention_is_your_name_as_a_word(self, me: str, text: str, is_meant: bool) -> None:
+        assert mentions(said(text), me) is is_meant
+        assert mentions(Emoted(1, AT, "lobby", "Bob", text), me) is is_meant
+        assert not mentions(said(text, name=me), me)
+
+    @pytest.mark.parametrize(
+        ("event", "ringing"),
+        [
+            (said("hello"), {"on"}),
+            (said("hello Alice"), {"on", "mentions"}),
+            (Told(1, AT, "Bob", "Alice", "psst"), {"on", "mentions"}),
+            (said("I am Alice", name="Alice"), set()),
+            (Sent(1, AT, "Bob", "psst"), set()),
+            (Joined(1, AT, "lobby", ("Bob",)), set()),
+        ],
+    )
+    def test_the_bell(self, event: Heard, ringing: set[str]) -> None:
+        assert {bell for bell in ("on", "off", "mentions") if rings(event, "Alice", bell)} == (
+            ringing
+        )
+
+    @pytest.mark.parametrize(
+        ("event", "pieces"),
+        [
+            (said("hi"), [("", ""), (colour("Bob"), "Bob"), ("", ": hi")]),
+            (
+                said("hi Alice"),
+                [("bold", ""), (f"{colour('Bob')} bold reverse", "Bob"), ("bold", ": hi Alice")],
+            ),
+            (Sent(1, AT, "y", "hi"), [("", "[you -> "), (colour("y"), "y"), ("", "] hi")]),
+            (Told(1, AT, "y", "Al", "hi"), [("", "["), (colour("y"), "y"), ("", " -> you] hi")]),
+            (Joined(1, AT, "lobby", ("Bob",)), [("dim", joined("Bob"))]),
+            (Error("nobody", "no."), [("ansired", "Error: no.")]),
+            ("Error: no.", [("ansired", "Error: no.")]),
+            (Missed(1, 0), [("", "*** 1 message while you were away:")]),
+        ],
+    )
+    def test_pieces(self, event: Heard | str, pieces: list[tuple[str, str]]) -> None:
+        assert look(event, HERE, me="Alice") == [*pieces, ("", "\n")]
+
+    def test_times_are_those_of_the_message(self) -> None:
+        shown = datetime.fromtimestamp(AT).strftime("[%H:%M] ")
+        assert look(said("hi"), HERE, timestamps=True)[0] == ("dim", shown)
+        assert look(Missed(1, 0), HERE, timestamps=True) == look(Missed(1, 0), HERE)
+
+
+class TestStatusLine:
+    def test_says_what_there_is_to_know(self) -> None:
+        status = Status(HERE, connected=True, name="Alice", online=2, writing={"Bob"}, waiting=2)
+        assert status.line == (
+            f"connected to {HERE} · 2 lines wait · 2 online · Alice · Bob is writing…"
+        )
+        assert Status(HERE, connected=False, again=2.1).line == "no connection, again in 3 s"
+        assert Status(HERE, connected=False, again=-1).line == f"connecting to {HERE}…"
+
+    def test_who_is_writing(self) -> None:
+        assert writing_in_words(set()) == ""
+        assert writing_in_words({"Carol", "Bob"}) == "Bob and Carol are writing…"
+        assert writing_in_words({"Carol", "Bob", "Dave"}) == "several people are writing…"
+
+    @pytest.mark.parametrize("text", ["short", "a text of 22 characters", "小明和小红在这里聊天吗"])
+    def test_fits(self, text: str) -> None:
+        for width in range(1, 30):
+            shown = fit(text, width)
+            assert get_cwidth(shown) <= width
+            assert shown == text or (shown.endswith("…") and text.startswith(shown[:-1]))
+            assert shown == text or get_cwidth(shown) >= width - 1
+
+
+class TestCompletion:
+    @pytest.mark.parametrize(
+        ("line", "completed"),
+        [
+            ("bo", ["Bob: "]),
+            ("B", ["Bella: ", "Bob: "]),
+            ("hello bo", ["hello Bob "]),
+            ("hello", []),
+            ("/msg bo", ["/msg Bob "]),
+            ("/ms", ["/msg "]),
+            ("/WHO", ["/who"]),
+            ("سا", ["سارا: "]),
+            ("", ["Bella: ", "Bob: ", "سارا: "]),
+        ],
+    )
+    def test_names_and_commands(self, line: str, completed: list[str]) -> None:
+        completer = LineCompleter(lambda: {"Bob", "Bella", "سارا"})
+        found = completer.get_completions(Document(line), CompleteEvent())
+        assert [line[: len(line) + each.start_position] + each.text for each in found] == completed

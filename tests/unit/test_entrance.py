@@ -1,0 +1,273 @@
+"""Who may come in, and how often a password may be tried: with a clock, and a checker that can be
+told what to say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from chatservice.core import names
+from chatservice.accounts import Accounts, Members
+from chatservice.core.chat import Chat, User
+from chatservice.accounts.authenticator import Entrance, Visitor
+from chatservice.core.events import Account, Reason, Refusal
+from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
+from chatservice.core.requests import ChangePassword, Register, Request
+
+ALICE = Account("Alice", 1.0)
+PASSWORD = "correct horse"
+HOME = Visitor("192.0.2.1", private=True)
+
+
+class Book(Accounts):
+    """Has Alice."""
+
+    def __init__(self) -> None:
+        self.alice: Account | None = ALICE
+        self.trouble: Refusal | None = None
+
+    async def owner(self, name: str) -> Account | None:
+        if self.alice is None or names.keys(name).isdisjoint(names.keys("Alice")):
+            return None
+        return self.alice
+
+    async def owners(self, name: str) -> frozenset[Account]:
+        owner = await self.owner(name)
+        return frozenset() if owner is None else frozenset((owner,))
+
+    async def register(self, name: str, password: str) -> Account:
+        if self.trouble is not None:
+            raise self.trouble
+        return Account(name, 2.0)
+
+
+@implementer(ICredentialsChecker)
+class Checker:
+    """Knows one password."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self) -> None:
+        self.trouble: Refusal | None = None
+        self.looked_at = 0
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+        if self.trouble is not None:
+            return fail(self.trouble)
+        self.looked_at += 1
+        if credentials.password != PASSWORD.encode():
+            return fail(UnauthorizedLogin())
+        return succeed(b"Alice")
+
+
+class House:
+    def __init__(self, **options: Any) -> None:
+        self.book: Book | None = Book()
+        self.checker = Checker()
+        self.clock = Clock()
+        self.make(**options)
+
+    def make(self, **options: Any) -> None:
+        portal = Portal(Members(), [self.checker])
+        self.entrance = Entrance(self.book, portal, self.clock.seconds, **options)
+
+    def admit(self, name: str, password: str, visitor: Visitor = HOME) -> Account | Reason | None:
+        """Their account, or why they are refused."""
+        return outcome(self.entrance.admit(name, password, visitor))
+
+    def serve(self, request: Request, user: User, visitor: Visitor = HOME) -> Any:
+        return outcome(self.entrance.serve(request, user, visitor))  # type: ignore[arg-type]
+
+
+def outcome(asked: Any) -> Any:
+    results: list[Any] = []
+    Deferred.fromCoroutine(asked).addBoth(results.append)
+    (result,) = results
+    error = getattr(result, "value", None)
+    if error is None:
+        return result
+    assert isinstance(error, Refusal), error
+    return error.reason
+
+
+def guest(name: str, account: Account | None = None) -> User:
+    user = User(name, None)  # type: ignore[arg-type]
+    user.account = account
+    return user
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def visitors() -> Iterator[Visitor]:
+    for number in range(1000):
+        yield Visitor(f"198.51.100.{number}", private=True)
+
+
+def test_all_likenesses_of_a_name_are_guesses_at_one_password(house: House) -> None:
+    guessers = visitors()
+    for _ in range(GUESSES_OF_ACCOUNT):
+        for like in ("Alice", "AIice", "alice", "ALICE"):
+            house.admit(like, "a guess", next(guessers))
+    assert house.checker.looked_at == GUESSES_OF_ACCOUNT
+    assert house.admit("AIice", "a guess", next(guessers)) is Reason.TOO_OFTEN
+
+
+def test_what_was_not_looked_at_is_no_guess(house: House) -> None:
+    for reason in (Reason.BUSY, Reason.NOT_SAVED):
+        house.checker.trouble = Refusal(reason)
+        for _ in range(2 * GUESSES_OF_ADDRESS):
+            assert house.admit("Alice", PASSWORD) is reason
+    house.checker.trouble = None
+    assert house.admit("Alice", PASSWORD) == ALICE
+
+
+def test_who_comes_too_late_to_guess_has_not_guessed(house: House) -> None:
+    """An owner at a new address waits for as long as it takes, and no longer."""
+    guessers = visitors()
+    for _ in range(GUESSES_OF_ACCOUNT):
+        house.admit("Alice", "a guess", next(guessers))
+    for _ in range(2 * GUESSES_OF_ADDRESS):
+        assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
+    house.clock.advance(31)
+    assert house.admit("Alice", PASSWORD) == ALICE
+
+
+def test_who_guesses_elsewhere_does_not_lock_the_owner_out(house: House) -> None:
+    """Where they have been before; elsewhere nobody comes in for some time."""
+    assert house.admit("Alice", PASSWORD) == ALICE
+    guessers = visitors()
+    for _ in range(GUESSES_OF_ACCOUNT + 1):
+        house.admit("Alice", "a guess", next(guessers))
+    assert house.admit("Alice", PASSWORD, next(guessers)) is Reason.TOO_OFTEN
+    assert house.admit("Alice", PASSWORD) == ALICE
+    for _ in range(GUESSES_OF_ADDRESS):
+        assert house.admit("Alice", "a guess") is Reason.WRONG_PASSWORD
+    assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
+
+
+def test_where_a_former_owner_has_been_nobody_guesses_more(house: House) -> None:
+    places = [next(guessers) for guessers in [visitors()] for _ in range(GUESSES_OF_ACCOUNT)]
+    for place in places:
+        assert house.admit("Alice", PASSWORD, place) == ALICE
+    assert house.book is not None
+    house.book.alice = Account("Alice", 2.0)
+    house.checker.looked_at = 0
+    for place in places:
+        for _ in range(2):
+            house.admit("Alice", "a guess", place)
+    assert house.checker.looked_at == GUESSES_OF_ACCOUNT
+
+
+def test_right_passwords_are_not_counted(house: House) -> None:
+    for _ in range(2 * GUESSES_OF_ACCOUNT):
+        assert house.admit("Alice", PASSWORD) == ALICE
+
+
+def test_an_account_that_is_gone_meanwhile_lets_nobody_in(house: House) -> None:
+    assert house.book is not None
+    book = house.book
+
+    class Removing(Checker):
+        def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
+            book.alice = None
+            return succeed(b"Alice")
+
+    house.checker = Removing()
+    house.make(members_only=True)
+    assert house.admit("Alice", PASSWORD) == ALICE  # as it was when they were asked
+    assert house.admit("Alice", PASSWORD) is Reason.NOT_A_MEMBER
+
+
+def test_a_password_that_can_be_none_costs_nothing(house: House) -> None:
+    bob = guest("Bob")
+    for _ in range(2 * PASSWORDS_OF_ADDRESS):
+        assert house.serve(Register("short"), bob) is Reason.PASSWORD_LENGTH
+        assert house.serve(ChangePassword("short"), guest("Alice", ALICE)) is (
+            Reason.PASSWORD_LENGTH
+        )
+    assert house.book is not None
+    house.book.trouble = Refusal(Reason.BUSY)
+    for _ in range(2 * PASSWORDS_OF_ADDRESS):
+        assert house.serve(Register(PASSWORD), bob) is Reason.BUSY
+    house.book.trouble = Refusal(Reason.NAME_REGISTERED, name="Bob")
+    for _ in range(PASSWORDS_OF_ADDRESS):
+        assert house.serve(Register(PASSWORD), bob) is Reason.NAME_REGISTERED
+    assert house.serve(Register(PASSWORD), bob) is Reason.TOO_OFTEN  # that had been hashed
+
+
+def test_members_have_names_of_their_own(house: House) -> None:
+    """Be they in the database or with a checker of Twisted's; guests have what is nobody's."""
+
+    def may_be(name: str, account: Account | None) -> Any:
+        return outcome(house.entrance.expect_free(name, account))
+
+    assert may_be("ALICE", ALICE) is None
+    assert may_be("Bob", ALICE) is None
+    assert may_be("ALICE", None) is Reason.NAME_REGISTERED
+    assert may_be("ALICE", Account("Alice", 2.0)) is Reason.NAME_REGISTERED  # another's by now
+    house.make(members_only=True)
+    assert may_be("ALICE", ALICE) is None
+    assert may_be("Bob", ALICE) is Reason.NAME_NOT_YOURS
+    assert may_be("Bob", None) is Reason.NAME_NOT_YOURS  # who has given it up meanwhile
+    house.book = None
+    house.make(members_only=True)
+    assert may_be("alice", Account("Alice", 0.0)) is None
+    assert may_be("Bob", Account("Alice", 0.0)) is Reason.NAME_NOT_YOURS
+
+
+class Connection:
+    """Somebody's, who is sent away when they are told to part."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self.cursor: Any = Cursor()
+        self.peer = None
+        self.user: User | None = None
+        self.parted: list[str] = []
+
+    def joins(self, name: str, account: Account | None = None) -> User:
+        self.user = self.chat.join(name, self, account=account)
+        return self.user
+
+    def part(self, why: Any) -> None:
+        self.parted.append(why.value)
+        assert self.user is not None
+        self.chat.leave(self.user, lost=False)
+
+    def supersede(self) -> None:
+        self.parted.append("superseded")
+
+
+class Cursor:
+    heard_to = 1
+
+    def enter(self, log: Any) -> None: ...
+
+
+def test_an_owner_takes_their_name_from_a_guest_and_their_own_place() -> None:
+    """Under any likeness; the guest may have come in before the name was registered."""
+    chat = Chat(Clock())
+    for name in ("Alice", "ALICE"):
+        squatter = Connection(chat)
+        squatter.joins(name)
+        first, second = Connection(chat), Connection(chat)
+        owner = first.joins(name, ALICE)
+        assert owner.name == "Alice"
+        assert squatter.parted == ["name claimed"]
+        chat.rename(owner, "aLice")
+        assert second.joins("Alice", ALICE) is owner
+        assert first.parted == ["superseded"]
+        another = Connection(chat)
+        assert another.joins("Alice", Account("Alice", 2.0)) is not owner  # registered anew
+        assert list(chat.users) == ["Alice"]
+        chat.leave(chat.users["Alice"], lost=False)

@@ -1,0 +1,348 @@
+"""The line door in this process, with the real reactor where sockets matter."""
+
+import json
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock, deferLater
+from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
+
+from chatservice.core.chat import Chat
+from chatservice.core.limits import Limits
+from chatservice.server.line import CLOSE_SECONDS, ChatFactory, ChatProtocol, TurnedAway
+from chatservice.session.session import Session, Settings
+
+reactor: Any = _reactor
+
+
+class Transport(StringTransport):
+    """A connection that is a string. The peer does not close; aborting it is believed."""
+
+    def __init__(self, protocol: ChatProtocol) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.aborted = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.protocol.connectionLost(Failure(ConnectionAborted()))
+
+
+def faults(events: Any) -> list[str]:
+    return [str(event["log_failure"].value) for event in events if "log_failure" in event]
+
+
+class Door:
+    """A factory with a clock that stands still, and connections that are strings."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (it is frozen)
+        self.clock = Clock()
+        self.factory = ChatFactory(Chat(self.clock), Settings(), self.clock, limits)
+
+    def connect(self) -> tuple[ChatProtocol, Transport]:
+        protocol = self.factory.buildProtocol(None)
+        assert isinstance(protocol, ChatProtocol)
+        transport = Transport(protocol)
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def join(self, name: str) -> tuple[ChatProtocol, Transport]:
+        protocol, transport = self.connect()
+        protocol.dataReceived(name.encode() + b"\n")
+        self.clock.pump([0, 1, 0])
+        transport.clear()
+        return protocol, transport
+
+
+def test_a_peer_that_does_not_close_after_goodbye_is_cut_off() -> None:
+    door = Door()
+    alice, transport = door.join("Alice")
+    alice.dataReceived(b"/exit\n")
+    door.clock.advance(CLOSE_SECONDS - 0.1)
+    assert not transport.aborted
+    door.clock.advance(0.2)
+    assert transport.aborted
+
+
+def test_an_exception_in_serving_one_costs_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door()
+    alice, alices = door.join("Alice")
+    bob, bobs = door.join("Bob")
+    _, carols = door.join("Carol")
+    alices.clear()
+
+    def broken(session: Session, data: bytes) -> bytes:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patch, capturedLogs() as events:
+        patch.setattr(Session, "receive", broken)
+        bob.dataReceived(b"hello\n")
+    assert bobs.aborted
+    assert faults(events) == ["a fault"]
+    assert set(door.factory.users) == {"Alice", "Carol"}
+    alice.dataReceived(b"still here\n")
+    door.clock.pump([0, 1, 0])
+    assert b"Alice: still here" in carols.value()
+
+
+def test_an_exception_in_writing_to_one_costs_that_one_alone() -> None:
+    door = Door()
+    alice, alices = door.join("Alice")
+    _, bobs = door.join("Bob")
+    _, carols = door.join("Carol")
+
+    def broken(data: bytes) -> None:
+        raise RuntimeError("a fault")
+
+    bobs.write = broken  # type: ignore[method-assign]
+    with capturedLogs() as events:
+        alice.dataReceived(b"hello\n")
+        door.clock.advance(0)
+    assert faults(events) == ["a fault"]
+    assert bobs.aborted
+    assert not alices.aborted
+    assert carols.value().startswith(b"Alice: hello\r\n")
+    assert set(door.factory.users) == {"Alice", "Carol"}
+
+
+def test_a_transport_that_is_full_is_written_to_no_more_until_it_has_drained() -> None:
+    door = Door()
+    alice, _ = door.join("Alice")
+    _, bobs = door.join("Bob")
+    producer: Any = bobs.producer
+    producer.pauseProducing()
+    producer.pauseProducing()  # it comes again with every write
+    alice.dataReceived(b"one\n")
+    door.clock.advance(0)
+    alice.dataReceived(b"two\n")
+    door.clock.advance(0)
+    assert bobs.value() == b""
+    producer.resumeProducing()
+    assert bobs.value() == b"Alice: one\r\nAlice: two\r\n"
+
+
+def test_bytes_that_drip_do_not_renew_the_login_clock() -> None:
+    door = Door(Limits(login_timeout=10))
+    alice, transport = door.connect()
+    for _ in range(9):
+        door.clock.advance(1)
+        alice.dataReceived(b"x")
+    assert transport.value() == b"What is your name?\r\n"
+    door.clock.advance(1)
+    assert transport.value().endswith(b"*** Goodbye: you did not say who you are in time.\r\n")
+    alice.dataReceived(b"\n")
+    assert door.factory.users == {}
+    door.clock.advance(CLOSE_SECONDS)
+    assert transport.aborted
+
+
+def test_who_has_come_in_in_time_stays() -> None:
+    door = Door(Limits(login_timeout=10))
+    _, transport = door.join("Alice")
+    door.clock.advance(1000)
+    assert not transport.aborted
+    assert transport.value() == b""
+
+
+def throttled() -> tuple[Door, ChatProtocol, Transport, Transport]:
+    """Alice, who may say 2 lines at once and 10 a second, and Bob, who hears her."""
+    door = Door(Limits(rate=10, burst=2))
+    alice, alices = door.join("Alice")
+    _, bobs = door.join("Bob")
+    door.clock.advance(10)
+    alices.clear()
+    bobs.clear()
+    return door, alice, alices, bobs
+
+
+def said(transport: Transport) -> list[str]:
+    return transport.value().decode().splitlines()
+
+
+def test_who_talks_too_fast_is_read_from_later_and_loses_nothing() -> None:
+    door, alice, alices, bobs = throttled()
+    alice.dataReceived(b"".join(b"%d\n" % number for number in range(50)))
+    door.clock.advance(0)
+    assert said(bobs) == ["Alice: 0", "Alice: 1"]
+    assert alices.producerState == "paused"
+    for tenth in range(1, 49):
+        door.clock.advance(0.1)
+        door.clock.advance(0)
+        assert len(said(bobs)) <= 2 + tenth + 1
+    door.clock.advance(0.2)
+    door.clock.advance(0)
+    assert said(bobs) == [f"Alice: {number}" for number in range(50)]
+    assert alices.producerState == "producing"
+
+
+def test_who_is_owed_time_and_answers_at_once_gets_both_in_their_order() -> None:
+    """A program asks much in one read and takes none of the answers for a while."""
+    door = Door(Limits(rate=1000, burst=200))
+    alice, alices = door.connect()
+    asked = [b'{"type": "hello", "name": "Alice"}']
+    asked += [b'{"type": "who", "ref": "%d"}' % number for number in range(500)]
+    producer: Any = alices.producer
+    alice.dataReceived(asked[0] + b"\n")
+    producer.pauseProducing()
+    alices.clear()
+    alice.dataReceived(b"\n".join(asked[1:]) + b"\n")
+    door.clock.pump([0.05] * 40)
+    assert alices.value() == b""
+    assert alices.producerState == "paused"
+    producer.resumeProducing()
+    door.clock.pump([0.05] * 40)
+    refs = [json.loads(line)["ref"] for line in said(alices)]
+    assert refs == [str(number) for number in range(500)]
+    assert alices.producerState == "producing"
+
+
+def test_nothing_is_left_of_a_throttled_connection_that_has_gone() -> None:
+    door, alice, alices, _ = throttled()
+    alice.dataReceived(b"x\n" * 50)
+    alices.abortConnection()
+    assert set(door.factory.users) == {"Bob"}
+    with capturedLogs() as events:
+        door.clock.pump([0.1] * 100)
+    assert faults(events) == []
+
+
+def test_exit_among_lines_that_are_owed_is_the_last_that_is_obeyed() -> None:
+    door, alice, alices, bobs = throttled()
+    alice.dataReceived(b"1\n2\n3\n/exit\n5\n")
+    door.clock.pump([0.1] * 5)
+    assert said(bobs) == ["Alice: 1", "Alice: 2", "Alice: 3", "*** Alice has left the chat."]
+    assert said(alices) == ["*** Goodbye, Alice."]
+    door.clock.advance(CLOSE_SECONDS)
+    assert alices.aborted
+
+
+def test_one_too_many_is_told_why_and_does_not_count() -> None:
+    door = Door(Limits(max_users=1))
+    _, alices = door.join("Alice")
+    away = door.factory.buildProtocol(None)
+    assert isinstance(away, TurnedAway)
+    transport = StringTransport()
+    away.makeConnection(transport)
+    away.dataReceived(b"Bob\r\n")
+    assert transport.value() == b"Error: the server is full. Try again later.\r\n"
+    assert transport.disconnecting
+    away.connectionLost(Failure(ConnectionAborted()))
+    alices.abortConnection()
+    assert isinstance(door.factory.buildProtocol(None), ChatProtocol)
+    assert isinstance(door.factory.buildProtocol(None), TurnedAway)
+
+
+def test_who_takes_nothing_for_too_long_is_cut_off_and_who_takes_a_little_is_not() -> None:
+    door = Door(Limits(ping=40))
+    alice, _ = door.join("Alice")
+    _, bobs = door.join("Bob")
+    _, carols = door.join("Carol")
+    door.factory.startFactory()
+    stuck: Any = bobs.producer
+    slow: Any = carols.producer
+    stuck.pauseProducing()
+    slow.pauseProducing()
+    with capturedLogs() as events:
+        for _ in range(6):
+            alice.dataReceived(b"hello\n")
+            door.clock.pump([0, 10])
+            slow.resumeProducing()
+            slow.pauseProducing()
+    assert bobs.aborted
+    assert not carols.aborted
+    assert set(door.factory.users) == {"Alice", "Carol"}
+    lines = [formatEvent(event) for event in events]
+    assert sum("has taken nothing for 40 s: cut off." in line for line in lines) == 1
+    door.factory.stopFactory()
+
+
+def test_who_takes_a_little_of_what_is_said_to_them_alone_is_not_cut_off() -> None:
+    door = Door(Limits(ping=40))
+    alice, _ = door.join("Alice")
+    _, bobs = door.join("Bob")
+    door.factory.startFactory()
+    slow: Any = bobs.producer
+    slow.pauseProducing()
+    for _ in range(6):
+        alice.dataReceived(b"/msg Bob hello\n")
+        door.clock.pump([0, 10])
+        slow.resumeProducing()
+        slow.pauseProducing()
+    assert not bobs.aborted
+    door.factory.stopFactory()
+
+
+def test_an_exception_in_the_login_clock_costs_that_connection_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = Door(Limits(login_timeout=10))
+    _, alices = door.join("Alice")
+    door.clock.advance(1)
+
+    def broken(session: Session, why: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Session, "part", broken)
+    _, transport = door.connect()
+    with capturedLogs() as events:
+        door.clock.advance(10)
+    assert faults(events) == ["a fault"]
+    assert transport.aborted
+    assert not alices.aborted
+
+
+class Talker(Protocol):
+    """A client of the reactor's own. `lines` is what it has heard so far."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_is_left_in_the_map() -> None:
+    """Real sockets, all of which go in the middle of things, one way or the other."""
+    factory = ChatFactory(Chat(reactor), Settings(), reactor)
+    port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+    number = port.getHost().port
+    talkers: list[Talker] = []
+    for index in range(100):
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", number)
+        talker = await endpoint.connect(Factory.forProtocol(Talker))
+        talker.transport.write(f"u{index}\nhello\n".encode())
+        talkers.append(talker)
+    await until(lambda: len(factory.users) == 100)
+    for index, talker in enumerate(talkers):
+        talker.transport.write(b"more\n/msg u0 hi\n/nick v%d\n" % index)
+        if index % 2:
+            talker.transport.abortConnection()
+        else:
+            talker.transport.loseConnection()
+    await until(lambda: not factory.connections)
+    assert factory.users == {}
+    assert factory.chat._by_key == {}
+    assert factory.chat.lobby._cursors == {}
+    await factory.close_all()
+    await Deferred.fromCoroutine(stop(port))
+
+
+async def stop(port: Any) -> None:
+    await port.stopListening()
+
+
+async def until(condition: Any) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await deferLater(reactor, 0.01)
+    raise AssertionError("it does not come to pass")
