@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatservice.storage.sqlite.database import BadDatabase, open_existing
 from chatservice.core.events import LOBBY, Happening
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
+from chatservice.storage.sqlite.database import BadDatabase, open_existing
 from chatservice.storage.sqlite.rows import happenings, rows_between
 
 FOREVER = 2**63 - 1  # SQLite's largest id

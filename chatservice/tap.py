@@ -30,16 +30,16 @@ from twisted.python.failure import Failure
 import chatservice
 import twisted
 from chatservice.accounts import AccountChecker, Accounts, Members
+from chatservice.accounts.authenticator import Authenticator
 from chatservice.core.chat import Chat
-from chatservice.storage.sqlite.database import BadDatabase
-from chatservice.accounts.authenticator import Entrance
-from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
 from chatservice.core.limits import Limits
-from chatservice.core.log import RECALLED_MOST
+from chatservice.core.log import MAX_PAGE_EVENTS
+from chatservice.core.sanitize import sanitize
 from chatservice.server.line import ChatFactory, peer_of
 from chatservice.server.proxy_protocol import Network, ProxiedFactory
-from chatservice.core.sanitize import sanitised
 from chatservice.session.session import Settings
+from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
+from chatservice.storage.sqlite.database import BadDatabase
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Passwords
@@ -180,7 +180,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 raise usage.UsageError(f"--{option} needs {needed}.")
         self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         self["limits"] = self._limits()
-        self["history"] = int(_number("--history", self["history"], 0, RECALLED_MOST))
+        self["history"] = int(_number("--history", self["history"], 0, MAX_PAGE_EVENTS))
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:
             raise usage.UsageError("--database: the name of a file, or none.")
@@ -244,26 +244,28 @@ def makeService(options: Options) -> ChatService:
     chat = Chat(reactor, echo=bool(options["echo"]), archive=history)
     if history is not None:
         history.notice = chat.lobby.announce
-    entrance = _entrance(options, reactor, history, passwords)
+    authenticator = _authenticator(options, reactor, history, passwords)
     limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
-    factory = ChatFactory(chat, settings, reactor, limits, entrance)
+    factory = ChatFactory(chat, settings, reactor, limits, authenticator)
 
-    def door(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Door:
+    def listener(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Listener:
         if options.proxies:
             served = ProxiedFactory(served, options.proxies, reactor)
-        return Door(endpoint, served, how)
+        return Listener(endpoint, served, how)
 
-    doors = [door(endpoint, factory, "") for endpoint in options["endpoints"]]
+    listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]
     certificate = options["server-certificate"]
     if certificate is not None:
         from chatservice.server.tls import TLSFactory  # noqa: PLC0415
 
         secured = TLSFactory(certificate, factory, reactor)
-        doors += [door(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]]
+        listeners += [
+            listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
+        ]
     return ChatService(
         reactor,
         factory,
-        doors,
+        listeners,
         certificate=certificate,
         history=history,
         passwords=passwords,
@@ -279,15 +281,15 @@ def _passwords_module() -> ModuleType | None:
     return passwords
 
 
-def _entrance(
+def _authenticator(
     options: Options, reactor: Any, history: History | None, passwords: Passwords | None
-) -> Entrance:
+) -> Authenticator:
     checkers = options.get("credCheckers", [])
     if checkers:  # which know whom they know; everybody has to prove who they are
         for checker in checkers:
             if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
                 checker.users = {_encoded(name): _encoded(p) for name, p in checker.users.items()}
-        return Entrance(
+        return Authenticator(
             None,
             Portal(Members(), checkers),
             reactor.seconds,
@@ -297,9 +299,9 @@ def _entrance(
     if history is not None and passwords is None:
         log.info("Nobody can /register: pip install 'chatservice[accounts]' brings what it needs.")
     if history is None or passwords is None:
-        return Entrance(None, None, reactor.seconds)
+        return Authenticator(None, None, reactor.seconds)
     accounts = Accounts(history, passwords, reactor.seconds)
-    return Entrance(
+    return Authenticator(
         accounts,
         Portal(Members(), [AccountChecker(accounts)]),
         reactor.seconds,
@@ -329,7 +331,7 @@ def within_descriptors(max_users: int) -> int:
     return most
 
 
-class Door(NamedTuple):
+class Listener(NamedTuple):
     """An endpoint, what serves the connections to it, and how the log is to speak of it."""
 
     endpoint: IStreamServerEndpoint
@@ -357,7 +359,7 @@ class ChatService(Service):
         self,
         reactor: Any,
         factory: ChatFactory,
-        doors: Sequence[Door],
+        listeners: Sequence[Listener],
         *,
         certificate: ServerCertificate | None = None,
         history: History | None = None,
@@ -367,7 +369,7 @@ class ChatService(Service):
         self._history = history
         self._passwords = passwords
         self._reactor = reactor
-        self._doors = doors
+        self._listeners = listeners
         self._certificate = certificate
         self._ports: list[IListeningPort] = []
         self._has_terminal = _has_terminal()
@@ -388,9 +390,9 @@ class ChatService(Service):
             except ValueError as error:
                 raise CannotListen(f"chat: {error}") from None
         failures: list[Failure] = []
-        for door in self._doors:
-            door.endpoint.listen(door.factory).addCallbacks(
-                self._listens, failures.append, callbackArgs=(door,)
+        for listener in self._listeners:
+            listener.endpoint.listen(listener.factory).addCallbacks(
+                self._listens, failures.append, callbackArgs=(listener,)
             )
         if failures:
             raise CannotListen(f"chat: {failures[0].getErrorMessage()}")
@@ -449,12 +451,12 @@ class ChatService(Service):
         if self._passwords is not None:
             self._passwords.stop()
 
-    def _listens(self, port: IListeningPort, door: Door) -> None:
+    def _listens(self, port: IListeningPort, listener: Listener) -> None:
         self._ports.append(port)
         # Of Twisted's own; there is no other way to what it logs.
-        port._logger = Logger("accept", observer=self.factory.journal.about_accepting)  # type: ignore[attr-defined, arg-type]
+        port._logger = Logger("accept", observer=self.factory.peer_log.about_accepting)  # type: ignore[attr-defined, arg-type]
         address = peer_of(port.getHost())
-        log.info("The chat listens at {address}{how}.", address=address, how=door.how)
+        log.info("The chat listens at {address}{how}.", address=address, how=listener.how)
 
 
 def _has_terminal() -> bool:
@@ -525,4 +527,4 @@ def _motd(path: str) -> tuple[str, ...]:
         raise usage.UsageError(f"--motd {path}: {error}") from error
     if len(data) > MOTD_BYTES:
         raise usage.UsageError(f"--motd {path}: longer than {MOTD_BYTES} bytes.")
-    return tuple(sanitised(line) for line in text.splitlines())
+    return tuple(sanitize(line) for line in text.splitlines())

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
 from chatservice.core import names
-from chatservice.core.events import Account, Reason, Refusal, Told
-from chatservice.core.sanitize import REPLACEMENT, sanitised
+from chatservice.core.events import Account, ErrorCode, Refusal, Told
+from chatservice.core.sanitize import REPLACEMENT, sanitize
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Passwords
@@ -26,8 +26,8 @@ _OPAQUE = get_profile("OpaqueString")
 # are no password.
 SHORTEST, LONGEST = 8, 256
 # What strangers can make grow: some 30 MB of names and hashes.
-ACCOUNTS_MOST = 100_000
-LETTERS_MOST = 100  # private messages that wait for one person: as many as somebody reads
+MAX_ACCOUNTS = 100_000
+MAX_OFFLINE_MESSAGES = 100  # private messages that wait for one person: as many as somebody reads
 
 
 def prepared(password: str) -> str:
@@ -35,18 +35,18 @@ def prepared(password: str) -> str:
     8265, OpaqueString): accents can be sent as characters of their own. Raises `Refusal`
     (PASSWORD_LENGTH, if it can be none, or could not be typed again)."""
     try:
-        enforced = _OPAQUE.enforce(sanitised(password).strip()).strip(" ")
+        enforced = _OPAQUE.enforce(sanitize(password).strip()).strip(" ")
     except UnicodeEncodeError:
         enforced = REPLACEMENT
     if REPLACEMENT in enforced:
-        raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
+        raise Refusal(ErrorCode.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
     return enforced
 
 
 def fit(password: str) -> str:
     """`password`, prepared, if it may be one. Raises `Refusal` (PASSWORD_LENGTH)."""
     if not SHORTEST <= len(password := prepared(password)) <= LONGEST:
-        raise Refusal(Reason.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
+        raise Refusal(ErrorCode.PASSWORD_LENGTH, least=SHORTEST, most=LONGEST)
     return password
 
 
@@ -94,9 +94,9 @@ def add(connection: sqlite3.Connection, account: Account, kept: str) -> None:
     """Within a transaction. Raises `Refusal`: NAME_REGISTERED, TOO_MANY_ACCOUNTS."""
     name, since = account
     if (other := find(connection, name)) is not None:
-        raise Refusal(Reason.NAME_REGISTERED, name=other.account.name)
-    if connection.execute("SELECT count(*) FROM accounts").fetchone()[0] >= ACCOUNTS_MOST:
-        raise Refusal(Reason.TOO_MANY_ACCOUNTS)
+        raise Refusal(ErrorCode.NAME_REGISTERED, name=other.account.name)
+    if connection.execute("SELECT count(*) FROM accounts").fetchone()[0] >= MAX_ACCOUNTS:
+        raise Refusal(ErrorCode.TOO_MANY_ACCOUNTS)
     connection.execute("INSERT INTO accounts VALUES(?, ?, ?)", (name, kept, since))
     connection.executemany(
         "INSERT INTO account_keys VALUES(?, ?)", [(key, name) for key in names.keys(name)]
@@ -109,7 +109,7 @@ def change(connection: sqlite3.Connection, account: Account, kept: str) -> None:
         "UPDATE accounts SET hash = ? WHERE name = ? AND created = ?", (kept, *account)
     )
     if not changed.rowcount:
-        raise Refusal(Reason.NOT_REGISTERED)
+        raise Refusal(ErrorCode.NOT_REGISTERED)
 
 
 def remove(connection: sqlite3.Connection, account: Account) -> None:
@@ -117,7 +117,7 @@ def remove(connection: sqlite3.Connection, account: Account) -> None:
     (NOT_REGISTERED)."""
     removed = connection.execute("DELETE FROM accounts WHERE name = ? AND created = ?", account)
     if not removed.rowcount:
-        raise Refusal(Reason.NOT_REGISTERED)
+        raise Refusal(ErrorCode.NOT_REGISTERED)
 
 
 def all_accounts(connection: sqlite3.Connection) -> list[Account]:
@@ -131,12 +131,12 @@ def post(connection: sqlite3.Connection, owner: Account, letter: Told) -> int:
     (NOT_REGISTERED, LETTERBOX_FULL)."""
     found = find(connection, owner.name)
     if found is None or found.account != owner:
-        raise Refusal(Reason.NOT_REGISTERED)
+        raise Refusal(ErrorCode.NOT_REGISTERED)
     waiting = connection.execute(
         "SELECT count(*) FROM letters WHERE recipient = ?", (owner.name,)
     ).fetchone()[0]
-    if waiting >= LETTERS_MOST:
-        raise Refusal(Reason.LETTERBOX_FULL, name=owner.name)
+    if waiting >= MAX_OFFLINE_MESSAGES:
+        raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
     posted = connection.execute(
         "INSERT INTO letters(at, sender, recipient, text) VALUES(?, ?, ?, ?)",
         (letter.at, letter.sender, owner.name, letter.text),
@@ -144,7 +144,7 @@ def post(connection: sqlite3.Connection, owner: Account, letter: Told) -> int:
     return int(posted.lastrowid or 0)
 
 
-class Letter(NamedTuple):
+class OfflineMessage(NamedTuple):
     """A private message that waits, and the account of its sender, if the name was registered when
     it was written: no other can have had it then."""
 
@@ -152,7 +152,7 @@ class Letter(NamedTuple):
     sender: Account | None
 
 
-def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Letter, ...]:
+def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[OfflineMessage, ...]:
     """What waits for `owner`."""
     rows = connection.execute(
         "SELECT id, at, sender, recipient, text, senders.created "
@@ -162,7 +162,7 @@ def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[Letter, 
         owner,
     )
     return tuple(
-        Letter(
+        OfflineMessage(
             Told(number, at, sender, recipient, text, waited=True),
             None if since is None else Account(sender, since),
         )
@@ -229,7 +229,7 @@ class Accounts:
         """It waits for `owner`. Its number."""
         return await self._store.write(lambda c: post(c, owner, letter))
 
-    async def letters(self, owner: Account) -> tuple[Letter, ...]:
+    async def letters(self, owner: Account) -> tuple[OfflineMessage, ...]:
         """What waits for `owner`."""
         return await self._store.read(lambda c: letters_to(c, owner))
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chatservice import accounts
-from chatservice.core import names
 from chatservice.accounts import fit
-from chatservice.storage.sqlite.database import BadDatabase, open_existing, open_for_server
+from chatservice.core import names
 from chatservice.core.events import Account, Refusal
 from chatservice.dialects.text import refusal_in_words
+from chatservice.storage.sqlite.database import BadDatabase, open_existing, open_for_server
 
 PATIENCE = 10.0  # seconds for a server that is writing
 

@@ -8,19 +8,19 @@ from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 
-from chatservice.core import names
 from chatservice.accounts import Accounts, IMember, fit
+from chatservice.core import names
 from chatservice.core.chat import User
-from chatservice.core.events import Account, AccountChanged, Change, Reason, Refusal
+from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
     ACCOUNT_SECONDS,
     ADDRESS_SECONDS,
     GUESSES_OF_ACCOUNT,
     GUESSES_OF_ADDRESS,
+    MAX_REMEMBERED,
     NEW_PASSWORD_SECONDS,
     PASSWORDS_OF_ADDRESS,
-    REMEMBERED_MOST,
-    Tries,
+    RateLimiter,
 )
 from chatservice.core.requests import AboutAccount, ChangePassword, Register, Unregister
 
@@ -38,7 +38,7 @@ class Visitor:
         self.private = private
 
 
-class Entrance:
+class Authenticator:
     """The rules about passwords. What is asked in vain raises `Refusal`.
 
     `accounts`: the names that have a password, if the server keeps any. `portal` tells whether a
@@ -58,13 +58,13 @@ class Entrance:
         self.accounts = accounts
         self._portal = portal
         self._members_only = members_only
-        self._wrong = Reason.NOT_A_MEMBER if members_only else Reason.WRONG_PASSWORD
+        self._wrong = ErrorCode.NOT_A_MEMBER if members_only else ErrorCode.WRONG_PASSWORD
         self._in_clear = in_clear
-        self._of_address = Tries(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
-        self._of_account = Tries(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
+        self._of_address = RateLimiter(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
+        self._of_account = RateLimiter(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
         # From where an owner has come in before: there nobody elsewhere can lock them out.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._makings = Tries(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
+        self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
 
     async def owner(self, name: str) -> Account | None:
         """The account that protects `name`, which is checked, if there is one."""
@@ -78,7 +78,7 @@ class Entrance:
             return None
         self._expect_private(visitor)
         if not password:
-            raise Refusal(Reason.PASSWORD_NEEDED, name=name)
+            raise Refusal(ErrorCode.PASSWORD_NEEDED, name=name)
         # Whatever likeness of a name is tried, what is guessed at is one password.
         guessed = f"{owner.name}/{owner.since}" if owner is not None else name.casefold()
         proven = await self._proven(name, password, visitor, guessed)
@@ -93,11 +93,11 @@ class Entrance:
         name = names.checked(name)
         if self.accounts is not None:
             for owner in await self.accounts.owners(name) - {account}:
-                raise Refusal(Reason.NAME_REGISTERED, name=owner.name)
+                raise Refusal(ErrorCode.NAME_REGISTERED, name=owner.name)
         if self._members_only and (
             account is None or names.keys(name).isdisjoint(names.keys(account.name))
         ):
-            raise Refusal(Reason.NAME_NOT_YOURS, name=name)
+            raise Refusal(ErrorCode.NAME_NOT_YOURS, name=name)
 
     async def serve(self, request: AboutAccount, user: User, visitor: Visitor) -> AccountChanged:
         """What `user` asks about their account, which is their name's if they have none so far."""
@@ -107,7 +107,7 @@ class Entrance:
                 user.account = await self._register(name, password, visitor)
                 return AccountChanged(name, Change.REGISTERED)
             case _ if account is None:
-                raise Refusal(Reason.NOT_REGISTERED)
+                raise Refusal(ErrorCode.NOT_REGISTERED)
             case ChangePassword(password=password):
                 await self._change(account, password, visitor)
                 return AccountChanged(account.name, Change.PASSWORD)
@@ -127,11 +127,11 @@ class Entrance:
     async def _made(self, visitor: Visitor, make: Callable[[], Awaitable[T]]) -> T:
         """What `make` makes of a password: this costs as much as to try one."""
         if not self._makings.take(visitor.network):
-            raise Refusal(Reason.TOO_OFTEN)
+            raise Refusal(ErrorCode.TOO_OFTEN)
         try:
             return await make()
         except Refusal as refusal:
-            if refusal.reason is Reason.BUSY:
+            if refusal.reason is ErrorCode.BUSY:
                 self._makings.give_back(visitor.network)
             raise
 
@@ -142,12 +142,12 @@ class Entrance:
 
     def _accounts(self) -> Accounts:
         if self.accounts is None:
-            raise Refusal(Reason.NO_ACCOUNTS)
+            raise Refusal(ErrorCode.NO_ACCOUNTS)
         return self.accounts
 
     def _expect_private(self, visitor: Visitor) -> None:
         if not (visitor.private or self._in_clear):
-            raise Refusal(Reason.PASSWORD_IN_CLEAR)
+            raise Refusal(ErrorCode.PASSWORD_IN_CLEAR)
 
     async def _proven(self, name: str, password: str, visitor: Visitor, guessed: str) -> str:
         """The name of the account that they have proven to be theirs. What is tried is counted as
@@ -156,10 +156,10 @@ class Entrance:
         network = visitor.network
         is_known = (guessed, network) in self._known
         if self._portal is None or not self._of_address.take(network):
-            raise Refusal(Reason.TOO_OFTEN)
+            raise Refusal(ErrorCode.TOO_OFTEN)
         if not is_known and not self._of_account.take(guessed):
             self._of_address.give_back(network)
-            raise Refusal(Reason.TOO_OFTEN)
+            raise Refusal(ErrorCode.TOO_OFTEN)
         credentials = UsernamePassword(name.encode(), password.encode("utf-8", "replace"))
         try:
             _, proven, _ = await self._portal.login(credentials, None, IMember)
@@ -180,5 +180,5 @@ class Entrance:
     def _remember(self, guessed: str, network: str) -> None:
         self._known[guessed, network] = None
         self._known.move_to_end((guessed, network))
-        if len(self._known) > REMEMBERED_MOST:
+        if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)

@@ -13,14 +13,14 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatservice.core.events import Reason, Refusal
+from chatservice.core.events import ErrorCode, Refusal
 
 # RFC 9106's second choice (argon2-cffi's default) takes 64 MiB; on one core instead of four, so
 # that the reactor keeps the others: some 150 ms.
 LANES = 1
 THREADS = 2  # at a time
 NICE = 10  # these threads give way to the reactor's: its turns of 2 ms stay as long as they are
-WAITING_MOST = 64  # more would have to wait for longer than five seconds
+MAX_WAITING = 64  # more would have to wait for longer than five seconds
 
 
 def hasher() -> PasswordHasher:
@@ -65,8 +65,8 @@ class Passwords:
         return self._do(verify)
 
     def _do(self, work: Callable[[], Any]) -> "Deferred[Any]":
-        if self._waiting >= WAITING_MOST:
-            return fail(Refusal(Reason.BUSY))
+        if self._waiting >= MAX_WAITING:
+            return fail(Refusal(ErrorCode.BUSY))
         self._waiting += 1
 
         def nicely() -> Any:

@@ -20,34 +20,32 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from chatservice.dialects import jsonlines
 from chatservice.client.errors import ChatError, Declined, Gone
 from chatservice.client.outstanding import Asked, Outstanding
 from chatservice.core.events import (
     Acked,
+    Closed,
+    CloseReason,
     Emoted,
     Error,
+    ErrorCode,
     Event,
-    Goodbye,
     Happening,
     Id,
     Joined,
     Left,
     Online,
-    Parted,
-    Reason,
     Recalled,
     Refusal,
     Renamed,
     Replayed,
+    ReplayReason,
     Said,
     Sent,
     Skipped,
+    Typing,
     Welcomed,
-    Why,
-    Writing,
 )
-from chatservice.dialects.text import QUESTION, refusal_in_words
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
@@ -61,11 +59,13 @@ from chatservice.core.requests import (
     Request,
     Say,
     Search,
+    SetTyping,
     Tell,
     Who,
-    Write,
 )
-from chatservice.core.sanitize import sanitised
+from chatservice.core.sanitize import sanitize
+from chatservice.dialects import jsonlines
+from chatservice.dialects.text import QUESTION, refusal_in_words
 from chatservice.tcp import keep_alive
 
 log = Logger()
@@ -78,11 +78,11 @@ PING_SECONDS = 60.0  # until it is noticed that the server has vanished
 HELLO_SECONDS = 30.0  # for the server to answer; what listens there may be no chat
 GOODBYE_SECONDS = 30.0  # for it to say goodbye, after all that it has to say before
 # Events that may wait for whoever iterates; then nothing more is read, unless an answer is due.
-WAITING_MOST = 1000
+MAX_WAITING = 1000
 _PAGE = 1000  # events to ask for at a time; the server gives fewer
 _HELLO, _GAP = "hello", "gap"  # the refs of requests of our own
-_NEEDS_PASSWORD = (Reason.PASSWORD_NEEDED, Reason.WRONG_PASSWORD, Reason.NOT_A_MEMBER)
-_NOT_LOOKED_AT = (Reason.TOO_OFTEN, Reason.BUSY, Reason.NOT_SAVED)  # be it right or wrong
+_NEEDS_PASSWORD = (ErrorCode.PASSWORD_NEEDED, ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER)
+_NOT_LOOKED_AT = (ErrorCode.TOO_OFTEN, ErrorCode.BUSY, ErrorCode.NOT_SAVED)  # be it right or wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class ChatClient:
     def write(self, on: bool) -> None:
         """You are writing something, or no longer. Say so once in three seconds at most."""
         if self._in:
-            self._send(Write(on))
+            self._send(SetTyping(on))
 
     def request(self, request: Question) -> "Deferred[Any]":
         """Ask for something. Fires with the answer, be it after the connection was lost.
@@ -416,7 +416,7 @@ class ChatClient:
 
     def _ask_name(self, error: Error | None) -> None:
         if self._ask is None or (self._leaving and error is not None):
-            self._failure = Declined(error or Error(Reason.NAME_EMPTY, "There is no name."))
+            self._failure = Declined(error or Error(ErrorCode.NAME_EMPTY, "There is no name."))
             self._hang_up("")
             return
         if self._leaving:
@@ -498,7 +498,7 @@ class ChatClient:
 
     def _heard_line(self, line: bytes) -> None:
         if not line.startswith(b"{"):
-            self._heard_words(sanitised(line.removesuffix(b"\r").decode("utf-8", "replace")))
+            self._heard_words(sanitize(line.removesuffix(b"\r").decode("utf-8", "replace")))
             return
         try:
             event, ref = jsonlines.hear(line)
@@ -539,17 +539,17 @@ class ChatClient:
             case Skipped():
                 self._held = []
                 Deferred.fromCoroutine(self._fill_gap(event)).addErrback(self._broken)
-            case Writing(name=name, on=on):
+            case Typing(name=name, on=on):
                 (self.writing.add if on else self.writing.discard)(name)
                 self._deliver(event)
-            case Parted(why=why):
-                if why is Goodbye.TAKEN_OVER:
+            case Closed(why=why):
+                if why is CloseReason.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
-                elif why is Goodbye.CLAIMED:
+                elif why is CloseReason.CLAIMED:
                     self._failure = Gone("The name that you had is registered.")
-                elif why is Goodbye.KICKED:  # or a program would be back in a second
+                elif why is CloseReason.KICKED:  # or a program would be back in a second
                     self._failure = Gone("The operator has ended the connection.")
-                self._done = self._done or why is Goodbye.EXIT
+                self._done = self._done or why is CloseReason.EXIT
                 self._deliver(event)
             case _:
                 self._deliver(event)
@@ -585,13 +585,13 @@ class ChatClient:
                 case Register(password=password) | ChangePassword(password=password), _:
                     self._password = password
                 case ((Tell(text=text) | Reply(text=text)), Acked() as acked):
-                    said = sanitised(text)
+                    said = sanitize(text)
                     self._deliver(Sent(acked.id, acked.at, acked.to, said, acked.waiting))
                 case Say(text=text, room=room), Acked(id=number, at=at) if number > self._last_id:
                     self._last_id = number
                     if self._echo:
                         name = self.name or ""
-                        self._deliver(Said(number, at, room, name, sanitised(text)))
+                        self._deliver(Said(number, at, room, name, sanitize(text)))
             asked.answer.callback(event)
         self._leave_if_done()
 
@@ -607,7 +607,7 @@ class ChatClient:
 
     def _regulate(self) -> None:
         """Read no faster than somebody iterates; but answers must be able to arrive."""
-        paused = len(self._waiting) >= WAITING_MOST and not self._asked and not self._leaving
+        paused = len(self._waiting) >= MAX_WAITING and not self._asked and not self._leaving
         if self._connection is not None and paused is not self._paused:
             self._paused = paused
             transport = self._connection.transport
@@ -624,7 +624,7 @@ class ChatClient:
         if recent:
             page = await self._ask_history(History(last_id + 1, limit=recent, messages=True))
             if page is not None and page.events:
-                self._deliver(replayed(Why.RECENT, page, self._reactor.seconds()))
+                self._deliver(replayed(ReplayReason.RECENT, page, self._reactor.seconds()))
         recalled, gone = await self._recall(self._last_id, last_id + 1)
         if connection is not self._connection:
             return
@@ -734,8 +734,8 @@ def _unfit(request: Request, ref: str) -> Refusal | None:
     try:
         line = jsonlines.asking(request, ref)
     except UnicodeEncodeError:  # half a surrogate pair
-        return Refusal(Reason.NOT_JSON)
-    return Refusal(Reason.LINE_TOO_LONG, limit=MAX_REQUEST) if len(line) > MAX_REQUEST else None
+        return Refusal(ErrorCode.NOT_JSON)
+    return Refusal(ErrorCode.LINE_TOO_LONG, limit=MAX_REQUEST) if len(line) > MAX_REQUEST else None
 
 
 def _in_words(error: BaseException) -> str:
@@ -745,7 +745,7 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def replayed(why: Why, page: Recalled, now: float, limit: int = 0) -> Replayed:
+def replayed(why: ReplayReason, page: Recalled, now: float, limit: int = 0) -> Replayed:
     """The messages of a page of history, as they are shown to people. `now`: in seconds. `limit`:
     so many were asked for, if it matters that there may be more."""
     messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))

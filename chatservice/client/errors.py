@@ -8,7 +8,7 @@ class ChatError(Exception):
 
 
 class Declined(ChatError):
-    """The server declines a request. `code` is one of `events.Reason`."""
+    """The server declines a request. `code` is one of `events.ErrorCode`."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.message)

@@ -12,9 +12,9 @@ from chatservice.core.events import (
     Change,
     Emoted,
     Error,
+    ErrorCode,
     Happening,
     Left,
-    Reason,
     Renamed,
     Said,
 )
@@ -28,7 +28,7 @@ from chatservice.core.requests import (
     Tell,
     Unregister,
 )
-from chatservice.core.sanitize import sanitised
+from chatservice.core.sanitize import sanitize
 
 
 class Asked:
@@ -48,9 +48,9 @@ class Asked:
         """What `error`, the answer to what we, called `name`, sent again, says of the first time:
         it was done."""
         match self.request, error.code:
-            case Register(), Reason.NAME_REGISTERED if self.again:
+            case Register(), ErrorCode.NAME_REGISTERED if self.again:
                 return AccountChanged(name, Change.REGISTERED)
-            case Unregister(), Reason.NOT_REGISTERED if self.again:
+            case Unregister(), ErrorCode.NOT_REGISTERED if self.again:
                 return AccountChanged(name, Change.UNREGISTERED)
         return None
 
@@ -67,7 +67,7 @@ class Asked:
         """Whether `event` is what comes of it."""
         match self.request, event:
             case (Say(text=asked), Said(text=text)) | (Emote(text=asked), Emoted(text=text)):
-                return sanitised(asked) == text
+                return sanitize(asked) == text
         return False
 
 

@@ -7,8 +7,8 @@ from functools import partial
 from tkinter import ttk
 from typing import NamedTuple
 
-from chatservice.core.chat import Chat, User
 from chatservice.console.lines import address_in_words
+from chatservice.core.chat import Chat, User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 

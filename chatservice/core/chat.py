@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from chatservice.core import names
-from chatservice.core.stores import Archive, Mark, Memory, Messages
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import (
     LOBBY,
     Account,
     Announced,
     Burst,
+    CloseReason,
     Emoted,
-    Goodbye,
-    Reason,
+    ErrorCode,
     Recalled,
     Refusal,
     Renamed,
@@ -24,16 +23,17 @@ from chatservice.core.events import (
 )
 from chatservice.core.log import Clock
 from chatservice.core.room import Room
-from chatservice.core.sanitize import sanitised
+from chatservice.core.sanitize import sanitize
+from chatservice.core.stores import Archive, Memory, Messages, ReadPosition
 
 
-class Connection(Protocol):
+class UserSession(Protocol):
     """What the chat needs of a user's session."""
 
     cursor: Cursor
     peer: object  # whose connection it is, as the log shows it
 
-    def part(self, why: Goodbye) -> None:
+    def close(self, why: CloseReason) -> None:
         """Say goodbye, and take the user out of the chat."""
 
     def supersede(self) -> None:
@@ -56,7 +56,7 @@ class User:
         "token",
     )
 
-    def __init__(self, name: str, connection: Connection, since: float = 0.0) -> None:
+    def __init__(self, name: str, connection: UserSession, since: float = 0.0) -> None:
         self.name = name
         self.since = since
         self.keys = names.keys(name)
@@ -99,7 +99,7 @@ class Chat:
         self.archive.attach(self.lobby.log)
         self._clock = clock
         self._secret = secret
-        self._told = 0
+        self._private_messages = 0
         self._echo = echo
         self._by_key: dict[str, User] = {}
         self._by_token: dict[str, User] = {}
@@ -114,19 +114,19 @@ class Chat:
         """Who is here and has proven to own it, under whatever name."""
         return next((user for user in self.users.values() if user.account == account), None)
 
-    def owed(self, token: str, account: Account | None) -> Mark | None:
+    def unread(self, token: str, account: Account | None) -> ReadPosition | None:
         """Where the connection stopped that a `join` with these takes the place of, if it has not
         heard everything."""
         user = self._by_token.get(token)
         if user is None and account is not None:
             user = next((u for u in self._namesakes(account) if u.account == account), None)
         log = self.lobby.log
-        if user is None or (position := user.cursor.heard_to) >= log.next_id:
+        if user is None or (position := user.cursor.read_to) >= log.next_id:
             return None
-        return Mark(position, log.messages_before(position))
+        return ReadPosition(position, log.messages_before(position))
 
     def join(
-        self, name: str, connection: Connection, token: str = "", account: Account | None = None
+        self, name: str, connection: UserSession, token: str = "", account: Account | None = None
     ) -> User:
         """Somebody comes in as `name`; from then on their cursor hears the lobby.
 
@@ -142,7 +142,7 @@ class Chat:
                 self.forget_token(user)
         if user is not None:
             predecessor, user.connection = user.connection, connection
-            self.lobby.succeed(connection.cursor, user.name, predecessor.cursor)
+            self.lobby.take_over(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
             return user
         user = User(self._free(name, None), connection, self._clock.seconds())
@@ -170,7 +170,7 @@ class Chat:
         user.correspondent = None
         self._by_token.pop(user.token, None)
         self._unmap(user)
-        position = user.cursor.heard_to
+        position = user.cursor.read_to
         self.archive.depart(user.name, position)
         account = user.account
         if account is not None and account.name != user.name and account.name not in self.users:
@@ -186,7 +186,7 @@ class Chat:
     def room(self, name: str) -> Room:
         """The room of that name."""
         if name != LOBBY:
-            raise Refusal(Reason.UNKNOWN_ROOM, room=name)
+            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=name)
         return self.lobby
 
     def say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
@@ -197,15 +197,15 @@ class Chat:
         """`user` does `text`."""
         return self.room(room).emote(user.cursor, user.name, text)
 
-    def write(self, user: User, on: bool, room: str = LOBBY) -> None:
+    def set_typing(self, user: User, on: bool, room: str = LOBBY) -> None:
         """`user` is writing something, or no longer."""
-        self.room(room).writers.write(user.cursor, user.name, on)
+        self.room(room).typing.set(user.cursor, user.name, on)
 
     def now(self) -> float:
         """Seconds since 1970."""
         return self._clock.seconds()
 
-    def seen(self, name: str) -> Awaitable[Mark | None]:
+    def seen(self, name: str) -> Awaitable[ReadPosition | None]:
         """Where `name`, who is about to come in, had stopped reading."""
         return self.archive.seen(names.checked(name))
 
@@ -229,22 +229,22 @@ class Chat:
         log = self.room(room).log
         return log.next_id if before is None else min(before, log.next_id)
 
-    def tell(self, user: User, recipient: str, text: str) -> Sent:
+    def send_private(self, user: User, recipient: str, text: str) -> Sent:
         """`user` says `text` to `recipient` alone."""
-        return self._tell(user, self._named(recipient), text)
+        return self._send_private(user, self._named(recipient), text)
 
     def reply(self, user: User, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to."""
         correspondent = user.correspondent
         if correspondent is None:
-            raise Refusal(Reason.NO_CORRESPONDENT)
+            raise Refusal(ErrorCode.NO_CORRESPONDENT)
         if isinstance(correspondent, User) and correspondent.present:
-            return self._tell(user, correspondent, text)
+            return self._send_private(user, correspondent, text)
         account = user.corresponding_account
         here = self.owner(account) if account is not None else None
         if here is None:
-            raise Refusal(Reason.GONE, name=correspondent.name)
-        return self._tell(user, here, text)
+            raise Refusal(ErrorCode.GONE, name=correspondent.name)
+        return self._send_private(user, here, text)
 
     def rename(self, user: User, name: str) -> Renamed:
         """`user` is called `name` from now on. The same name again is no event: nobody hears what
@@ -254,7 +254,7 @@ class Chat:
             last_id = self.lobby.log.next_id - 1
             return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
         self._unmap(user)
-        self.archive.depart(old, user.cursor.heard_to)
+        self.archive.depart(old, user.cursor.read_to)
         self.archive.arrive(new)
         user.name, user.keys = new, names.keys(new)
         self._map(user)
@@ -262,7 +262,7 @@ class Chat:
 
     def announce(self, lines: Iterable[str]) -> None:
         """The operator says `lines` to everyone."""
-        self.lobby.announce(Announced(tuple(map(sanitised, lines))))
+        self.lobby.announce(Announced(tuple(map(sanitize, lines))))
 
     def kick(self, user: User, reason: str = "") -> None:
         """The operator ends the connection of `user`, who is told the `reason` if there is one.
@@ -270,8 +270,8 @@ class Chat:
         if not user.present:
             return
         if reason:
-            user.cursor.tell(Announced((sanitised(reason),)))
-        user.connection.part(Goodbye.KICKED)
+            user.cursor.send(Announced((sanitize(reason),)))
+        user.connection.close(CloseReason.KICKED)
 
     def _claimed(self, account: Account) -> User | None:
         """Its owner, if they are here under its name or one like it. Others who are have come in
@@ -281,7 +281,7 @@ class Chat:
             if user.account == account:
                 owner = user
             else:
-                user.connection.part(Goodbye.CLAIMED)
+                user.connection.close(CloseReason.CLAIMED)
         return owner
 
     def _namesakes(self, account: Account) -> set[User]:
@@ -292,31 +292,33 @@ class Chat:
         name = names.checked(name)
         for key in names.keys(name):
             if self._by_key.get(key, asker) is not asker:
-                raise Refusal(Reason.NAME_TAKEN, name=name)
+                raise Refusal(ErrorCode.NAME_TAKEN, name=name)
         return name
 
     def _named(self, name: str) -> User:
         try:
             checked = names.checked(name)
         except Refusal:
-            raise Refusal(Reason.NOBODY, name=name) from None
+            raise Refusal(ErrorCode.NOBODY, name=name) from None
         user = self.users.get(checked)
         if user is not None:
             return user
         for key in names.keys(checked):
             if key in self._by_key:
                 return self._by_key[key]
-        raise Refusal(Reason.NOBODY, name=checked)
+        raise Refusal(ErrorCode.NOBODY, name=checked)
 
-    def _tell(self, sender: User, recipient: User, text: str) -> Sent:
-        if recipient.cursor.crowded:
-            raise Refusal(Reason.NOT_READING, name=recipient.name)
+    def _send_private(self, sender: User, recipient: User, text: str) -> Sent:
+        if recipient.cursor.backlogged:
+            raise Refusal(ErrorCode.NOT_READING, name=recipient.name)
         self.lobby.introduce(sender.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
-        self._told += 1
-        told = Told(self._told, self._clock.seconds(), sender.name, recipient.name, text)
-        recipient.cursor.tell(told)
+        self._private_messages += 1
+        told = Told(
+            self._private_messages, self._clock.seconds(), sender.name, recipient.name, text
+        )
+        recipient.cursor.send(told)
         return Sent(told.id, told.at, recipient.name, text)
 
     def _map(self, user: User) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from chatservice.core.events import Answered, Parted, PersonalEvent, Skipped
+from chatservice.core.events import Answered, Closed, PersonalEvent, Skipped
 from chatservice.core.log import Batch, Dialect, Log
 
 # Answers and private messages that may wait for a connection that takes nothing.
-ASIDES = 64
+MAX_PERSONAL_EVENTS = 64
 
 
-class Outlet(Protocol):
+class Sink(Protocol):
     """One connection, as its cursor needs it."""
 
     def write(self, data: bytes) -> None:
@@ -19,7 +19,7 @@ class Outlet(Protocol):
     def finish(self) -> None:
         """The last word has been written: close."""
 
-    def crowd(self, crowded: bool) -> None:
+    def pause_reading(self, paused: bool) -> None:
         """Too many answers wait for this connection: read nothing more from it until they don't."""
 
     def fail(self) -> None:
@@ -29,43 +29,43 @@ class Outlet(Protocol):
 class Cursor:
     """Where one connection is in what it hears: a room's log, and what is addressed to it alone.
 
-    What is addressed to it (an aside) keeps its place among what the room says: it waits, with
-    the id that the room was at, until the cursor has read that far.
+    What is addressed to it (a personal event) keeps its place among what the room says: it waits,
+    with the id that the room was at, until the cursor has read that far.
     """
 
     __slots__ = (
-        "_asides",
         "_behind",
+        "_closing",
         "_heard",
-        "_held",
         "_log",
-        "_outlet",
         "_over",
-        "_owed",
-        "_parted",
+        "_personal",
+        "_replay_from",
+        "_replaying",
+        "_sink",
         "_taken",
         "dialect",
+        "events_sent",
         "position",
         "said",
         "stalled",
-        "told",
     )
 
-    def __init__(self, dialect: Dialect, outlet: Outlet) -> None:
+    def __init__(self, dialect: Dialect, sink: Sink) -> None:
         self.position = 0
         self.said = 0  # messages that this cursor's owner said and does not hear
-        self.told = 0  # how much of what was addressed to it has been sent
+        self.events_sent = 0  # how much of what was addressed to it has been sent
         self.stalled = False  # the connection takes no more for now, or for good
         self.dialect = dialect
-        self._outlet = outlet
+        self._sink = sink
         self._log: Log | None = None
-        self._asides: list[tuple[int, PersonalEvent]] = []
-        self._parted = False  # the last word has been said: nothing may follow it
+        self._personal: list[tuple[int, PersonalEvent]] = []
+        self._closing = False  # the last word has been said: nothing may follow it
         self._over = False  # and written
         self._behind = False
         self._heard = 0  # messages of others before `position`; true while behind
-        self._held = False  # what the room says waits until we are told of the past
-        self._owed: int | None = None  # the past that we have not been told begins there
+        self._replaying = False  # what the room says waits until we are told of the past
+        self._replay_from: int | None = None  # the past that we have not been told begins there
         self._taken: list[Callable[[], None]] = []
 
     def enter(self, log: Log) -> None:
@@ -74,38 +74,38 @@ class Cursor:
         self.position = log.next_id
         self._heard = log.messages
 
-    def tell(self, event: PersonalEvent) -> None:
+    def send(self, event: PersonalEvent) -> None:
         """Send `event` after everything that this connection was to hear until now.
 
-        `Parted` is the last word: the connection is closed after it.
+        `Closed` is the last word: the connection is closed after it.
         """
-        if self._parted:
+        if self._closing:
             return
         answer = event.event if isinstance(event, Answered) else event
-        self._parted = isinstance(answer, Parted)
-        self._asides.append((self._now(), event))
+        self._closing = isinstance(answer, Closed)
+        self._personal.append((self._now(), event))
         self._read_on()
 
-    def hold(self) -> None:
-        """What the room says waits until `release`; what is told meanwhile comes before it."""
-        self._held = True
+    def begin_replay(self) -> None:
+        """What the room says waits until `end_replay`; what is told meanwhile comes before it."""
+        self._replaying = True
 
-    def go_to(self, position: int) -> None:
+    def seek(self, position: int) -> None:
         """While held: what is told now stands there, among what the room has said; and what was
         told before stands before it."""
-        self._asides = [(min(place, position), event) for place, event in self._asides]
+        self._personal = [(min(place, position), event) for place, event in self._personal]
         self.position = position
 
-    def owe(self, position: int | None) -> None:
+    def set_replay_pending(self, position: int | None) -> None:
         """They are still to be told of the past from there on; or of nothing."""
-        self._owed = position
+        self._replay_from = position
 
     @property
-    def heard_to(self) -> int:
+    def read_to(self) -> int:
         """Who ends here has heard, or said, all below this id."""
-        comes_first = self._parted and not self.stalled  # what is due, before the last word
-        if self._owed is not None:
-            return self.position if comes_first and self._held else self._owed
+        comes_first = self._closing and not self.stalled  # what is due, before the last word
+        if self._replay_from is not None:
+            return self.position if comes_first and self._replaying else self._replay_from
         if self._log is None:
             return self.position
         if comes_first:
@@ -118,13 +118,13 @@ class Cursor:
         return heard
 
     @property
-    def parted(self) -> bool:
+    def closing(self) -> bool:
         """Whether the last word has been said."""
-        return self._parted
+        return self._closing
 
-    def release(self, position: int) -> None:
+    def end_replay(self, position: int) -> None:
         """Read on, from there."""
-        self._held = False
+        self._replaying = False
         self.position = max(self.position, position)
         if self._behind:
             self._heard = self._others_before(self.position)
@@ -134,36 +134,36 @@ class Cursor:
         """Call that once: when all that was told has been sent and the connection takes more, or
         is gone."""
         self._taken.append(call)
-        if self._parted:
-            self._tell_taken()
+        if self._closing:
+            self._call_taken()
         else:
             self._read_on()
 
     @property
-    def crowded(self) -> bool:
+    def backlogged(self) -> bool:
         """Whether this connection takes so little that nothing more should be addressed to it."""
-        return self.stalled and len(self._asides) >= ASIDES
+        return self.stalled and len(self._personal) >= MAX_PERSONAL_EVENTS
 
     def deliver(self, batch: Batch) -> None:
         """A batch has been committed: the newest there is."""
         if self.stalled:
             return
-        if self._held or self.position != batch.start or self._asides:
+        if self._replaying or self.position != batch.start or self._personal:
             self._read_on()
             return
         self.position = batch.end
         if data := batch.bytes_for(self, self.dialect):
-            self._outlet.write(data)
+            self._sink.write(data)
 
-    def hint(self, data: bytes) -> None:
+    def send_ephemeral(self, data: bytes) -> None:
         """Send `data` if this connection takes it, before what is due; it is not worth keeping."""
         if self.stalled:
             return
-        self._outlet.write(data)
+        self._sink.write(data)
 
     def fail(self) -> None:
         """Give up this connection; an exception is being handled that says why."""
-        self._outlet.fail()
+        self._sink.fail()
 
     def stall(self) -> None:
         """The connection takes no more for now."""
@@ -181,28 +181,28 @@ class Cursor:
     def close(self) -> None:
         """The connection is gone. The log may know this cursor, as an author, for longer: it must
         not keep the connection."""
-        self._parted = self._over = self.stalled = True
-        self._asides.clear()
-        del self._outlet
-        self._tell_taken()
+        self._closing = self._over = self.stalled = True
+        self._personal.clear()
+        del self._sink
+        self._call_taken()
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
-        waiting = len(self._asides)
+        waiting = len(self._personal)
         try:
             while not self.stalled and self._read_batch():
                 pass
             self._behind = self.stalled
-            if len(self._asides) >= ASIDES:
-                self._outlet.crowd(True)
-            elif waiting >= ASIDES and not self._over:
-                self._outlet.crowd(False)
-            if not self.stalled and not self._asides:
-                self._tell_taken()
+            if len(self._personal) >= MAX_PERSONAL_EVENTS:
+                self._sink.pause_reading(True)
+            elif waiting >= MAX_PERSONAL_EVENTS and not self._over:
+                self._sink.pause_reading(False)
+            if not self.stalled and not self._personal:
+                self._call_taken()
         except Exception:
-            self._outlet.fail()
+            self._sink.fail()
 
-    def _tell_taken(self) -> None:
+    def _call_taken(self) -> None:
         taken, self._taken = self._taken, []
         for call in taken:
             call()
@@ -211,22 +211,22 @@ class Cursor:
         """The place among what the room says that what we are told now has."""
         if self._log is None:
             return 0
-        return self.position if self._held else self._log.next_id
+        return self.position if self._replaying else self._log.next_id
 
     def _read_batch(self) -> bool:
-        """Send one batch and the asides around it. False: there was none, we are up to date."""
+        """Send one batch and the personal events around it. False: we are up to date."""
         batch = self._log.batch_from(self.position) if self._log is not None else None
-        if batch is None or self._held:
+        if batch is None or self._replaying:
             # Who has just come in stands behind what is not committed so far.
             safe = self._log.end if self._log is not None else 0
-            self._write(self._due_asides(min(self.position, safe)))
+            self._write(self._due_personal(min(self.position, safe)))
             return False
         if batch.start > self.position:
-            self._write(self._due_asides(self.position))
+            self._write(self._due_personal(self.position))
             if self.stalled:
                 return False
             self._skip(batch.start)
-        if self._asides or self.position > batch.start:
+        if self._personal or self.position > batch.start:
             parts = self._woven(batch)
         else:
             parts = [batch.bytes_for(self, self.dialect)]
@@ -241,35 +241,35 @@ class Cursor:
         return True
 
     def _woven(self, batch: Batch) -> list[bytes]:
-        """`batch` from our position on, with the asides in their places."""
+        """`batch` from our position on, with the personal events in their places."""
         woven: list[bytes] = []
         parts = batch.parts_for(self, self.dialect)
         for entry, part in zip(batch.entries, parts, strict=True):
             if entry.event.id >= self.position:
-                woven += self._due_asides(entry.event.id)
+                woven += self._due_personal(entry.event.id)
                 if self._over:
                     return woven
                 woven.append(part)
-        return woven + self._due_asides(batch.end)
+        return woven + self._due_personal(batch.end)
 
-    def _due_asides(self, position: int) -> list[bytes]:
-        """Take out the asides that stand before `position`, rendered."""
+    def _due_personal(self, position: int) -> list[bytes]:
+        """Take out the personal events that stand before `position`, rendered."""
         due = 0
-        while due < len(self._asides) and self._asides[due][0] <= position:
+        while due < len(self._personal) and self._personal[due][0] <= position:
             due += 1
-        asides = [event for _, event in self._asides[:due]]
-        del self._asides[:due]
-        self.told += due
-        self._over = self._parted and not self._asides
-        return [self.dialect.render(event) for event in asides]
+        personal = [event for _, event in self._personal[:due]]
+        del self._personal[:due]
+        self.events_sent += due
+        self._over = self._closing and not self._personal
+        return [self.dialect.render(event) for event in personal]
 
     def _write(self, parts: list[bytes]) -> None:
         data = b"".join(parts)
         if data:
-            self._outlet.write(data)
+            self._sink.write(data)
         if self._over:
             self.stalled = True  # for good
-            self._outlet.finish()
+            self._sink.finish()
 
     def _skip(self, position: int) -> None:
         """The log has moved past us: say how much we missed, and go on from `position`."""
@@ -277,7 +277,7 @@ class Cursor:
         missed, self._heard = heard - self._heard, heard
         if missed:
             skipped = Skipped(missed, self.position - 1, position)
-            self._asides.insert(0, (0, skipped))
+            self._personal.insert(0, (0, skipped))
         self.position = position
 
     def _others_before(self, position: int) -> int:

@@ -80,7 +80,7 @@ class Joined:
     names: tuple[str, ...]
 
 
-class Departure(StrEnum):
+class LeaveReason(StrEnum):
     """How somebody goes. `LOST`: the connection broke; they did not say goodbye."""
 
     LEFT = "left"
@@ -95,7 +95,7 @@ class Left:
     at: Time
     room: str
     names: tuple[str, ...]
-    reason: Departure
+    reason: LeaveReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class PasswordAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class Typing:
     """Somebody is writing something just now (`on`), or no longer."""
 
     name: str
@@ -236,7 +236,7 @@ class Recalled:
     gone: Id = 0
 
 
-class Why(StrEnum):
+class ReplayReason(StrEnum):
     """Why messages are shown again."""
 
     RECENT = "recent"  # the newest there are
@@ -251,7 +251,7 @@ class Replayed:
     with those that follow; or a part that `continues` the one before. `gone`: so many older ones
     are not kept any more; `more`: there may be older ones. `at`: what time it is."""
 
-    why: Why
+    why: ReplayReason
     events: tuple["Said | Emoted | Told", ...]
     at: float
     count: int = 0
@@ -286,7 +286,7 @@ class Skipped:
     before: Id
 
 
-class Goodbye(StrEnum):
+class CloseReason(StrEnum):
     """Why the server ends a connection."""
 
     EXIT = "exit"
@@ -300,14 +300,14 @@ class Goodbye(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class Closed:
     """The server's last word on a connection. `name` is empty if you never had one."""
 
     name: str
-    why: Goodbye = field(metadata={"key": "reason"})
+    why: CloseReason = field(metadata={"key": "reason"})
 
 
-class Reason(StrEnum):
+class ErrorCode(StrEnum):
     """Why something was refused: the stable code of an error."""
 
     NAME_EMPTY = "name_empty"
@@ -355,7 +355,7 @@ class Reason(StrEnum):
 class Refusal(Exception):
     """Something asked for is declined. `details` fill the words that `render` has for `reason`."""
 
-    def __init__(self, reason: Reason, **details: str | int) -> None:
+    def __init__(self, reason: ErrorCode, **details: str | int) -> None:
         super().__init__(reason)
         self.reason = reason
         self.details = details
@@ -395,7 +395,7 @@ PersonalEvent = (
     | Told
     | Sent
     | Acked
-    | Writing
+    | Typing
     | Recalled
     | Replayed
     | Saving
@@ -403,7 +403,7 @@ PersonalEvent = (
     | PasswordAsked
     | Helped
     | Skipped
-    | Parted
+    | Closed
     | Refused
     | Error
     | Answered

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from chatservice.core.events import Reason
+from chatservice.core.events import ErrorCode
 
 # A throttled connection is served this often, in seconds: few enough turns of the reactor, and
 # nobody sees lines come in steps.
@@ -19,7 +19,7 @@ GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
 GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
 # New passwords the same way: each takes as long. A class that registers is at one address.
 PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
-REMEMBERED_MOST = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
+MAX_REMEMBERED = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class Admission:
         self._all = 0
         self._from: Counter[str] = Counter()
 
-    def admit(self, network: str) -> Reason | None:
+    def admit(self, network: str) -> ErrorCode | None:
         """Let one in from `network` (empty: it has no address); or say why not."""
         most = self._limits.max_per_address
         if self._all >= self._limits.max_users:
-            return Reason.SERVER_FULL
+            return ErrorCode.SERVER_FULL
         if most and network and self._from[network] >= most:
-            return Reason.ADDRESS_FULL
+            return ErrorCode.ADDRESS_FULL
         self._all += 1
         self._from[network] += 1
         return None
@@ -97,7 +97,7 @@ class Admission:
             del self._from[network]
 
 
-class Allowance:
+class TokenBucket:
     """How many lines one connection may have served: `burst` at once, `rate` a second on average.
 
     `now` is in seconds, and may go backwards.
@@ -129,7 +129,7 @@ class Allowance:
         return max(worth - self._left, 0) / self._rate
 
 
-class Tries:
+class RateLimiter:
     """How often each of many may try something: so often at once, and once more after so many
     seconds. `seconds` tells the time."""
 
@@ -137,15 +137,15 @@ class Tries:
         self._at_once = at_once
         self._rate = 1 / one_more
         self._seconds = seconds
-        self._left: OrderedDict[str, Allowance] = OrderedDict()
+        self._left: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, who: str) -> bool:
         """Whether `who` may try."""
         now = self._seconds()
         left = self._left.get(who)
         if left is None:
-            left = self._left[who] = Allowance(self._rate, self._at_once, now)
-            if len(self._left) > REMEMBERED_MOST:
+            left = self._left[who] = TokenBucket(self._rate, self._at_once, now)
+            if len(self._left) > MAX_REMEMBERED:
                 self._left.popitem(last=False)
         self._left.move_to_end(who)
         return left.take(1, now) == 1

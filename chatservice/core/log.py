@@ -10,7 +10,16 @@ from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
-from chatservice.core.events import Burst, Emoted, Event, Happening, Joined, Renamed, RoomEvent, Said
+from chatservice.core.events import (
+    Burst,
+    Emoted,
+    Event,
+    Happening,
+    Joined,
+    Renamed,
+    RoomEvent,
+    Said,
+)
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
@@ -22,8 +31,8 @@ LOG_MESSAGES = 20_000
 BATCH_SIZE = 64 * 1024
 # What one answer brings back at most, in events and in characters: a connection that takes nothing
 # can be owed ASIDES of these (see `cursor`), some 3 MB.
-RECALLED_MOST = 200
-RECALLED_SIZE = 32 * 1024
+MAX_PAGE_EVENTS = 200
+MAX_PAGE_SIZE = 32 * 1024
 
 
 class DelayedCall(Protocol):
@@ -275,23 +284,23 @@ class Log:
         del self._batches[:forgotten]
 
 
-class Few(NamedTuple):
+class Page(NamedTuple):
     """Some events; `full`: there may have been more."""
 
     events: list[Happening]
     full: bool
 
 
-def few(events: Iterable[Happening], limit: int) -> Few:
+def take_page(events: Iterable[Happening], limit: int) -> Page:
     """The first `limit` of them, or RECALLED_MOST, or RECALLED_SIZE characters."""
     taken: list[Happening] = []
     size = 0
     for event in events:
         taken.append(event)
         size += _size(event)
-        if len(taken) >= min(limit, RECALLED_MOST) or size >= RECALLED_SIZE:
-            return Few(taken, True)
-    return Few(taken, False)
+        if len(taken) >= min(limit, MAX_PAGE_EVENTS) or size >= MAX_PAGE_SIZE:
+            return Page(taken, True)
+    return Page(taken, False)
 
 
 def _size(event: Happening) -> int:

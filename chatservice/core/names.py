@@ -17,7 +17,7 @@ import unicodedata
 from glyphguard.confusables import augmented_script_set, is_single_script, skeleton
 from precis_i18n import get_profile
 
-from chatservice.core.events import Reason, Refusal
+from chatservice.core.events import ErrorCode, Refusal
 
 MAX_LENGTH = 32  # characters: twice what IRC networks allow, and still a word in a line of chat
 
@@ -42,10 +42,10 @@ def checked(name: str) -> str:
     """
     name = name.strip(" ")
     if not name:
-        raise Refusal(Reason.NAME_EMPTY)
+        raise Refusal(ErrorCode.NAME_EMPTY)
     name = _enforced(name)
     if len(name) > MAX_LENGTH:
-        raise Refusal(Reason.NAME_TOO_LONG, limit=MAX_LENGTH)
+        raise Refusal(ErrorCode.NAME_TOO_LONG, limit=MAX_LENGTH)
     for character in name:
         if (
             character in _PUNCTUATION | _LIKE_COLONS
@@ -53,13 +53,13 @@ def checked(name: str) -> str:
         ):
             raise _refused_character(character)
     if _NOT_FIRST.match(name) or unicodedata.category(name[0]).startswith("M"):
-        raise Refusal(Reason.NAME_START)
+        raise Refusal(ErrorCode.NAME_START)
     if _piles_up_marks(name):
-        raise Refusal(Reason.NAME_MARKS)
+        raise Refusal(ErrorCode.NAME_MARKS)
     if not _is_safe_mixture(name) or _mixes_digits(name):
-        raise Refusal(Reason.NAME_MIXED)
+        raise Refusal(ErrorCode.NAME_MIXED)
     if not keys(name).isdisjoint(_RESERVED):
-        raise Refusal(Reason.NAME_RESERVED, name=name)
+        raise Refusal(ErrorCode.NAME_RESERVED, name=name)
     return name
 
 
@@ -74,19 +74,19 @@ def keys(name: str) -> frozenset[str]:
 
 def _enforced(name: str) -> str:
     if len(name) > 4 * MAX_LENGTH:  # NFC makes a name shorter, though not by so much
-        raise Refusal(Reason.NAME_TOO_LONG, limit=MAX_LENGTH)
+        raise Refusal(ErrorCode.NAME_TOO_LONG, limit=MAX_LENGTH)
     try:
         return _PROFILE.enforce(name)
     except UnicodeEncodeError as error:
         rule = error.reason.partition("/")[2]
         if rule == "bidi_rule":
-            raise Refusal(Reason.NAME_DIRECTION) from error
+            raise Refusal(ErrorCode.NAME_DIRECTION) from error
         raise _refused_character(error.object[error.start : error.start + 1]) from error
 
 
 def _refused_character(character: str) -> Refusal:
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
-    return Refusal(Reason.NAME_CHARACTER, character="a space" if character == " " else shown)
+    return Refusal(ErrorCode.NAME_CHARACTER, character="a space" if character == " " else shown)
 
 
 def _piles_up_marks(name: str) -> bool:

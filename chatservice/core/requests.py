@@ -53,7 +53,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class SetTyping:
     """You are writing something (`on`), or no longer. There is no answer."""
 
     on: bool
@@ -130,6 +130,6 @@ class Exit:
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount
-Request = Question | Hello | Write | Help | Exit
+Request = Question | Hello | SetTyping | Help | Exit
 
 BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is

@@ -20,7 +20,7 @@ _UNSAFE_ASCII_BUT_LINE_ENDS = bytes(set(range(32)) - set(b"\r\n")) + b"\x7f"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def sanitised(text: str) -> str:
+def sanitize(text: str) -> str:
     """A line with a space for each tab and U+FFFD for each other character that is not safe."""
     return _UNSAFE.sub(REPLACEMENT, text.replace("\t", " "))
 

@@ -8,22 +8,22 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol, cast
 
 from chatservice.core.events import Emoted, Happening, Recalled, Said, Saving
-from chatservice.core.log import Batch, Log, Origin, commit_at_once, few
+from chatservice.core.log import Batch, Log, Origin, commit_at_once, take_page
 
 # People whose place is remembered, those longest away forgotten first: some 2 MB.
-READERS_MOST = 20_000
+MAX_READ_POSITIONS = 20_000
 
 Messages = tuple[Said | Emoted, ...]
 
 
-class Mark(NamedTuple):
+class ReadPosition(NamedTuple):
     """Where somebody has stopped reading: they have heard all below the id `position`."""
 
     position: int
     messages: int  # that there had ever been until then
 
 
-class Away(NamedTuple):
+class MissedCount(NamedTuple):
     """What was said while somebody was away: how many messages there are, and how many of them are
     gone."""
 
@@ -32,15 +32,15 @@ class Away(NamedTuple):
 
 
 def recalled(log: Log, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
-    """What happened between two ids. Of too much (see `few`) the oldest; the newest if `after` is
+    """The events between two ids: of more than a page the oldest, or the newest if `after` is
     None."""
-    taken = few(log.between(before, after), limit).events
+    taken = take_page(log.between(before, after), limit).events
     return tuple(taken if after is not None else reversed(taken))
 
 
 def newest(events: Iterable[Happening], limit: int) -> Messages:
     """The first messages among `events`, of which the newest come first; in their order."""
-    taken = few((event for event in events if isinstance(event, Said | Emoted)), limit).events
+    taken = take_page((event for event in events if isinstance(event, Said | Emoted)), limit).events
     return cast(Messages, tuple(reversed(taken)))
 
 
@@ -68,7 +68,7 @@ class Archive(Protocol):
     def find(self, words: str, before: int, limit: int) -> Awaitable[Messages]:
         """The newest messages before that id that have these words."""
 
-    def seen(self, name: str) -> Awaitable[Mark | None]:
+    def seen(self, name: str) -> Awaitable[ReadPosition | None]:
         """Where `name`, who is not here, had stopped reading."""
 
     def arrive(self, name: str) -> None:
@@ -77,7 +77,7 @@ class Archive(Protocol):
     def depart(self, name: str, position: int) -> None:
         """`name` has stopped reading there."""
 
-    def away(self, since: Mark, before: int) -> Awaitable[Away]:
+    def away(self, since: ReadPosition, before: int) -> Awaitable[MissedCount]:
         """What was said since then, before that id."""
 
 
@@ -88,7 +88,7 @@ class Memory:
 
     def __init__(self, epoch: str) -> None:
         self._epoch = epoch
-        self._marks: OrderedDict[str, Mark] = OrderedDict()
+        self._marks: OrderedDict[str, ReadPosition] = OrderedDict()
 
     def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
         commit_at_once(batch, committed)
@@ -119,18 +119,18 @@ class Memory:
         )
         return newest(found, limit) if wanted else ()
 
-    async def seen(self, name: str) -> Mark | None:
+    async def seen(self, name: str) -> ReadPosition | None:
         return self._marks.get(name)
 
     def arrive(self, name: str) -> None:
         self._marks.pop(name, None)
 
     def depart(self, name: str, position: int) -> None:
-        self._marks[name] = Mark(position, self._log.messages_before(position))
-        if len(self._marks) > READERS_MOST:
+        self._marks[name] = ReadPosition(position, self._log.messages_before(position))
+        if len(self._marks) > MAX_READ_POSITIONS:
             self._marks.popitem(last=False)
 
-    async def away(self, since: Mark, before: int) -> Away:
+    async def away(self, since: ReadPosition, before: int) -> MissedCount:
         first = max(since.position, self._log.first_id)
         gone = self._log.messages_before(first) - since.messages
-        return Away(self._log.messages_before(before) - since.messages - gone, gone)
+        return MissedCount(self._log.messages_before(before) - since.messages - gone, gone)

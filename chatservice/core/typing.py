@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Hashable
 
-from chatservice.core.events import Writing
+from chatservice.core.events import Typing
 from chatservice.core.log import Clock, DelayedCall
 
-# Others hear of one writer at most once in so many seconds: often enough for a status line.
-TOLD_SECONDS = 3.0
+# Others hear of one typist at most once in so many seconds: often enough for a status line.
+NOTICE_SECONDS = 3.0
 # Of so many at once; of more nobody wants to read, and each costs a line to everyone.
-WRITERS_MOST = 20
+MAX_TYPING = 20
 
 
-class _Writer:
+class _Typist:
     __slots__ = ("asked", "idle", "name", "shown", "timer")
 
     def __init__(self, name: str, timer: DelayedCall) -> None:
@@ -22,59 +22,59 @@ class _Writer:
         self.idle = False  # they have not, for a whole period
 
 
-class Writers:
-    """Who is writing, as far as others have been told. `tell` is called with what to tell them.
+class TypingTracker:
+    """Who is writing, as far as others have been told. `notify` is called with what to tell them.
 
     Somebody who neither writes on nor says what they wrote is forgotten after one to two periods
-    of TOLD_SECONDS.
+    of NOTICE_SECONDS.
     """
 
-    def __init__(self, clock: Clock, tell: Callable[[Hashable, Writing], None]) -> None:
+    def __init__(self, clock: Clock, notify: Callable[[Hashable, Typing], None]) -> None:
         self._clock = clock
-        self._tell = tell
-        self._writers: dict[Hashable, _Writer] = {}
+        self._notify = notify
+        self._typists: dict[Hashable, _Typist] = {}
 
-    def write(self, author: Hashable, name: str, on: bool) -> None:
+    def set(self, author: Hashable, name: str, on: bool) -> None:
         """`author`, who is called `name`, is writing, or no longer."""
-        writer = self._writers.get(author)
-        if writer is not None:
-            writer.name = name
-            writer.asked = on
-            writer.idle = not on
-        elif on and len(self._writers) < WRITERS_MOST:
-            self._writers[author] = _Writer(name, self._later(author))
-            self._tell(author, Writing(name, True))
+        typist = self._typists.get(author)
+        if typist is not None:
+            typist.name = name
+            typist.asked = on
+            typist.idle = not on
+        elif on and len(self._typists) < MAX_TYPING:
+            self._typists[author] = _Typist(name, self._later(author))
+            self._notify(author, Typing(name, True))
 
     def spoke(self, author: Hashable) -> None:
         """They have said it (or have another name, or are gone): nobody need be told."""
-        if writer := self._writers.get(author):
-            writer.asked = writer.shown = False
+        if typist := self._typists.get(author):
+            typist.asked = typist.shown = False
 
     def forget(self, author: Hashable) -> None:
         """They are gone."""
-        if writer := self._writers.pop(author, None):
-            writer.timer.cancel()
+        if typist := self._typists.pop(author, None):
+            typist.timer.cancel()
 
-    def succeed(self, author: Hashable, predecessor: Hashable) -> None:
+    def take_over(self, author: Hashable, predecessor: Hashable) -> None:
         """`author` is from now on who `predecessor` was."""
-        if writer := self._writers.pop(predecessor, None):
-            writer.timer.cancel()
-            writer.timer = self._later(author)
-            self._writers[author] = writer
+        if typist := self._typists.pop(predecessor, None):
+            typist.timer.cancel()
+            typist.timer = self._later(author)
+            self._typists[author] = typist
 
     def _later(self, author: Hashable) -> DelayedCall:
-        return self._clock.callLater(TOLD_SECONDS, lambda: self._look(author))
+        return self._clock.callLater(NOTICE_SECONDS, lambda: self._look(author))
 
     def _look(self, author: Hashable) -> None:
-        writer = self._writers[author]
-        writer.timer = self._later(author)  # first: telling the others may fail
-        if writer.asked:
-            writer.shown, writer.asked, writer.idle = True, False, False
-            self._tell(author, Writing(writer.name, True))
-        elif not writer.shown:
+        typist = self._typists[author]
+        typist.timer = self._later(author)  # first: telling the others may fail
+        if typist.asked:
+            typist.shown, typist.asked, typist.idle = True, False, False
+            self._notify(author, Typing(typist.name, True))
+        elif not typist.shown:
             self.forget(author)
-        elif not writer.idle:
-            writer.idle = True
+        elif not typist.idle:
+            typist.idle = True
         else:
-            writer.shown = False
-            self._tell(author, Writing(writer.name, False))
+            typist.shown = False
+            self._notify(author, Typing(typist.name, False))

@@ -13,8 +13,8 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from chatservice.core.events import Reason, Refusal
-from chatservice.core.sanitize import sanitised
+from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.sanitize import sanitize
 
 Json = dict[str, Any]
 
@@ -70,17 +70,17 @@ class Vocabulary:
         cls = self.types.get(word) if isinstance(word, str) else None
         if cls is None:
             if "type" not in given:
-                raise Refusal(Reason.MISSING_FIELD, field="type")
-            raise Refusal(Reason.UNKNOWN_TYPE, type=_shown(word))
+                raise Refusal(ErrorCode.MISSING_FIELD, field="type")
+            raise Refusal(ErrorCode.UNKNOWN_TYPE, type=_shown(word))
         values: Json = {}
         for name, key, kind, _, required in self._fields[cls]:
             if key in given:
                 try:
                     values[name] = kind.read(given[key])
                 except ValueError:
-                    raise Refusal(Reason.BAD_FIELD, field=key, kind=kind.called) from None
+                    raise Refusal(ErrorCode.BAD_FIELD, field=key, kind=kind.called) from None
             elif required:
-                raise Refusal(Reason.MISSING_FIELD, field=key)
+                raise Refusal(ErrorCode.MISSING_FIELD, field=key)
         return cls(**values)
 
     def meaning(self, word: str) -> str:
@@ -144,7 +144,7 @@ class Vocabulary:
 
 
 def _shown(given: object) -> str:
-    return sanitised(given)[:40] if isinstance(given, str) else str(type(given).__name__)
+    return sanitize(given)[:40] if isinstance(given, str) else str(type(given).__name__)
 
 
 def _read_boolean(given: Any) -> bool:
@@ -156,7 +156,7 @@ def _read_boolean(given: Any) -> bool:
 def _read_string(given: Any) -> str:
     if not isinstance(given, str):
         raise ValueError
-    return sanitised(given)
+    return sanitize(given)
 
 
 def _read_time(given: Any) -> float:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatservice.core.events import Helped, Reason, Refusal
+from chatservice.core.events import ErrorCode, Helped, Refusal
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
@@ -23,8 +23,8 @@ from chatservice.core.requests import (
     Who,
 )
 
-SHOWN, SHOWN_MOST = 20, 200  # messages of the past: as many as a screen has, or several
-FOUND_MOST = 20
+SHOWN, MAX_SHOWN = 20, 200  # messages of the past: as many as a screen has, or several
+MAX_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _history(arguments: str) -> Request | None:
     if not arguments:
         return History(limit=SHOWN, messages=True)
     wanted = int(arguments) if arguments.isdecimal() and len(arguments) < 10 else 0
-    return History(limit=min(wanted, SHOWN_MOST), messages=True) if wanted else None
+    return History(limit=min(wanted, MAX_SHOWN), messages=True) if wanted else None
 
 
 COMMANDS = (
@@ -73,7 +73,7 @@ COMMANDS = (
         (),
         "WORDS",
         "find messages",
-        lambda a: Search(a, limit=FOUND_MOST) if a else None,
+        lambda a: Search(a, limit=MAX_FOUND) if a else None,
     ),
     Command(
         "register",
@@ -109,10 +109,10 @@ def parse(line: str, *, has_name: bool = True) -> Request:
     word, _, arguments = typed[1:].partition(" ")
     command = _BY_NAME.get(word.lower())
     if command is None:
-        raise Refusal(Reason.UNKNOWN_COMMAND, command="/" + word)
+        raise Refusal(ErrorCode.UNKNOWN_COMMAND, command="/" + word)
     request = command.build(arguments.strip())
     if request is None:
-        raise Refusal(Reason.USAGE, usage=command.usage)
+        raise Refusal(ErrorCode.USAGE, usage=command.usage)
     return request
 
 

@@ -15,14 +15,14 @@ from chatservice.core.events import (
     Announced,
     Answered,
     Burst,
+    Closed,
     Emoted,
     Error,
+    ErrorCode,
     Event,
     Joined,
     Left,
     Online,
-    Parted,
-    Reason,
     Recalled,
     Refusal,
     Refused,
@@ -33,12 +33,12 @@ from chatservice.core.events import (
     Sent,
     Skipped,
     Told,
+    Typing,
     Welcomed,
-    Writing,
 )
+from chatservice.core.requests import Request
 from chatservice.dialects.codec import Vocabulary
 from chatservice.dialects.text import CRLF, refusal_in_words
-from chatservice.core.requests import Request
 
 REQUESTS = Vocabulary(
     {
@@ -47,7 +47,7 @@ REQUESTS = Vocabulary(
         "emote": requests.Emote,
         "tell": requests.Tell,
         "reply": requests.Reply,
-        "typing": requests.Write,
+        "typing": requests.SetTyping,
         "who": requests.Who,
         "nick": requests.Nick,
         "history": requests.History,
@@ -68,14 +68,14 @@ EVENTS = Vocabulary(
         "joined": Joined,
         "left": Left,
         "renamed": Renamed,
-        "typing": Writing,
+        "typing": Typing,
         "users": Online,
         "history": Recalled,
         "skipped": Skipped,
         "saving": Saving,
         "account": AccountChanged,
         "announced": Announced,
-        "bye": Parted,
+        "bye": Closed,
         "error": Error,
     }
 )
@@ -95,10 +95,10 @@ def read(line: bytes) -> Asked:
         given = _object(line)
         if (ref := given.get("ref")) is not None and not isinstance(ref, str):
             ref = None
-            raise Refusal(Reason.BAD_FIELD, field="ref", kind="string")
+            raise Refusal(ErrorCode.BAD_FIELD, field="ref", kind="string")
         request: Request = REQUESTS.read(given)
         if not getattr(request, "text", "some").strip():
-            raise Refusal(Reason.EMPTY_TEXT)
+            raise Refusal(ErrorCode.EMPTY_TEXT)
     except Refusal as refusal:
         return Asked(refusal, ref)
     return Asked(request, ref)
@@ -140,7 +140,7 @@ def _object(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise Refusal(Reason.NOT_JSON)
+        raise Refusal(ErrorCode.NOT_JSON)
     return given
 
 

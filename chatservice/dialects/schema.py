@@ -1,6 +1,7 @@
-"""``python -m chatservice.dialects.schema``: the JSON Schema of the JSON dialect, or its types in Markdown.
+"""``python -m chatservice.dialects.schema``: the JSON Schema of the JSON dialect.
 
-With ``--tables`` it is the Markdown. Both follow from the definitions (see `jsonlines`).
+With ``--tables`` it prints the types as Markdown tables. Both follow
+from the definitions (see `jsonlines`).
 """
 
 import json
@@ -14,26 +15,26 @@ from chatservice.core.events import (
     Acked,
     Announced,
     Change,
-    Departure,
+    Closed,
+    CloseReason,
     Emoted,
     Error,
-    Goodbye,
+    ErrorCode,
     Joined,
+    LeaveReason,
     Left,
     Online,
-    Parted,
-    Reason,
     Recalled,
     Renamed,
     Said,
     Saving,
     Skipped,
     Told,
+    Typing,
     Welcomed,
-    Writing,
 )
-from chatservice.dialects.jsonlines import EVENTS, REQUESTS
 from chatservice.dialects.codec import Field, Vocabulary
+from chatservice.dialects.jsonlines import EVENTS, REQUESTS
 from chatservice.dialects.text import REFUSALS
 
 _NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
@@ -45,7 +46,7 @@ EXAMPLES: tuple[Any, ...] = (
     requests.Emote("waves"),
     requests.Tell("Bob", "lunch?"),
     requests.Reply("sure"),
-    requests.Write(True),
+    requests.SetTyping(True),
     requests.Who(),
     requests.Nick("Carol"),
     requests.History(before=42, limit=10),
@@ -66,9 +67,9 @@ EXAMPLES: tuple[Any, ...] = (
     Emoted(43, _NOON, LOBBY, "Alice", "waves"),
     Told(7, _NOON, "Alice", "Bob", "lunch?"),
     Joined(40, _NOON, LOBBY, ("Dave", "Erin")),
-    Left(44, _NOON, LOBBY, ("Dave",), Departure.LOST),
+    Left(44, _NOON, LOBBY, ("Dave",), LeaveReason.LOST),
     Renamed(45, _NOON, LOBBY, "Alice", "Carol"),
-    Writing("Alice", True),
+    Typing("Alice", True),
     Online(("Alice", "Bob")),
     Recalled((Said(42, _NOON, LOBBY, "Alice", "Hello everyone!"),), 1),
     Skipped(120, 41, 162),
@@ -78,8 +79,8 @@ EXAMPLES: tuple[Any, ...] = (
     AccountChanged("Alice", Change.REGISTERED),
     Acked(8, _NOON, "Carol", True),
     Announced(("Be kind.",)),
-    Parted("Alice", Goodbye.EXIT),
-    Error(Reason.NAME_TAKEN, "Alice is taken."),
+    Closed("Alice", CloseReason.EXIT),
+    Error(ErrorCode.NAME_TAKEN, "Alice is taken."),
 )
 
 

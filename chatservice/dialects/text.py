@@ -12,30 +12,30 @@ from chatservice.core.events import (
     Announced,
     Burst,
     Change,
-    Departure,
+    Closed,
+    CloseReason,
     Emoted,
     Error,
+    ErrorCode,
     Event,
-    Goodbye,
     Helped,
     Joined,
+    LeaveReason,
     Left,
     NameAsked,
     Online,
-    Parted,
     PasswordAsked,
-    Reason,
     Refusal,
     Refused,
     Renamed,
     Replayed,
+    ReplayReason,
     Said,
     Saving,
     Sent,
     Skipped,
     Told,
     Welcomed,
-    Why,
 )
 
 CRLF = "\r\n"
@@ -51,58 +51,58 @@ CHANGES = {
 }
 GOODBYE = "*** Goodbye"
 GOODBYES = {
-    Goodbye.EXIT: f"{GOODBYE}.",
-    Goodbye.REFUSED: f"{GOODBYE}: too much was refused.",
-    Goodbye.LONG_LINE: f"{GOODBYE}: that line was too long.",
-    Goodbye.SHUTDOWN: "*** The server is shutting down. Goodbye.",
-    Goodbye.LATE: f"{GOODBYE}: you did not say who you are in time.",
-    Goodbye.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
-    Goodbye.KICKED: f"{GOODBYE}: the operator has ended your connection.",
-    Goodbye.CLAIMED: f"{GOODBYE}: the name that you had is registered, and its owner has come in.",
+    CloseReason.EXIT: f"{GOODBYE}.",
+    CloseReason.REFUSED: f"{GOODBYE}: too much was refused.",
+    CloseReason.LONG_LINE: f"{GOODBYE}: that line was too long.",
+    CloseReason.SHUTDOWN: "*** The server is shutting down. Goodbye.",
+    CloseReason.LATE: f"{GOODBYE}: you did not say who you are in time.",
+    CloseReason.TAKEN_OVER: f"{GOODBYE}: you have come in again from elsewhere.",
+    CloseReason.KICKED: f"{GOODBYE}: the operator has ended your connection.",
+    CloseReason.CLAIMED: f"{GOODBYE}: the name that you had is registered, and its owner has come in.",
 }
-NAMED_AT_MOST = 3  # of people who come or go together, before "and 497 others"
+MAX_NAMED = 3  # of people who come or go together, before "and 497 others"
 
 REFUSALS = {
-    Reason.NAME_EMPTY: "a name needs at least one character.",
-    Reason.NAME_TOO_LONG: "a name can have {limit} characters at most.",
-    Reason.NAME_CHARACTER: "a name cannot contain {character}.",
-    Reason.NAME_START: "a name cannot begin with a digit, a hyphen or an accent.",
-    Reason.NAME_DIRECTION: "a name cannot mix right-to-left and left-to-right writing like that.",
-    Reason.NAME_MIXED: "a name cannot mix letters or digits of different scripts.",
-    Reason.NAME_MARKS: "a name cannot pile up accents like that.",
-    Reason.NAME_RESERVED: "{name} is a name that the server needs.",
-    Reason.NAME_TAKEN: "{name} is taken.",
-    Reason.NAME_FIRST: "say who you are first.",
-    Reason.NAMED_ALREADY: "you are in already.",
-    Reason.UNKNOWN_COMMAND: "{command} is not a command. Type /help for those there are.",
-    Reason.USAGE: "this command is used like this: {usage}",
-    Reason.NOBODY: "nobody here is called {name}.",
-    Reason.NO_CORRESPONDENT: "nobody has written to you, and you to nobody, so far.",
-    Reason.GONE: "{name} has left the chat.",
-    Reason.NOT_READING: "{name} is not reading just now; your message was not sent.",
-    Reason.LINE_TOO_LONG: "a line can have {limit} bytes at most.",
-    Reason.SERVER_FULL: "the server is full. Try again later.",
-    Reason.ADDRESS_FULL: "there are too many connections from your address.",
-    Reason.NOT_JSON: "a line must be one JSON object, in UTF-8.",
-    Reason.UNKNOWN_TYPE: "there is no type {type}.",
-    Reason.MISSING_FIELD: "the field {field} is missing.",
-    Reason.BAD_FIELD: "the field {field} takes this: {kind}.",
-    Reason.EMPTY_TEXT: "there is nothing in that text.",
-    Reason.UNKNOWN_ROOM: "there is no room {room}.",
-    Reason.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
-    Reason.PASSWORD_NEEDED: "{name} has a password.",
-    Reason.WRONG_PASSWORD: "that is not the password of {name}.",
-    Reason.NOT_A_MEMBER: "that is not the password of a member called {name}.",
-    Reason.PASSWORD_LENGTH: "a password has {least} to {most} printable characters.",
-    Reason.PASSWORD_IN_CLEAR: "others could listen to a password here; use TLS.",
-    Reason.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
-    Reason.BUSY: "the server is busy. Try again.",
-    Reason.NAME_REGISTERED: "{name} is registered.",
-    Reason.NAME_NOT_YOURS: "{name} is not a name of yours.",
-    Reason.NOT_REGISTERED: "the name that you have is not registered to you.",
-    Reason.NO_ACCOUNTS: "this server keeps no passwords.",
-    Reason.TOO_MANY_ACCOUNTS: "there are too many registered names.",
-    Reason.LETTERBOX_FULL: "too many messages wait for {name} already.",
+    ErrorCode.NAME_EMPTY: "a name needs at least one character.",
+    ErrorCode.NAME_TOO_LONG: "a name can have {limit} characters at most.",
+    ErrorCode.NAME_CHARACTER: "a name cannot contain {character}.",
+    ErrorCode.NAME_START: "a name cannot begin with a digit, a hyphen or an accent.",
+    ErrorCode.NAME_DIRECTION: "a name cannot mix right-to-left and left-to-right writing like that.",
+    ErrorCode.NAME_MIXED: "a name cannot mix letters or digits of different scripts.",
+    ErrorCode.NAME_MARKS: "a name cannot pile up accents like that.",
+    ErrorCode.NAME_RESERVED: "{name} is a name that the server needs.",
+    ErrorCode.NAME_TAKEN: "{name} is taken.",
+    ErrorCode.NAME_FIRST: "say who you are first.",
+    ErrorCode.NAMED_ALREADY: "you are in already.",
+    ErrorCode.UNKNOWN_COMMAND: "{command} is not a command. Type /help for those there are.",
+    ErrorCode.USAGE: "this command is used like this: {usage}",
+    ErrorCode.NOBODY: "nobody here is called {name}.",
+    ErrorCode.NO_CORRESPONDENT: "nobody has written to you, and you to nobody, so far.",
+    ErrorCode.GONE: "{name} has left the chat.",
+    ErrorCode.NOT_READING: "{name} is not reading just now; your message was not sent.",
+    ErrorCode.LINE_TOO_LONG: "a line can have {limit} bytes at most.",
+    ErrorCode.SERVER_FULL: "the server is full. Try again later.",
+    ErrorCode.ADDRESS_FULL: "there are too many connections from your address.",
+    ErrorCode.NOT_JSON: "a line must be one JSON object, in UTF-8.",
+    ErrorCode.UNKNOWN_TYPE: "there is no type {type}.",
+    ErrorCode.MISSING_FIELD: "the field {field} is missing.",
+    ErrorCode.BAD_FIELD: "the field {field} takes this: {kind}.",
+    ErrorCode.EMPTY_TEXT: "there is nothing in that text.",
+    ErrorCode.UNKNOWN_ROOM: "there is no room {room}.",
+    ErrorCode.NOT_SAVED: "the server's disk does not answer; nothing has been done. Try again later.",
+    ErrorCode.PASSWORD_NEEDED: "{name} has a password.",
+    ErrorCode.WRONG_PASSWORD: "that is not the password of {name}.",
+    ErrorCode.NOT_A_MEMBER: "that is not the password of a member called {name}.",
+    ErrorCode.PASSWORD_LENGTH: "a password has {least} to {most} printable characters.",
+    ErrorCode.PASSWORD_IN_CLEAR: "others could listen to a password here; use TLS.",
+    ErrorCode.TOO_OFTEN: "that was tried too often. Wait for some minutes.",
+    ErrorCode.BUSY: "the server is busy. Try again.",
+    ErrorCode.NAME_REGISTERED: "{name} is registered.",
+    ErrorCode.NAME_NOT_YOURS: "{name} is not a name of yours.",
+    ErrorCode.NOT_REGISTERED: "the name that you have is not registered to you.",
+    ErrorCode.NO_ACCOUNTS: "this server keeps no passwords.",
+    ErrorCode.TOO_MANY_ACCOUNTS: "there are too many registered names.",
+    ErrorCode.LETTERBOX_FULL: "too many messages wait for {name} already.",
 }
 
 
@@ -134,9 +134,9 @@ TEXT = Text()
 
 def several(names: Sequence[str]) -> str:
     """``Alice, Bob, Carol and 497 others``: a list that does not grow with the crowd."""
-    if len(names) <= NAMED_AT_MOST + 1:
+    if len(names) <= MAX_NAMED + 1:
         return ", ".join(names)
-    return f"{', '.join(names[:NAMED_AT_MOST])} and {len(names) - NAMED_AT_MOST} others"
+    return f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} others"
 
 
 def refusal_in_words(refusal: Refusal) -> str:
@@ -157,7 +157,7 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
         case Joined(names=names):
             return (f"*** {several(names)} {_has(names)} joined the chat.",)
         case Left(names=names, reason=reason):
-            why = " (connection lost)" if reason is Departure.LOST else ""
+            why = " (connection lost)" if reason is LeaveReason.LOST else ""
             return (f"*** {several(names)} {_has(names)} left the chat{why}.",)
         case Renamed(old=old, new=new):
             return (RENAMED.format(old=old, new=new),)
@@ -188,9 +188,9 @@ def _lines(event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case f
         case Saving(lost=lost):
             missing = f", but {_messages(lost)} could not be kept" if lost else ""
             return (f"*** What is said is being saved again{missing}.",)
-        case Parted(name=name, why=Goodbye.EXIT) if name:
+        case Closed(name=name, why=CloseReason.EXIT) if name:
             return (f"{GOODBYE}, {name}.",)
-        case Parted(why=why):
+        case Closed(why=why):
             return (GOODBYES[why],)
         case Refused(refusal=refusal, asks_name=True):
             return (f"{ERROR}{refusal_in_words(refusal)} {QUESTION}",)
@@ -217,14 +217,14 @@ def _again(event: Replayed, zone: tzinfo | None) -> Sequence[str]:
 
 def _heading(event: Replayed) -> str:
     count = event.count
-    if event.why is Why.AWAY:
+    if event.why is ReplayReason.AWAY:
         gone = f" ({_messages(event.gone)} before that are gone)" if event.gone else ""
         return f"*** {_messages(count)} while you were away{gone}{':' if count else '.'}"
-    if event.why is Why.LETTERS:
+    if event.why is ReplayReason.LETTERS:
         return f"*** {count} private message{'s' * (count > 1)} while you were away:"
     if not count:
         return "*** No messages."
-    if event.why is Why.FOUND:
+    if event.why is ReplayReason.FOUND:
         return f"*** {'The newest ' * event.more}{_messages(count)} found:"
     return f"*** The last {_messages(count)}:" if count > 1 else "*** The last message:"
 

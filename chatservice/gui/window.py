@@ -33,9 +33,11 @@ from chatservice.core.events import (
     Said,
     Sent,
     Told,
+    Typing,
     Welcomed,
-    Writing,
 )
+from chatservice.core.sanitize import sanitize
+from chatservice.dialects.text import QUESTION
 from chatservice.gui import lines
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.finding import FindBar
@@ -44,8 +46,6 @@ from chatservice.gui.lines import STALE, Line
 from chatservice.gui.people import People
 from chatservice.gui.theme import ChatLook
 from chatservice.gui.writing import WritingLine
-from chatservice.dialects.text import QUESTION
-from chatservice.core.sanitize import sanitised
 
 log = Logger()
 
@@ -151,7 +151,7 @@ class Window(ttk.Frame):
 
     def tell(self, line: str) -> None:
         """Something about the server."""
-        self._show(sanitised(line))
+        self._show(sanitize(line))
 
     def leave(self) -> None:
         """Say goodbye; asked a second time, without waiting for anything."""
@@ -169,7 +169,7 @@ class Window(ttk.Frame):
         me = client.name
         tab = self._everyone
         match event:
-            case Writing():
+            case Typing():
                 return
             case Told(sender=name) | Sent(recipient=name):
                 tab = self._with(name)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 from tkinter import ttk
 
 from chatservice.client.faces.completion import Completion, completions
+from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
 from chatservice.gui.glyphs import has_colours, without_colours
-from chatservice.core.sanitize import sanitised
 
-HISTORY_MOST = 500  # lines
+MAX_HISTORY = 500  # lines
 
 
 class WritingLine(ttk.Entry):
@@ -100,7 +100,7 @@ class WritingLine(ttk.Entry):
 
     def _keep(self, text: str) -> None:
         if text not in self._history[-1:]:
-            self._history = [*self._history, text][-HISTORY_MOST:]
+            self._history = [*self._history, text][-MAX_HISTORY:]
         self._place = len(self._history)
 
     def _go(self, by: int) -> str:
@@ -150,5 +150,5 @@ class WritingLine(ttk.Entry):
 
 def _fit(text: str) -> str:
     """For a line, and for what shows it."""
-    text = sanitised(text)
+    text = sanitize(text)
     return text if has_colours() else without_colours(text)

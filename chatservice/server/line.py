@@ -17,15 +17,15 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from chatservice.server import telnet
+from chatservice.accounts.authenticator import Authenticator, Visitor
 from chatservice.core.chat import Chat, User
-from chatservice.accounts.authenticator import Entrance, Visitor
-from chatservice.core.events import Goodbye, Reason, Refusal, Refused
-from chatservice.server.peer_log import Journal
-from chatservice.session.offline_messages import Letters
-from chatservice.core.limits import Admission, Allowance, Limits, is_loopback, network_of
+from chatservice.core.events import CloseReason, ErrorCode, Refusal, Refused
+from chatservice.core.limits import Admission, Limits, TokenBucket, is_loopback, network_of
 from chatservice.dialects.text import TEXT
+from chatservice.server import telnet
 from chatservice.server.output import Sender, Transport, sender_for
+from chatservice.server.peer_log import PeerLog
+from chatservice.session.offline_messages import OfflineMessages
 from chatservice.session.session import Session, Settings
 
 log = Logger()
@@ -59,9 +59,9 @@ class ChatProtocol(LineReceiver):
     write: Callable[[bytes], None]
     _sender: Sender
     _deadline: IDelayedCall | None = None
-    _allowance: Allowance | None = None
+    _bucket: TokenBucket | None = None
     _is_in = False  # they have said who they are
-    _crowded = False
+    _reading_paused = False
     _waiting = False  # for an answer that is being looked up
     _owing: IDelayedCall | None = None  # until more lines may be served
 
@@ -72,20 +72,20 @@ class ChatProtocol(LineReceiver):
         factory, limits = self.factory, self.factory.limits
         self.session = Session(
             factory.chat,
-            factory.entrance,
-            factory.letters,
+            factory.authenticator,
+            factory.offline_messages,
             factory.settings,
             self,
             visitor=Visitor(self.network, private=self._is_private()),
             peer=self.peer,
-            note=partial(factory.journal.about, self.network),
+            note=partial(factory.peer_log.about, self.network),
         )
         factory.connections.add(self)
         self._deadline = factory.clock.callLater(
             limits.login_timeout, self._guard, self._end_if_nameless
         )
         if limits.rate:
-            self._allowance = Allowance(limits.rate, limits.burst, factory.clock.seconds())
+            self._bucket = TokenBucket(limits.rate, limits.burst, factory.clock.seconds())
         self._sender = sender_for(self.transport, self.session.cursor, limits.ping)
         self.write = self._sender.write
         self.session.begin()
@@ -129,7 +129,7 @@ class ChatProtocol(LineReceiver):
 
     def shut_down(self) -> None:
         """The server ends."""
-        self._guard(partial(self.session.part, Goodbye.SHUTDOWN))
+        self._guard(partial(self.session.close, CloseReason.SHUTDOWN))
 
     # The session's door.
 
@@ -141,8 +141,8 @@ class ChatProtocol(LineReceiver):
         if self.paused:
             self.resumeProducing()  # what still comes is not obeyed, but the end must be noticed
 
-    def crowd(self, crowded: bool) -> None:
-        self._crowded = crowded
+    def pause_reading(self, paused: bool) -> None:
+        self._reading_paused = paused
         self._hold()
 
     def wait(self, waiting: bool) -> None:
@@ -160,7 +160,7 @@ class ChatProtocol(LineReceiver):
         self._is_in = True
         self._end_deadline()
 
-    def expect_end(self) -> None:
+    def expect_close(self) -> None:
         self._end_deadline()
         seconds = self.factory.close_seconds if self._is_in else CLOSE_SECONDS
         self._deadline = self.factory.clock.callLater(seconds, self.transport.abortConnection)
@@ -178,7 +178,7 @@ class ChatProtocol(LineReceiver):
         if self.session.cursor.stalled:
             self.transport.abortConnection()
         else:
-            self.session.part(Goodbye.LATE)
+            self.session.close(CloseReason.LATE)
 
     def _end_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():
@@ -192,26 +192,26 @@ class ChatProtocol(LineReceiver):
         while not self.paused and (end := self._buffer.rfind(self.delimiter) + 1):
             if end > self.MAX_LENGTH and not (end := self._end_before_long_line(end)):
                 break
-            if self._allowance is not None:
-                end = self._allowed(self._allowance, end)
+            if self._bucket is not None:
+                end = self._allowed(self._bucket, end)
             lines, self._buffer = self._buffer[:end], self._buffer[end:]
             waiting = self.session.receive(lines) if lines else b""
             self._buffer = waiting + self._buffer
-            if waiting and self._allowance is not None:
-                self._allowance.give_back(waiting.count(self.delimiter))
+            if waiting and self._bucket is not None:
+                self._bucket.give_back(waiting.count(self.delimiter))
             if self._owing is not None:
                 self._hold()
         if len(self._buffer) > self.MAX_LENGTH and not self.paused:
             self.lineLengthExceeded(self._buffer)
 
-    def _allowed(self, allowance: Allowance, end: int) -> int:
+    def _allowed(self, bucket: TokenBucket, end: int) -> int:
         """Where the lines end, of those before `end`, that may be served now. The others are owed:
         their time will come."""
         wanted = self._buffer.count(self.delimiter, 0, end)
-        allowed = allowance.take(wanted, self.factory.clock.seconds())
+        allowed = bucket.take(wanted, self.factory.clock.seconds())
         if allowed == wanted:
             return end
-        self._owing = self.factory.clock.callLater(allowance.wait(), self._guard, self._go_on)
+        self._owing = self.factory.clock.callLater(bucket.wait(), self._guard, self._go_on)
         end = 0
         for _ in range(allowed):
             end = self._buffer.index(self.delimiter, end) + 1
@@ -223,7 +223,7 @@ class ChatProtocol(LineReceiver):
 
     def _hold(self) -> None:
         """Read on, or not."""
-        paused = self._crowded or self._waiting or self._owing is not None
+        paused = self._reading_paused or self._waiting or self._owing is not None
         if paused and not self.paused:
             self.pauseProducing()
         elif self.paused and not paused:
@@ -244,7 +244,7 @@ class TurnedAway(Protocol):
 
     transport: ITransport
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: ErrorCode) -> None:
         self._reason = reason
 
     def connectionMade(self) -> None:
@@ -263,15 +263,15 @@ class ChatFactory(ServerFactory):
         settings: Settings,
         clock: IReactorTime,
         limits: Limits = Limits(),  # noqa: B008 (it is frozen)
-        entrance: Entrance | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self.chat = chat
-        self.entrance = entrance or Entrance(None, None, clock.seconds)
-        self.letters = Letters(chat, self.entrance.accounts)
+        self.authenticator = authenticator or Authenticator(None, None, clock.seconds)
+        self.offline_messages = OfflineMessages(chat, self.authenticator.accounts)
         self.settings = settings
         self.clock = clock
         self.limits = limits
-        self.journal = Journal(clock)
+        self.peer_log = PeerLog(clock)
         self.connections: set[ChatProtocol] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
@@ -297,7 +297,7 @@ class ChatFactory(ServerFactory):
         """`addr`: whose connection it is, be it through TLS or a proxy."""
         network = network_of(getattr(addr, "host", ""))
         if (reason := self._admission.admit(network)) is not None:
-            self.journal.about(
+            self.peer_log.about(
                 network, "{peer} has been turned away: {why}", peer=peer_of(addr), why=reason.value
             )
             return TurnedAway(reason)
@@ -338,13 +338,13 @@ class ChatFactory(ServerFactory):
             cursor = connection.session.cursor
             if not cursor.stalled or connection.session.closing:
                 continue
-            taken = cursor.position, cursor.told
+            taken = cursor.position, cursor.events_sent
             taken_before, since = before.get(connection, (taken, now))
             if taken != taken_before:
                 since = now
             self._stuck[connection] = taken, since
             if now - since >= self.limits.ping:
-                self.journal.about(
+                self.peer_log.about(
                     connection.network,
                     "{peer} has taken nothing for {seconds:g} s: cut off.",
                     peer=connection.peer,

@@ -14,7 +14,7 @@ ABOUT_ONE, ABOUT_ALL = 60, 10_000
 WINDOW_SECONDS = 60.0
 
 
-class Journal:
+class PeerLog:
     """Writes what is said about peers into the log, and leaves out what is too much."""
 
     def __init__(self, clock: IReactorTime) -> None:

@@ -7,19 +7,19 @@ from functools import partial
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatservice.core import names
 from chatservice.accounts import Accounts
+from chatservice.core import names
 from chatservice.core.chat import Chat, User
-from chatservice.core.events import Account, Reason, Refusal, Replayed, Sent, Told, Why
-from chatservice.core.log import RECALLED_SIZE
+from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
+from chatservice.core.log import MAX_PAGE_SIZE
 from chatservice.session.replay import taken
 
 log = Logger()
 
-SENDERS_MOST = 1000  # guests, to whom a letter can be replied as long as they stay
+MAX_SENDERS = 1000  # guests, to whom a letter can be replied as long as they stay
 
 
-class Letters:
+class OfflineMessages:
     """What is said to one person alone. What cannot be said raises `Refusal`. `accounts`: where it
     may wait, if the server keeps any."""
 
@@ -29,12 +29,12 @@ class Letters:
         self._delivering: dict[User, bool] = {}  # and whether there may be more meanwhile
         self._senders: OrderedDict[int, User] = OrderedDict()  # of what waits, the newest
 
-    async def tell(self, user: User, to: str, text: str) -> Sent:
+    async def send(self, user: User, to: str, text: str) -> Sent:
         """`user` says `text` to `to`."""
         try:
-            return self._chat.tell(user, to, text)
+            return self._chat.send_private(user, to, text)
         except Refusal as refusal:
-            if refusal.reason is not Reason.NOBODY:
+            if refusal.reason is not ErrorCode.NOBODY:
                 raise
             owner = await self._owner(to)
             return await self._post(user, owner, text, refusal)
@@ -45,7 +45,7 @@ class Letters:
         try:
             return self._chat.reply(user, text)
         except Refusal as refusal:
-            if refusal.reason is not Reason.GONE:
+            if refusal.reason is not ErrorCode.GONE:
                 raise
             return await self._post(user, user.corresponding_account, text, refusal)
 
@@ -83,9 +83,11 @@ class Letters:
     ) -> bool:
         """Whether the connection that they have now has sent it."""
         cursor = user.cursor
-        cursor.tell(Replayed(Why.LETTERS, page, self._chat.now(), count, continues=continues))
+        cursor.send(
+            Replayed(ReplayReason.LETTERS, page, self._chat.now(), count, continues=continues)
+        )
         await taken(cursor)
-        return user.present and user.cursor is cursor and not cursor.parted
+        return user.present and user.cursor is cursor and not cursor.closing
 
     async def _owner(self, name: str) -> Account | None:
         """Whose account it is."""
@@ -101,15 +103,15 @@ class Letters:
         if self._accounts is None or owner is None:
             raise refusal
         if (here := self._chat.owner(owner)) is not None:
-            return self._chat.tell(user, here.name, text)
+            return self._chat.send_private(user, here.name, text)
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
         try:
             number = await self._accounts.post(owner, letter)
         except Refusal as other:
-            raise (refusal if other.reason is Reason.NOT_REGISTERED else other) from None
+            raise (refusal if other.reason is ErrorCode.NOT_REGISTERED else other) from None
         user.correspondent = owner
         self._senders[number] = user
-        if len(self._senders) > SENDERS_MOST:
+        if len(self._senders) > MAX_SENDERS:
             self._senders.popitem(last=False)
         if (here := self._chat.owner(owner)) is not None:
             delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
@@ -124,7 +126,7 @@ def _pages(letters: list[Told]) -> Iterator[tuple[Told, ...]]:
     for letter in letters:
         page.append(letter)
         size += len(letter.text)
-        if size >= RECALLED_SIZE:
+        if size >= MAX_PAGE_SIZE:
             yield tuple(page)
             page, size = [], 0
     if page:

@@ -14,12 +14,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.dialects import commands, jsonlines
-from chatservice.core.stores import Mark, Messages
+from chatservice.accounts.authenticator import Authenticator, Visitor
 from chatservice.core.chat import Chat, User
-from chatservice.dialects.commands import HELPED
-from chatservice.core.cursor import Cursor, Outlet
-from chatservice.accounts.authenticator import Entrance, Visitor
+from chatservice.core.cursor import Cursor, Sink
 from chatservice.core.events import (
     LOBBY,
     Account,
@@ -29,26 +26,22 @@ from chatservice.core.events import (
     Answered,
     Burst,
     Change,
+    Closed,
+    CloseReason,
     Emoted,
-    Goodbye,
+    ErrorCode,
     NameAsked,
     Online,
-    Parted,
     PasswordAsked,
     PersonalEvent,
-    Reason,
     Recalled,
     Refusal,
     Refused,
     Renamed,
     Replayed,
+    ReplayReason,
     Welcomed,
-    Why,
 )
-from chatservice.dialects.jsonlines import JSON
-from chatservice.session.offline_messages import Letters
-from chatservice.session.replay import Recollection
-from chatservice.dialects.text import TEXT
 from chatservice.core.requests import (
     BEFORE_NAME,
     AboutAccount,
@@ -64,12 +57,19 @@ from chatservice.core.requests import (
     Request,
     Say,
     Search,
+    SetTyping,
     Tell,
     Unregister,
     Who,
-    Write,
 )
-from chatservice.core.sanitize import safe_lines, sanitised
+from chatservice.core.sanitize import safe_lines, sanitize
+from chatservice.core.stores import Messages, ReadPosition
+from chatservice.dialects import commands, jsonlines
+from chatservice.dialects.commands import HELPED
+from chatservice.dialects.jsonlines import JSON
+from chatservice.dialects.text import TEXT
+from chatservice.session.offline_messages import OfflineMessages
+from chatservice.session.replay import Replay
 
 log = Logger()
 T = TypeVar("T")
@@ -77,7 +77,7 @@ T = TypeVar("T")
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
-class Door(Outlet, Protocol):
+class Connection(Sink, Protocol):
     """The connection that a session serves."""
 
     @property
@@ -93,7 +93,7 @@ class Door(Outlet, Protocol):
     def cut(self) -> None:
         """End the connection at once, without a word."""
 
-    def expect_end(self) -> None:
+    def expect_close(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
 
 
@@ -112,22 +112,22 @@ class _Admitted(NamedTuple):
     reading."""
 
     account: Account | None
-    mark: Mark | None
+    mark: ReadPosition | None
 
 
 class Session:
-    """The conversation with one connection. `entrance` says who may come in, and `visitor` what it
-    has to know of this connection; `letters` takes private messages; `peer` says in the log whose
-    it is; `note` takes a line for the log, and values for its fields."""
+    """The conversation with one connection. `authenticator` says who may come in, and `visitor`
+    what it has to know of this connection; `offline_messages` takes private messages; `peer` says
+    in the log whose it is; `note` takes a line for the log, and values for its fields."""
 
     __slots__ = (
+        "_authenticator",
         "_begun",
         "_chat",
         "_claimed",
-        "_door",
-        "_entrance",
-        "_letters",
+        "_connection",
         "_note",
+        "_offline_messages",
         "_ref",
         "_refused",
         "_settings",
@@ -141,22 +141,22 @@ class Session:
     def __init__(
         self,
         chat: Chat,
-        entrance: Entrance,
-        letters: Letters,
+        authenticator: Authenticator,
+        offline_messages: OfflineMessages,
         settings: Settings,
-        door: Door,
+        connection: Connection,
         *,
         visitor: Visitor,
         peer: object,
         note: Callable[..., None],
     ) -> None:
-        self.cursor = Cursor(TEXT, door)
+        self.cursor = Cursor(TEXT, connection)
         self._chat = chat
-        self._entrance = entrance
-        self._letters = letters
+        self._authenticator = authenticator
+        self._offline_messages = offline_messages
         self._settings = settings
         self._visitor = visitor
-        self._door = door
+        self._connection = connection
         self.peer = peer
         self._note = note
         self._user: User | None = None
@@ -169,7 +169,7 @@ class Session:
     def begin(self) -> None:
         """The connection is there: ask who it is."""
         self._note("{peer} has connected.", peer=self.peer)
-        self.cursor.tell(NameAsked())
+        self.cursor.send(NameAsked())
 
     def receive(self, data: bytes) -> bytes:
         """Serve lines, each with its end. Returns those that must wait, because the door was
@@ -181,12 +181,12 @@ class Session:
             return b""
         lines = data.split(b"\n")
         for index, line in enumerate(lines[:-1]):
-            if self._door.paused:
+            if self._connection.paused:
                 return b"\n".join(lines[index:])
             self._receive_line(line)
         return b""
 
-    def part(self, why: Goodbye) -> None:
+    def close(self, why: CloseReason) -> None:
         """End it from this side: nothing more is obeyed, and everything due is still sent."""
         if self.closing:
             return
@@ -196,7 +196,7 @@ class Session:
     def supersede(self) -> None:
         name, self._user = self._name, None
         self._note("{name} has left {peer} for another connection.", name=name, peer=self.peer)
-        self._say_goodbye(name, Goodbye.TAKEN_OVER)
+        self._say_goodbye(name, CloseReason.TAKEN_OVER)
 
     def lost(self, why: str, *, clean: bool) -> None:
         """The connection is gone; `clean`: the peer closed it in order."""
@@ -211,8 +211,8 @@ class Session:
         """A line was longer than `limit` bytes. There is no telling where the next one begins."""
         if self.closing:
             return
-        self.cursor.tell(Refused(Refusal(Reason.LINE_TOO_LONG, limit=limit)))
-        self.part(Goodbye.LONG_LINE)
+        self.cursor.send(Refused(Refusal(ErrorCode.LINE_TOO_LONG, limit=limit)))
+        self.close(CloseReason.LONG_LINE)
 
     @property
     def _is_text(self) -> bool:
@@ -245,20 +245,20 @@ class Session:
             password = line.removesuffix(b"\r").decode("utf-8", "replace")
             return Hello(self._claimed, password=password)
         if self._is_text:
-            text = sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            text = sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))
             return commands.parse(text, has_name=self._user is not None) if text.strip() else None
         request, self._ref = jsonlines.read(line)
         if isinstance(request, Refusal):
             raise request
         return request
 
-    def _say_goodbye(self, name: str, why: Goodbye) -> None:
+    def _say_goodbye(self, name: str, why: CloseReason) -> None:
         self.closing = True
-        self._door.expect_end()
-        self._answer(Parted(name, why))
+        self._connection.expect_close()
+        self._answer(Closed(name, why))
 
     def _answer(self, event: PersonalEvent) -> None:
-        self.cursor.tell(event if self._ref is None else Answered(event, self._ref))
+        self.cursor.send(event if self._ref is None else Answered(event, self._ref))
 
     def _acknowledge(self, event: Burst | Emoted | Renamed) -> None:
         """A person sees what they have typed; a program is told where it stands in the log."""
@@ -269,7 +269,7 @@ class Session:
         if self._user is not None:
             self._answer(Refused(refusal))
             return
-        if refusal.reason is Reason.PASSWORD_NEEDED and self._is_text:
+        if refusal.reason is ErrorCode.PASSWORD_NEEDED and self._is_text:
             self._claimed = str(refusal.details["name"])
             self._answer(PasswordAsked(self._claimed))
             return
@@ -277,7 +277,7 @@ class Session:
         if self._refused == REFUSED_NAMES:
             self._answer(Refused(refusal))
             self._ref = None
-            self.part(Goodbye.REFUSED)
+            self.close(CloseReason.REFUSED)
         elif self._claimed:
             # Or the password, typed again, would be a name that everybody sees.
             self._answer(Refused(refusal, asks_password=self._claimed))
@@ -309,12 +309,12 @@ class Session:
         def over(_: object) -> None:
             self._ref = None
             if waiting:
-                self._door.wait(False)
+                self._connection.wait(False)
 
         looked_up = Deferred.fromCoroutine(_awaited(asked))
         waiting = not looked_up.called
         if waiting:
-            self._door.wait(True)
+            self._connection.wait(True)
         self._own(looked_up.addCallback(found).addErrback(refused).addCallback(over))
 
     def _own(self, work: "Deferred[None]") -> None:
@@ -322,7 +322,7 @@ class Session:
 
         def failed(failure: Failure) -> None:
             log.failure("Serving {peer} failed; the connection is cut.", failure, peer=self.peer)
-            self._door.cut()
+            self._connection.cut()
 
         work.addErrback(failed)
 
@@ -330,16 +330,16 @@ class Session:
         """Whether they may come in, and where they had stopped reading."""
         if self._chat.knows(hello.token):
             return _Admitted(None, None)
-        account = await self._entrance.admit(hello.name, hello.password, self._visitor)
+        account = await self._authenticator.admit(hello.name, hello.password, self._visitor)
         mark = await self._chat.seen(hello.name if account is None else account.name)
         return _Admitted(account, mark)
 
     def _join(self, hello: Hello, admitted: _Admitted) -> None:
         account, mark = admitted
-        mark = mark or self._chat.owed(hello.token, account)
+        mark = mark or self._chat.unread(hello.token, account)
         self._claimed = ""
         self._user = user = self._chat.join(hello.name, self, hello.token, account)
-        self._door.let_in()
+        self._connection.let_in()
         recent = self._settings.history if mark is None else 0
         room = self._chat.lobby.log
         self._answer(
@@ -354,19 +354,19 @@ class Session:
             )
         )
         if self._settings.motd:
-            self.cursor.tell(Announced(self._settings.motd))
+            self.cursor.send(Announced(self._settings.motd))
         self._note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         past = None
         if self._is_text and (mark is not None or recent):
-            past = Recollection(self._chat, self.cursor, mark, recent)
-        self._own(Deferred.fromCoroutine(self._tell_past(user, past)))
+            past = Replay(self._chat, self.cursor, mark, recent)
+        self._own(Deferred.fromCoroutine(self._replay_past(user, past)))
         if (trouble := self._chat.archive.trouble) is not None:
-            self.cursor.tell(trouble)
+            self.cursor.send(trouble)
 
-    async def _tell_past(self, user: User, past: Recollection | None) -> None:
+    async def _replay_past(self, user: User, past: Replay | None) -> None:
         if past is not None:
-            await past.tell()
-        await self._letters.deliver(user)
+            await past.run()
+        await self._offline_messages.deliver(user)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
@@ -386,16 +386,16 @@ class Session:
     def _carry_out(self, request: Request) -> None:
         user = self._user
         if user is None and not isinstance(request, BEFORE_NAME):
-            raise Refusal(Reason.NAME_FIRST)
+            raise Refusal(ErrorCode.NAME_FIRST)
         match request:
             case Hello():
                 if user is not None:
-                    raise Refusal(Reason.NAMED_ALREADY)
+                    raise Refusal(ErrorCode.NAMED_ALREADY)
                 self._look_up(self._admitted(request), partial(self._join, request))
             case Help():
                 self._answer(HELPED)
             case Exit():
-                self.part(Goodbye.EXIT)
+                self.close(CloseReason.EXIT)
             case _ if user is not None:
                 self._carry_out_for(user, request)
 
@@ -408,13 +408,13 @@ class Session:
                 if self._settings.log_messages:
                     log.info("* {name} {text!r}", name=user.name, text=text)
             case Tell(to=to, text=text):
-                self._look_up(self._letters.tell(user, to, text), self._answer)
+                self._look_up(self._offline_messages.send(user, to, text), self._answer)
             case Reply(text=text):
-                self._look_up(self._letters.reply(user, text), self._answer)
-            case Write(on=on, room=room):
-                self._chat.write(user, on, room)
+                self._look_up(self._offline_messages.reply(user, text), self._answer)
+            case SetTyping(on=on, room=room):
+                self._chat.set_typing(user, on, room)
             case Nick(name=name):
-                free = self._entrance.expect_free(name, user.account)
+                free = self._authenticator.expect_free(name, user.account)
                 self._look_up(free, lambda _: self._rename(user, name))
             case Register() | ChangePassword() | Unregister():
                 self._look_up(self._about_account(request, user), self._answer)
@@ -422,12 +422,12 @@ class Session:
                 self._chat.room(room)
                 self._answer(Online(self._chat.online()))
             case History(before=before, limit=limit, messages=True, room=room):
-                show = partial(self._show_again, Why.RECENT, limit)
+                show = partial(self._show_again, ReplayReason.RECENT, limit)
                 self._look_up(self._chat.recent(before, limit, room), show)
             case History(before=before, after=after, limit=limit, room=room):
                 self._look_up(self._chat.recall(before, after, limit, room), self._answer)
             case Search(words=words, before=before, limit=limit, room=room):
-                show = partial(self._show_again, Why.FOUND, limit)
+                show = partial(self._show_again, ReplayReason.FOUND, limit)
                 self._look_up(self._chat.find(words, before, limit, room), show)
 
     def _rename(self, user: User, name: str) -> None:
@@ -436,7 +436,7 @@ class Session:
         self._note("{old} is now known as {new}.", old=old, new=user.name)
 
     async def _about_account(self, request: AboutAccount, user: User) -> AccountChanged:
-        changed = await self._entrance.serve(request, user, self._visitor)
+        changed = await self._authenticator.serve(request, user, self._visitor)
         self._note(
             "{peer}: the account {name}: {change}.",
             peer=self.peer,
@@ -447,7 +447,7 @@ class Session:
             self._chat.forget_token(user)
         return changed
 
-    def _show_again(self, why: Why, limit: int, messages: Messages) -> None:
+    def _show_again(self, why: ReplayReason, limit: int, messages: Messages) -> None:
         if self._is_text:
             count = len(messages)
             more = count >= limit

@@ -19,9 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chatservice.storage.sqlite import database, archive as history, rows, search
 from chatservice.core.events import LOBBY, Burst
 from chatservice.core.log import Entry
+from chatservice.storage.sqlite import archive as history
+from chatservice.storage.sqlite import database, rows, search
 from tests.faults.crowd import rss
 from tests.support.people import QUESTION, Server
 from tests.support.programs import Program

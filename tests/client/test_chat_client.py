@@ -23,7 +23,7 @@ from chatservice.client import (
     Unsure,
     chat_client,
 )
-from chatservice.core.events import Emoted, Goodbye, Parted, Said, Sent, Skipped, Told, Welcomed
+from chatservice.core.events import Closed, CloseReason, Emoted, Said, Sent, Skipped, Told, Welcomed
 from tests.support.people import PATIENCE, Server
 
 reactor: Any = _reactor
@@ -82,7 +82,7 @@ async def heard(client: ChatClient, kind: type) -> Any:
 async def end(client: ChatClient) -> None:
     client.leave()
     events = [event async for event in client]
-    assert any(isinstance(event, Parted) and event.why is Goodbye.EXIT for event in events)
+    assert any(isinstance(event, Closed) and event.why is CloseReason.EXIT for event in events)
 
 
 @pytest_twisted.ensureDeferred

@@ -18,17 +18,17 @@ import tkinter as tk
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 
-from chatservice.core.chat import Chat, User
 from chatservice.console import people
 from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, Lines
 from chatservice.console.logview import FILTERS, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
+from chatservice.core.chat import Chat, User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, blended, is_dark, palette
 from tests.support.people import PATIENCE, Server, left
-from tests.unit.test_chat import Connection, join
 from tests.support.xdisplay import Display
+from tests.unit.test_chat import Connection, join
 
 CONSOLE = (sys.executable, "-m", "chatservice.console")
 KICKED = "*** Goodbye: the operator has ended your connection."
@@ -280,7 +280,7 @@ def test_of_a_crowd_some_are_shown_at_a_time(
     assert rows(table) == []
 
 
-def journal(lines: Lines) -> Logger:
+def peer_log(lines: Lines) -> Logger:
     return Logger("chatservice.server.peer_log", observer=lines)
 
 
@@ -290,7 +290,7 @@ def session(lines: Lines) -> Logger:
 
 def test_a_warning_outlives_many_messages() -> None:
     lines = Lines()
-    journal(lines).info("{peer} has connected.", peer=("192.168.1.2", 54321))
+    peer_log(lines).info("{peer} has connected.", peer=("192.168.1.2", 54321))
     Logger("anything", observer=lines).warn("careful")
     for number in range(KEPT + 500):
         session(lines).info("{name}: {text!r}", name="Alice", text=f"{number}\u200c")
@@ -322,7 +322,7 @@ def shows(view: LogView) -> list[str]:
 def test_the_log_is_shown_by_kind(root: tk.Tk, look: Look) -> None:
     lines = Lines()
     view = LogView(root, look, lines, log_messages=False)
-    journal(lines).info("Alice has joined.")
+    peer_log(lines).info("Alice has joined.")
     view.show_new()
     session(lines).info("Alice: hello")
     Logger("anything", observer=lines).error("ouch\nand where")
@@ -339,7 +339,7 @@ def test_the_log_is_shown_by_kind(root: tk.Tk, look: Look) -> None:
         "Messages": ["Alice: hello"],
         "Warnings": ["ouch", "and where"],
     }
-    journal(lines).info("Bob has joined.")
+    peer_log(lines).info("Bob has joined.")
     view.show_new()
     assert shows(view) == ["ouch", "and where"]
 

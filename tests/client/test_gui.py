@@ -16,8 +16,8 @@ pytest.importorskip("tkinter")
 import tkinter as tk
 
 from chatservice.client.faces.looks import PALETTE
-from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.core.events import Emoted, Joined, Said, Sent
+from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.gui import glyphs, lines, memory
 from chatservice.gui.conversation import KEPT, Conversation
 from chatservice.gui.lines import STALE, Line

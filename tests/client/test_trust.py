@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chatservice.client.trust import KnownServers
 from chatservice.server.tls import CERTIFICATE_FILE, KEY_FILE
-from tests.support.people import Server, run_client
 from tests.server.test_tls import issue, pem
+from tests.support.people import Server, run_client
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from chatservice.core import chat, cursor, room, typing as writers
-from chatservice.server import peer_log as journal, line as protocol, output as sender
-from chatservice.dialects import text as render
-from chatservice.session.session import session
+from chatservice.core import chat, cursor, room
+from chatservice.core import typing as typing_tracker
+from chatservice.dialects import text as text
+from chatservice.server import line as line
+from chatservice.server import output as output
+from chatservice.server import peer_log
+from chatservice.session import session
 
 UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
 
@@ -19,9 +22,9 @@ UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
 Whose = Callable[..., Any]
 
 
-def of_outlet(its: Any, *_: Any) -> Any:
+def of_sink(its: Any, *_: Any) -> Any:
     """A cursor's."""
-    return getattr(getattr(its, "_outlet", None), "network", "")
+    return getattr(getattr(its, "_sink", None), "network", "")
 
 
 FAULTS: dict[str, tuple[type, str, Whose]] = {}
@@ -40,27 +43,27 @@ for name in (
     "lineLengthExceeded",
     "_allowed",
 ):
-    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
+    fault(line.ChatProtocol, name, lambda its, *_: its.network)
 for name in ("_go_on", "_hold", "lineLengthExceeded"):
-    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
-for name in ("let_in", "expect_end", "finish", "crowd", "_end_deadline", "resumeProducing"):
-    fault(protocol.ChatProtocol, name, lambda its, *_: its.network)
+    fault(line.ChatProtocol, name, lambda its, *_: its.network)
+for name in ("let_in", "expect_close", "finish", "pause_reading", "_end_deadline", "resumeProducing"):
+    fault(line.ChatProtocol, name, lambda its, *_: its.network)
 for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
-    fault(session.Session, name, lambda its, *_: its._door.network)
-fault(session.Session, "part", lambda its, *_: its._door.network, "by exit", "by the login clock")
-fault(journal.Journal, "about", lambda its, network, *_: network)
-fault(chat.Chat, "join", lambda its, name, connection, *_: connection._door.network)
-fault(chat.Chat, "leave", lambda its, user: user.connection._door.network)
-for name in ("deliver", "hint", "stall", "resume", "tell", "_read_on", "_read_batch", "_write"):
-    fault(cursor.Cursor, name, of_outlet)
-fault(writers.Writers, "forget", lambda its, author: of_outlet(author))
+    fault(session.Session, name, lambda its, *_: its._connection.network)
+fault(session.Session, "close", lambda its, *_: its._connection.network, "by exit", "by the login clock")
+fault(peer_log.PeerLog, "about", lambda its, network, *_: network)
+fault(chat.Chat, "join", lambda its, name, connection, *_: connection._connection.network)
+fault(chat.Chat, "leave", lambda its, user: user.connection._connection.network)
+for name in ("deliver", "send_ephemeral", "stall", "resume", "send", "_read_on", "_read_batch", "_write"):
+    fault(cursor.Cursor, name, of_sink)
+fault(typing_tracker.TypingTracker, "forget", lambda its, author: of_sink(author))
 for name in ("_listen", "drop"):
-    fault(room.Room, name, lambda its, author: of_outlet(author))
+    fault(room.Room, name, lambda its, author: of_sink(author))
 for name in ("write", "_sent"):
-    fault(sender.StraightWriter, name, lambda its, *_: of_outlet(getattr(its, "_cursor", None)))
-fault(sender.SocketSender, "close", lambda its: of_outlet(its._cursor))
+    fault(output.StraightWriter, name, lambda its, *_: of_sink(getattr(its, "_cursor", None)))
+fault(output.SocketSender, "close", lambda its: of_sink(its._cursor))
 for name in ("write", "close", "pauseProducing", "resumeProducing"):
-    fault(sender.TransportSender, name, lambda its, *_: of_outlet(its._cursor))
+    fault(output.TransportSender, name, lambda its, *_: of_sink(its._cursor))
 
 
 def address(key: str) -> str:
@@ -84,15 +87,15 @@ def inject() -> None:
 
     for key, (owner, method, whose) in FAULTS.items():
         wrap(key, owner, method, whose)
-    speak = render.Text.render
+    speak = text.Text.render
 
-    def cannot_speak(its: render.Text, event: Any) -> bytes:
+    def cannot_speak(its: text.Text, event: Any) -> bytes:
         data = speak(its, event)
         if UNSPEAKABLE.encode() in data:
             raise RuntimeError("injected into Text.render.")
         return data
 
-    render.Text.render = cannot_speak  # type: ignore[method-assign]
+    text.Text.render = cannot_speak  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from twisted.logger import LogEvent, capturedLogs
 
-from chatservice.dialects import commands, jsonlines
 from chatservice.core import names
-from chatservice.server import proxy_protocol as proxied, telnet
 from chatservice.core.events import Refusal
-from chatservice.core.sanitize import safe_lines, sanitised
+from chatservice.core.sanitize import safe_lines, sanitize
+from chatservice.dialects import commands, jsonlines
+from chatservice.server import proxy_protocol as proxied
+from chatservice.server import telnet
 from tests.faults.conftest import LONG
 from tests.unit.test_protocol import Door
 
@@ -55,17 +56,17 @@ def inputs(choose: random.Random) -> bytes:
 
 
 def line(data: bytes) -> str:
-    return sanitised(data.partition(b"\n")[0].decode("utf-8", "replace"))
+    return sanitize(data.partition(b"\n")[0].decode("utf-8", "replace"))
 
 
 def into_sanitised(data: bytes) -> None:
     text = data.decode("utf-8", "surrogatepass" if data.isascii() else "replace")
-    assert sanitised(sanitised(text)) == sanitised(text)
+    assert sanitize(sanitize(text)) == sanitize(text)
 
 
 def into_safe_lines(data: bytes) -> None:
     for safe in safe_lines(data + b"\n") or ():
-        assert sanitised(safe) == safe
+        assert sanitize(safe) == safe
 
 
 def into_telnet(data: bytes) -> None:

@@ -15,10 +15,10 @@ import pytest
 from twisted.internet.task import Clock
 
 from chatservice import accounts
-from chatservice.storage.sqlite.database import open_for_server
-from chatservice.core.events import Account, Reason, Refusal, Told
-from chatservice.core.limits import Tries, is_loopback
+from chatservice.core.events import Account, ErrorCode, Refusal, Told
+from chatservice.core.limits import RateLimiter, is_loopback
 from chatservice.core.room import GATHER_SECONDS
+from chatservice.storage.sqlite.database import open_for_server
 from tests.support.people import (
     PATIENCE,
     QUESTION,
@@ -595,7 +595,7 @@ class TestLettersToAnAccountThatIsGone:
         for _ in range(2):
             with pytest.raises(Refusal) as refused:
                 accounts.post(connection, first, Told(0, 6.0, "Bob", "Alice", "supper?"))
-            assert refused.value.reason is Reason.NOT_REGISTERED
+            assert refused.value.reason is ErrorCode.NOT_REGISTERED
             if accounts.find(connection, "Alice") is None:
                 accounts.add(connection, second, "hash")
         assert accounts.letters_to(connection, second) == ()
@@ -615,7 +615,7 @@ class TestLettersToAnAccountThatIsGone:
 
 def test_tries_are_counted_and_forgotten() -> None:
     clock = Clock()
-    tries = Tries(3, 10.0, clock.seconds)
+    tries = RateLimiter(3, 10.0, clock.seconds)
     assert [tries.take("a") for _ in range(4)] == [True, True, True, False]
     assert tries.take("b")
     clock.advance(10)

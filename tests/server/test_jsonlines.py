@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from chatservice.core.events import Answered, Burst, ErrorCode, Event, Refusal, Refused, Said, Sent
+from chatservice.core.sanitize import sanitize
 from chatservice.dialects import jsonlines, schema
-from chatservice.core.events import Answered, Burst, Event, Reason, Refusal, Refused, Said, Sent
 from chatservice.dialects.jsonlines import JSON
-from chatservice.core.sanitize import sanitised
 from tests.support.people import Server, joined, left
 from tests.support.programs import Program, join
 from tests.unit.test_protocol import Door
@@ -48,7 +48,7 @@ class TestWhatIsSaidOfIt:
 
     @given(st.text(), st.text(), st.floats(0, 4e9), st.integers(0, 2**53))
     def test_whatever_is_said_arrives(self, name: str, text: str, at: float, number: int) -> None:
-        said = Said(number, round(at, 3), "lobby", sanitised(name), sanitised(text))
+        said = Said(number, round(at, 3), "lobby", sanitize(name), sanitize(text))
         heard, _ = jsonlines.hear(JSON.render(said))
         assert isinstance(heard, Said)
         assert replace(heard, at=0.0) == replace(said, at=0.0)
@@ -65,7 +65,7 @@ class TestWhatIsSaidOfIt:
         assert json.loads(JSON.render(Sent(1, 0.0, "Bob", "hi"))) == {
             **{"type": "ack", "id": 1, "at": "1970-01-01T00:00:00.000Z", "to": "Bob"},
         }
-        refused = Refused(Refusal(Reason.NAME_TAKEN, name="Bob"), asks_name=True)
+        refused = Refused(Refusal(ErrorCode.NAME_TAKEN, name="Bob"), asks_name=True)
         assert json.loads(JSON.render(refused)) == {
             **{"type": "error", "code": "name_taken", "message": "Bob is taken."},
         }
@@ -169,10 +169,10 @@ def test_no_line_is_answered_with_anything_but_sense(given_lines: list[bytes]) -
         heard = json.loads(answer)
         EVENT.validate(heard)
         if heard["type"] == "error":
-            assert heard["code"] in set(Reason)
+            assert heard["code"] in set(ErrorCode)
     assert transport.aborted <= (heard["type"] == "bye")
     heard_by_bob = bobs.value().decode()
-    assert sanitised(heard_by_bob.replace("\r\n", "")) == heard_by_bob.replace("\r\n", "")
+    assert sanitize(heard_by_bob.replace("\r\n", "")) == heard_by_bob.replace("\r\n", "")
     assert not bobs.aborted
 
 

@@ -30,7 +30,6 @@ from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
 
 from chatservice.server import tls
-from chatservice.tap import Options
 from chatservice.server.tls import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -39,8 +38,9 @@ from chatservice.server.tls import (
     TLSFactory,
     make_self_signed,
 )
-from tests.support.people import PATIENCE, QUESTION, Server, joined, left
+from chatservice.tap import Options
 from tests.server.test_tap import chat
+from tests.support.people import PATIENCE, QUESTION, Server, joined, left
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from chatservice.core.chat import Chat, User
-from chatservice.core.cursor import ASIDES
-from chatservice.core.events import Goodbye, Reason, Refusal
-from tests.unit.test_room import Outlet
+from chatservice.core.cursor import MAX_PERSONAL_EVENTS
+from chatservice.core.events import CloseReason, ErrorCode, Refusal
+from tests.unit.test_room import Sink
 
 NAMES = ("alice", "ALICE", "Bob", "B0b", "carol", "Дима", "زهرا", "李明", "paypal", "paypaI", "Zoë")
 
@@ -17,13 +17,13 @@ class Connection:
     """A session that does nothing but hear."""
 
     def __init__(self) -> None:
-        self.cursor = Outlet().cursor
+        self.cursor = Sink().cursor
         self.superseded = False
         self.peer = ("192.168.1.2", 54321)
-        self.parted: list[Goodbye] = []
+        self.closing: list[CloseReason] = []
 
-    def part(self, why: Goodbye) -> None:
-        self.parted.append(why)
+    def close(self, why: CloseReason) -> None:
+        self.closing.append(why)
 
     def supersede(self) -> None:
         self.superseded = True
@@ -50,7 +50,7 @@ def test_the_map_and_the_list_are_right_whatever_happens(
             else:
                 here.append(join(chat, name))
         except Refusal as refusal:
-            assert refusal.reason is Reason.NAME_TAKEN  # noqa: PT017
+            assert refusal.reason is ErrorCode.NAME_TAKEN  # noqa: PT017
     assert chat.users == {user.name: user for user in here}
     assert chat.online() == tuple(sorted((user.name for user in here), key=str.casefold))
     assert set(chat._by_key) == {key for user in here for key in user.keys}
@@ -73,16 +73,16 @@ def test_a_reply_follows_a_person_through_a_new_name_but_not_to_a_namesake() -> 
     clock = Clock()
     chat = Chat(clock)
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
-    chat.tell(alice, "bob", "hello")
+    chat.send_private(alice, "bob", "hello")
     chat.rename(bob, "Rob")
     chat.reply(alice, "still you?")
     clock.pump([0, 1, 0])
-    assert b"[Alice -> you] still you?" in bob.cursor._outlet.data  # type: ignore[attr-defined]
+    assert b"[Alice -> you] still you?" in bob.cursor._sink.data  # type: ignore[attr-defined]
     chat.leave(bob, lost=False)
     join(chat, "Rob")
     with pytest.raises(Refusal) as refused:
         chat.reply(alice, "and now?")
-    assert refused.value.reason is Reason.GONE
+    assert refused.value.reason is ErrorCode.GONE
 
 
 def test_who_writes_in_private_has_been_introduced_first() -> None:
@@ -94,9 +94,9 @@ def test_who_writes_in_private_has_been_introduced_first() -> None:
         newcomer = join(chat, name)
         clock.advance(0)
         clock.advance(0)
-    chat.tell(newcomer, "Alice", "psst")
+    chat.send_private(newcomer, "Alice", "psst")
     clock.advance(0)
-    assert alice.cursor._outlet.data.decode().splitlines() == [  # type: ignore[attr-defined]
+    assert alice.cursor._sink.data.decode().splitlines() == [  # type: ignore[attr-defined]
         "*** Bob has joined the chat.",
         "*** Carol has joined the chat.",
         "[Carol -> you] psst",
@@ -109,29 +109,29 @@ def test_many_private_messages_in_one_turn_are_no_sign_of_not_reading() -> None:
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     clock.pump([0, 1, 0])
     chat.say(alice, ("something that waits for the end of the turn",))
-    for number in range(3 * ASIDES):
-        chat.tell(alice, "Bob", str(number))
+    for number in range(3 * MAX_PERSONAL_EVENTS):
+        chat.send_private(alice, "Bob", str(number))
     clock.advance(0)
-    assert bob.cursor._outlet.data.count(b"[Alice -> you]") == 3 * ASIDES  # type: ignore[attr-defined]
+    assert bob.cursor._sink.data.count(b"[Alice -> you]") == 3 * MAX_PERSONAL_EVENTS  # type: ignore[attr-defined]
 
 
 def test_nothing_is_sent_to_somebody_who_does_not_read() -> None:
     chat = Chat(Clock())
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     bob.cursor.stall()
-    for _ in range(ASIDES):
-        chat.tell(alice, "Bob", "hello?")
+    for _ in range(MAX_PERSONAL_EVENTS):
+        chat.send_private(alice, "Bob", "hello?")
     with pytest.raises(Refusal) as refused:
-        chat.tell(alice, "Bob", "hello?")
-    assert refused.value.reason is Reason.NOT_READING
+        chat.send_private(alice, "Bob", "hello?")
+    assert refused.value.reason is ErrorCode.NOT_READING
 
 
 @pytest.mark.parametrize("name", ["Nobody", "not a name", "", "4"])
 def test_nobody_by_that_name(name: str) -> None:
     chat = Chat(Clock())
     with pytest.raises(Refusal) as refused:
-        chat.tell(User("Alice", Connection()), name, "hello")
-    assert refused.value.reason is Reason.NOBODY
+        chat.send_private(User("Alice", Connection()), name, "hello")
+    assert refused.value.reason is ErrorCode.NOBODY
 
 
 def test_the_operator_kicks_who_is_here_and_says_why() -> None:
@@ -142,16 +142,16 @@ def test_the_operator_kicks_who_is_here_and_says_why() -> None:
     assert alice.since == 1000
     chat.kick(alice, "be\x1b kind")
     chat.kick(bob)
-    assert alice.cursor._outlet.heard() == ["*** be\ufffd kind"]  # type: ignore[attr-defined]
-    assert bob.cursor._outlet.heard() == []  # type: ignore[attr-defined]
-    assert alice.connection.parted == bob.connection.parted == [Goodbye.KICKED]  # type: ignore[attr-defined]
+    assert alice.cursor._sink.heard() == ["*** be\ufffd kind"]  # type: ignore[attr-defined]
+    assert bob.cursor._sink.heard() == []  # type: ignore[attr-defined]
+    assert alice.connection.closing == bob.connection.closing == [CloseReason.KICKED]  # type: ignore[attr-defined]
     chat.leave(alice, lost=False)
     chat.kick(alice, "too late")
-    assert alice.cursor._outlet.heard() == []  # type: ignore[attr-defined]
+    assert alice.cursor._sink.heard() == []  # type: ignore[attr-defined]
 
 
 def test_what_the_operator_announces_cannot_move_a_cursor() -> None:
     chat = Chat(Clock())
     alice = join(chat, "Alice")
     chat.announce(["one\x1b[2J", "two"])
-    assert alice.cursor._outlet.heard() == ["*** one\ufffd[2J", "*** two"]  # type: ignore[attr-defined]
+    assert alice.cursor._sink.heard() == ["*** one\ufffd[2J", "*** two"]  # type: ignore[attr-defined]

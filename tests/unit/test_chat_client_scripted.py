@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from chatservice.client import ChatClient, Declined, Disconnected, Gone, Missed, Unsure
 from chatservice.client.chat_client import GOODBYE_SECONDS
 from chatservice.core.events import AccountChanged, Acked, Change, Emoted, Said, Skipped
-from chatservice.dialects.codec import Json
 from chatservice.core.requests import ChangePassword, Register, Unregister
+from chatservice.dialects.codec import Json
 
 AT = "2026-11-21T12:00:00.000Z"
 

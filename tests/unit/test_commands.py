@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatservice.dialects import commands
-from chatservice.dialects.commands import COMMANDS
-from chatservice.core.events import Reason, Refusal
+from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.requests import (
     BEFORE_NAME,
     Emote,
@@ -20,6 +18,8 @@ from chatservice.core.requests import (
     Tell,
     Who,
 )
+from chatservice.dialects import commands
+from chatservice.dialects.commands import COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_means(line: str, request_: Request) -> None:
 def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
-    assert refused.value.reason is Reason.USAGE
+    assert refused.value.reason is ErrorCode.USAGE
     assert str(refused.value.details["usage"]).startswith("/")
 
 
@@ -63,7 +63,7 @@ def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
 def test_what_is_no_command_is_refused(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
-    assert refused.value.reason is Reason.UNKNOWN_COMMAND
+    assert refused.value.reason is ErrorCode.UNKNOWN_COMMAND
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

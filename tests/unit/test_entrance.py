@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from chatservice.core import names
 from chatservice.accounts import Accounts, Members
+from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.core import names
 from chatservice.core.chat import Chat, User
-from chatservice.accounts.authenticator import Entrance, Visitor
-from chatservice.core.events import Account, Reason, Refusal
+from chatservice.core.events import Account, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
 from chatservice.core.requests import ChangePassword, Register, Request
 
@@ -76,14 +76,16 @@ class House:
 
     def make(self, **options: Any) -> None:
         portal = Portal(Members(), [self.checker])
-        self.entrance = Entrance(self.book, portal, self.clock.seconds, **options)
+        self.authenticator = Authenticator(self.book, portal, self.clock.seconds, **options)
 
-    def admit(self, name: str, password: str, visitor: Visitor = HOME) -> Account | Reason | None:
+    def admit(
+        self, name: str, password: str, visitor: Visitor = HOME
+    ) -> Account | ErrorCode | None:
         """Their account, or why they are refused."""
-        return outcome(self.entrance.admit(name, password, visitor))
+        return outcome(self.authenticator.admit(name, password, visitor))
 
     def serve(self, request: Request, user: User, visitor: Visitor = HOME) -> Any:
-        return outcome(self.entrance.serve(request, user, visitor))  # type: ignore[arg-type]
+        return outcome(self.authenticator.serve(request, user, visitor))  # type: ignore[arg-type]
 
 
 def outcome(asked: Any) -> Any:
@@ -119,11 +121,11 @@ def test_all_likenesses_of_a_name_are_guesses_at_one_password(house: House) -> N
         for like in ("Alice", "AIice", "alice", "ALICE"):
             house.admit(like, "a guess", next(guessers))
     assert house.checker.looked_at == GUESSES_OF_ACCOUNT
-    assert house.admit("AIice", "a guess", next(guessers)) is Reason.TOO_OFTEN
+    assert house.admit("AIice", "a guess", next(guessers)) is ErrorCode.TOO_OFTEN
 
 
 def test_what_was_not_looked_at_is_no_guess(house: House) -> None:
-    for reason in (Reason.BUSY, Reason.NOT_SAVED):
+    for reason in (ErrorCode.BUSY, ErrorCode.NOT_SAVED):
         house.checker.trouble = Refusal(reason)
         for _ in range(2 * GUESSES_OF_ADDRESS):
             assert house.admit("Alice", PASSWORD) is reason
@@ -137,7 +139,7 @@ def test_who_comes_too_late_to_guess_has_not_guessed(house: House) -> None:
     for _ in range(GUESSES_OF_ACCOUNT):
         house.admit("Alice", "a guess", next(guessers))
     for _ in range(2 * GUESSES_OF_ADDRESS):
-        assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
+        assert house.admit("Alice", PASSWORD) is ErrorCode.TOO_OFTEN
     house.clock.advance(31)
     assert house.admit("Alice", PASSWORD) == ALICE
 
@@ -148,11 +150,11 @@ def test_who_guesses_elsewhere_does_not_lock_the_owner_out(house: House) -> None
     guessers = visitors()
     for _ in range(GUESSES_OF_ACCOUNT + 1):
         house.admit("Alice", "a guess", next(guessers))
-    assert house.admit("Alice", PASSWORD, next(guessers)) is Reason.TOO_OFTEN
+    assert house.admit("Alice", PASSWORD, next(guessers)) is ErrorCode.TOO_OFTEN
     assert house.admit("Alice", PASSWORD) == ALICE
     for _ in range(GUESSES_OF_ADDRESS):
-        assert house.admit("Alice", "a guess") is Reason.WRONG_PASSWORD
-    assert house.admit("Alice", PASSWORD) is Reason.TOO_OFTEN
+        assert house.admit("Alice", "a guess") is ErrorCode.WRONG_PASSWORD
+    assert house.admit("Alice", PASSWORD) is ErrorCode.TOO_OFTEN
 
 
 def test_where_a_former_owner_has_been_nobody_guesses_more(house: House) -> None:
@@ -185,44 +187,44 @@ def test_an_account_that_is_gone_meanwhile_lets_nobody_in(house: House) -> None:
     house.checker = Removing()
     house.make(members_only=True)
     assert house.admit("Alice", PASSWORD) == ALICE  # as it was when they were asked
-    assert house.admit("Alice", PASSWORD) is Reason.NOT_A_MEMBER
+    assert house.admit("Alice", PASSWORD) is ErrorCode.NOT_A_MEMBER
 
 
 def test_a_password_that_can_be_none_costs_nothing(house: House) -> None:
     bob = guest("Bob")
     for _ in range(2 * PASSWORDS_OF_ADDRESS):
-        assert house.serve(Register("short"), bob) is Reason.PASSWORD_LENGTH
+        assert house.serve(Register("short"), bob) is ErrorCode.PASSWORD_LENGTH
         assert house.serve(ChangePassword("short"), guest("Alice", ALICE)) is (
-            Reason.PASSWORD_LENGTH
+            ErrorCode.PASSWORD_LENGTH
         )
     assert house.book is not None
-    house.book.trouble = Refusal(Reason.BUSY)
+    house.book.trouble = Refusal(ErrorCode.BUSY)
     for _ in range(2 * PASSWORDS_OF_ADDRESS):
-        assert house.serve(Register(PASSWORD), bob) is Reason.BUSY
-    house.book.trouble = Refusal(Reason.NAME_REGISTERED, name="Bob")
+        assert house.serve(Register(PASSWORD), bob) is ErrorCode.BUSY
+    house.book.trouble = Refusal(ErrorCode.NAME_REGISTERED, name="Bob")
     for _ in range(PASSWORDS_OF_ADDRESS):
-        assert house.serve(Register(PASSWORD), bob) is Reason.NAME_REGISTERED
-    assert house.serve(Register(PASSWORD), bob) is Reason.TOO_OFTEN  # that had been hashed
+        assert house.serve(Register(PASSWORD), bob) is ErrorCode.NAME_REGISTERED
+    assert house.serve(Register(PASSWORD), bob) is ErrorCode.TOO_OFTEN  # that had been hashed
 
 
 def test_members_have_names_of_their_own(house: House) -> None:
     """Be they in the database or with a checker of Twisted's; guests have what is nobody's."""
 
     def may_be(name: str, account: Account | None) -> Any:
-        return outcome(house.entrance.expect_free(name, account))
+        return outcome(house.authenticator.expect_free(name, account))
 
     assert may_be("ALICE", ALICE) is None
     assert may_be("Bob", ALICE) is None
-    assert may_be("ALICE", None) is Reason.NAME_REGISTERED
-    assert may_be("ALICE", Account("Alice", 2.0)) is Reason.NAME_REGISTERED  # another's by now
+    assert may_be("ALICE", None) is ErrorCode.NAME_REGISTERED
+    assert may_be("ALICE", Account("Alice", 2.0)) is ErrorCode.NAME_REGISTERED  # another's by now
     house.make(members_only=True)
     assert may_be("ALICE", ALICE) is None
-    assert may_be("Bob", ALICE) is Reason.NAME_NOT_YOURS
-    assert may_be("Bob", None) is Reason.NAME_NOT_YOURS  # who has given it up meanwhile
+    assert may_be("Bob", ALICE) is ErrorCode.NAME_NOT_YOURS
+    assert may_be("Bob", None) is ErrorCode.NAME_NOT_YOURS  # who has given it up meanwhile
     house.book = None
     house.make(members_only=True)
     assert may_be("alice", Account("Alice", 0.0)) is None
-    assert may_be("Bob", Account("Alice", 0.0)) is Reason.NAME_NOT_YOURS
+    assert may_be("Bob", Account("Alice", 0.0)) is ErrorCode.NAME_NOT_YOURS
 
 
 class Connection:
@@ -233,23 +235,23 @@ class Connection:
         self.cursor: Any = Cursor()
         self.peer = None
         self.user: User | None = None
-        self.parted: list[str] = []
+        self.closing: list[str] = []
 
     def joins(self, name: str, account: Account | None = None) -> User:
         self.user = self.chat.join(name, self, account=account)
         return self.user
 
-    def part(self, why: Any) -> None:
-        self.parted.append(why.value)
+    def close(self, why: Any) -> None:
+        self.closing.append(why.value)
         assert self.user is not None
         self.chat.leave(self.user, lost=False)
 
     def supersede(self) -> None:
-        self.parted.append("superseded")
+        self.closing.append("superseded")
 
 
 class Cursor:
-    heard_to = 1
+    read_to = 1
 
     def enter(self, log: Any) -> None: ...
 
@@ -263,10 +265,10 @@ def test_an_owner_takes_their_name_from_a_guest_and_their_own_place() -> None:
         first, second = Connection(chat), Connection(chat)
         owner = first.joins(name, ALICE)
         assert owner.name == "Alice"
-        assert squatter.parted == ["name claimed"]
+        assert squatter.closing == ["name claimed"]
         chat.rename(owner, "aLice")
         assert second.joins("Alice", ALICE) is owner
-        assert first.parted == ["superseded"]
+        assert first.closing == ["superseded"]
         another = Connection(chat)
         assert another.joins("Alice", Account("Alice", 2.0)) is not owner  # registered anew
         assert list(chat.users) == ["Alice"]

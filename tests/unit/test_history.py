@@ -21,31 +21,32 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatservice.storage.sqlite import database, archive as history, rows, search
+from chatservice.accounts.authenticator import Authenticator, Visitor
 from chatservice.core import log
-from chatservice.session.session import replay as recollection
-from chatservice.core.stores import Archive, Away, Mark, Memory
 from chatservice.core.chat import Chat
-from chatservice.storage.sqlite.database import CRASH_GAP, UPGRADES, BadDatabase
-from chatservice.accounts.authenticator import Entrance, Visitor
 from chatservice.core.events import (
     Account,
     Announced,
     Burst,
     Emoted,
+    ErrorCode,
     Happening,
     Joined,
-    Reason,
     Refusal,
     Renamed,
     RoomEvent,
     Said,
 )
-from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
 from chatservice.core.limits import Limits
 from chatservice.core.log import Log
+from chatservice.core.stores import Archive, Memory, MissedCount, ReadPosition
 from chatservice.server.line import ChatFactory
 from chatservice.session.session import Settings
+from chatservice.session import replay as recollection
+from chatservice.storage.sqlite import archive as history
+from chatservice.storage.sqlite import database, rows, search
+from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
+from chatservice.storage.sqlite.database import CRASH_GAP, UPGRADES, BadDatabase
 from tests.support.people import TWISTD
 from tests.unit.test_protocol import Transport
 
@@ -277,10 +278,10 @@ def test_an_archive_knows_where_somebody_stopped_reading(
         clock.turn(10)
         mark = clock.wait_for(archive.seen("Alice"))
         said = [event.id for event in spoken(happened)]
-        assert mark == Mark(position, sum(id_ < position for id_ in said))
+        assert mark == ReadPosition(position, sum(id_ < position for id_ in said))
         before = made.log.next_id
         away = clock.wait_for(archive.away(mark, before))
-        assert away == Away(sum(position <= id_ < before for id_ in said), 0)
+        assert away == MissedCount(sum(position <= id_ < before for id_ in said), 0)
         archive.arrive("Alice")
         clock.turn(10)
         assert clock.wait_for(archive.seen("Alice")) is None
@@ -324,8 +325,8 @@ def test_so_many_messages_are_kept(
         assert list(newest.events) == left
         assert list(made.clock.wait_for(made.archive.recent(before, 1000))) == spoken(left)
         assert list(made.clock.wait_for(made.archive.find("hello", before, 1000))) == spoken(left)
-        away = made.clock.wait_for(made.archive.away(Mark(1, 0), before))
-        assert away == Away(len(spoken(left)), len(spoken(happened)) - len(spoken(left)))
+        away = made.clock.wait_for(made.archive.away(ReadPosition(1, 0), before))
+        assert away == MissedCount(len(spoken(left)), len(spoken(happened)) - len(spoken(left)))
         (more,) = spoken(happen(made, [1]))
         assert more.id == before  # ids go on
 
@@ -609,7 +610,7 @@ def test_each_reader_hears_everything_once(
     also when it is killed, by what they have been told was the last id."""
     with tempfile.TemporaryDirectory(dir=FAST) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "LOG_MESSAGES", 5)
-        patch.setattr(recollection, "RECALLED_MOST", 2)
+        patch.setattr(recollection, "MAX_PAGE_EVENTS", 2)
         house = House(Path(folder, "chat"))
         readers = [kind(house, f"r{number}") for number in range(3)]
         numbers = count()
@@ -685,7 +686,7 @@ def test_something_is_said_just_when_somebody_comes_back(
     kind: type[House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What they are shown of the past, and their welcome, do not wait for each other."""
-    monkeypatch.setattr(recollection, "RECALLED_MOST", 2)
+    monkeypatch.setattr(recollection, "MAX_PAGE_EVENTS", 2)
     house = kind(tmp_path / "chat")
     speaker, reader = Reader(house, "speaker"), Reader(house, "reader")
     speaker.come()
@@ -714,7 +715,7 @@ class Latecomer:
     """A reader who has missed some messages, each page of which has two; and comes back."""
 
     def __init__(self, house: House, patch: pytest.MonkeyPatch, missed: int = 6) -> None:
-        patch.setattr(recollection, "RECALLED_MOST", 2)
+        patch.setattr(recollection, "MAX_PAGE_EVENTS", 2)
         self.house = house
         self.speaker, self.reader = Reader(house, "speaker"), Reader(house, "reader")
         self.speaker.come()
@@ -852,7 +853,7 @@ def test_a_refused_answer_loses_nothing_for_good(away: Latecomer, goodbye: str) 
 
     async def recall(*arguments: Any) -> Any:
         if next(asked) == 1:
-            raise Refusal(Reason.NOT_SAVED)
+            raise Refusal(ErrorCode.NOT_SAVED)
         return await real(*arguments)
 
     away.house.archive.recall = recall  # type: ignore[method-assign]
@@ -890,11 +891,11 @@ class TestTheOwnerOfAName:
 
     @pytest.fixture
     def owned(self, away: Latecomer) -> Latecomer:
-        class Owners(Entrance):
+        class Owners(Authenticator):
             async def admit(self, name: str, password: str, visitor: Visitor) -> Account | None:
                 return Account(name, 1.0) if name == "reader" else None
 
-        away.house.factory.entrance = Owners(None, None, away.house.clock.seconds)
+        away.house.factory.authenticator = Owners(None, None, away.house.clock.seconds)
         return away
 
     @pytest.mark.parametrize("cut_off", ["reading", "reading as READER", "coming back"])
@@ -1153,7 +1154,7 @@ def test_what_is_asked_of_a_disk_that_fails_is_refused(tmp_path: Path) -> None:
     write = made.archive.write(lambda connection: None)
     with pytest.raises(Refusal) as refused:
         made.clock.wait_for(write)
-    assert refused.value.reason is Reason.NOT_SAVED
+    assert refused.value.reason is ErrorCode.NOT_SAVED
     happened = happen(made, [4, 5])
     made.clock.turn(10)
     (tmp_path / "away").rename(tmp_path / "chat")

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
-from chatservice.server.peer_log import ABOUT_ALL, ABOUT_ONE, WINDOW_SECONDS, Journal
+from chatservice.server.peer_log import ABOUT_ALL, ABOUT_ONE, WINDOW_SECONDS, PeerLog
 
 
 def written(events: Any) -> list[str]:
@@ -14,11 +14,11 @@ def written(events: Any) -> list[str]:
 
 def test_one_address_gets_so_many_lines_in_a_minute() -> None:
     clock = Clock()
-    journal = Journal(clock)
+    peer_log = PeerLog(clock)
     with capturedLogs() as events:
         for number in range(1000):
-            journal.about("192.0.2.1", "line {number}", number=number)
-        journal.about("192.0.2.2", "another")
+            peer_log.about("192.0.2.1", "line {number}", number=number)
+        peer_log.about("192.0.2.2", "another")
     lines = written(events)
     assert lines == [
         *(f"line {number}" for number in range(ABOUT_ONE)),
@@ -27,24 +27,24 @@ def test_one_address_gets_so_many_lines_in_a_minute() -> None:
     ]
     clock.advance(WINDOW_SECONDS)
     with capturedLogs() as events:
-        journal.about("192.0.2.1", "again")
+        peer_log.about("192.0.2.1", "again")
     assert written(events) == [f"{1000 - ABOUT_ONE} lines about peers have been left out.", "again"]
 
 
 def test_all_of_them_get_so_many() -> None:
-    journal = Journal(Clock())
+    peer_log = PeerLog(Clock())
     with capturedLogs() as events:
         for number in range(3 * ABOUT_ALL):
-            journal.about(f"2001:db8:{number:x}::/64", "a line")
+            peer_log.about(f"2001:db8:{number:x}::/64", "a line")
     assert len(events) == ABOUT_ALL
-    assert len(journal._lines) <= ABOUT_ALL
+    assert len(peer_log._lines) <= ABOUT_ALL
 
 
 def test_a_clock_that_is_set_back_begins_anew() -> None:
     clock = Clock()
     clock.advance(1000)
-    journal = Journal(clock)
+    peer_log = PeerLog(clock)
     clock.rightNow = 0
     with capturedLogs() as events:
-        journal.about("192.0.2.1", "a line")
+        peer_log.about("192.0.2.1", "a line")
     assert written(events) == ["a line"]

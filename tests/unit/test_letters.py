@@ -7,10 +7,10 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatservice.accounts import Accounts, Letter
+from chatservice.accounts import Accounts, OfflineMessage
 from chatservice.core.chat import Chat, User
-from chatservice.core.events import Account, Goodbye, Reason, Refusal, Replayed, Sent, Told
-from chatservice.session.offline_messages import Letters
+from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal, Replayed, Sent, Told
+from chatservice.session.offline_messages import OfflineMessages
 
 ALICE = Account("Alice", 1.0)
 
@@ -19,7 +19,7 @@ class Box(Accounts):
     """Has Alice's letters. What is asked of the disk is done when `disk` fires."""
 
     def __init__(self) -> None:
-        self.kept: list[Letter] = []
+        self.kept: list[OfflineMessage] = []
         self.disk: Deferred[None] | None = None
         self.trouble: Refusal | None = None
 
@@ -36,10 +36,10 @@ class Box(Accounts):
         await self._turn()
         number = len(self.kept) + 1
         kept = Told(number, letter.at, letter.sender, letter.recipient, letter.text, waited=True)
-        self.kept.append(Letter(kept, None))
+        self.kept.append(OfflineMessage(kept, None))
         return number
 
-    async def letters(self, owner: Account) -> tuple[Letter, ...]:
+    async def letters(self, owner: Account) -> tuple[OfflineMessage, ...]:
         found = tuple(self.kept)
         await self._turn()
         return found
@@ -52,8 +52,8 @@ class Box(Accounts):
 class Cursor:
     """`told` is all that was; it is taken once the connection is not `slow`."""
 
-    parted = crowded = False
-    heard_to = 1
+    closing = backlogged = False
+    read_to = 1
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -62,7 +62,7 @@ class Cursor:
 
     def enter(self, log: Any) -> None: ...
 
-    def tell(self, event: Any) -> None:
+    def send(self, event: Any) -> None:
         self.told.append(event)
 
     def when_taken(self, call: Callable[[], None]) -> None:
@@ -86,10 +86,10 @@ class Connection:
     def __init__(self) -> None:
         self.cursor: Any = Cursor()
 
-    def part(self, why: Goodbye) -> None: ...
+    def close(self, why: CloseReason) -> None: ...
 
     def supersede(self) -> None:
-        self.cursor.parted = True
+        self.cursor.closing = True
         self.cursor.slow = False
         self.cursor.take()
 
@@ -98,7 +98,7 @@ class House:
     def __init__(self) -> None:
         self.box = Box()
         self.chat = Chat(Clock())
-        self.letters = Letters(self.chat, self.box)
+        self.letters = OfflineMessages(self.chat, self.box)
         self.bob = self.chat.join("Bob", Connection())
         self.answers: list[Any] = []
 
@@ -113,7 +113,7 @@ class House:
         return alice
 
     def posts(self, text: str) -> None:
-        posted = Deferred.fromCoroutine(self.letters.tell(self.bob, "Alice", text))
+        posted = Deferred.fromCoroutine(self.letters.send(self.bob, "Alice", text))
         posted.addBoth(self.answers.append)
 
     def delivers(self, user: User) -> None:
@@ -181,7 +181,7 @@ def test_a_slow_recipient_holds_up_nobody_who_writes(house: House) -> None:
 def test_a_disk_that_fails_keeps_what_it_could_not_discard(house: House) -> None:
     house.posts("lunch?")
     alice = house.slow_alice()
-    house.box.trouble = Refusal(Reason.NOT_SAVED)
+    house.box.trouble = Refusal(ErrorCode.NOT_SAVED)
     cursor(alice).slow = False
     cursor(alice).take()
     assert heard(alice) == ["lunch?"]

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatservice.core.events import Reason
-from chatservice.core.limits import Admission, Allowance, Limits, network_of
+from chatservice.core.events import ErrorCode
+from chatservice.core.limits import Admission, Limits, TokenBucket, network_of
 
 ASKED = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 400)), min_size=1, max_size=40)
 
@@ -14,11 +14,11 @@ def test_in_no_window_is_more_served_than_the_burst_and_the_rate(
     rate: float, burst: int, asked: list[tuple[float, int]]
 ) -> None:
     now = 0.0
-    allowance = Allowance(rate, burst, now)
+    bucket = TokenBucket(rate, burst, now)
     served: list[tuple[float, int]] = []
     for pause, wanted in asked:
         now += pause
-        taken = allowance.take(wanted, now)
+        taken = bucket.take(wanted, now)
         assert 0 <= taken <= wanted
         served.append((now, taken))
     for first, (start, _) in enumerate(served):
@@ -33,26 +33,26 @@ def test_whoever_waits_as_long_as_they_are_told_is_served(
     rate: float, burst: int, lines: int
 ) -> None:
     now, turns = 0.0, 0
-    allowance = Allowance(rate, burst, now)
+    bucket = TokenBucket(rate, burst, now)
     while lines:
-        lines -= allowance.take(lines, now)
-        now += allowance.wait()
+        lines -= bucket.take(lines, now)
+        now += bucket.wait()
         turns += 1
         assert turns < 20_000
 
 
 def test_lines_that_were_not_served_are_given_back() -> None:
-    allowance = Allowance(1, 10, 0)
-    assert allowance.take(20, 0) == 10
-    allowance.give_back(4)
-    assert allowance.take(20, 0) == 4
+    bucket = TokenBucket(1, 10, 0)
+    assert bucket.take(20, 0) == 10
+    bucket.give_back(4)
+    assert bucket.take(20, 0) == 4
 
 
 def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
-    allowance = Allowance(1, 10, 1000)
-    assert allowance.take(4, 500) == 4
-    assert allowance.take(20, 500) == 6
-    assert allowance.take(20, 503) == 3
+    bucket = TokenBucket(1, 10, 1000)
+    assert bucket.take(4, 500) == 4
+    assert bucket.take(20, 500) == 6
+    assert bucket.take(20, 503) == 3
 
 
 def test_whom_an_address_is_counted_for() -> None:
@@ -72,9 +72,9 @@ def test_who_is_let_in_is_counted_until_they_are_gone(moves: list[tuple[bool, st
         if comes:
             refused = admission.admit(network)
             if len(here) >= 8:
-                assert refused is Reason.SERVER_FULL
+                assert refused is ErrorCode.SERVER_FULL
             elif network and here.count(network) >= 3:
-                assert refused is Reason.ADDRESS_FULL
+                assert refused is ErrorCode.ADDRESS_FULL
             else:
                 assert refused is None
                 here.append(network)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from chatservice.core import log
-from chatservice.core.stores import recalled
 from chatservice.core.events import Burst, Emoted, Happening, RoomEvent
 from chatservice.core.log import Batch, Log, commit_at_once
+from chatservice.core.stores import recalled
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
 PLACE = st.integers(0, 80)
@@ -71,10 +71,10 @@ def test_an_answer_is_bounded() -> None:
         burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
         made.append(burst, 5000, messages=5)
     clock.advance(0)
-    assert len(recalled(made, made.next_id, None, 1000)) <= log.RECALLED_SIZE // 1000 + 1
+    assert len(recalled(made, made.next_id, None, 1000)) <= log.MAX_PAGE_SIZE // 1000 + 1
     for _ in range(1000):
         made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "x"), 1, messages=1)
-    assert len(recalled(made, made.next_id, None, 1000)) == log.RECALLED_MOST
+    assert len(recalled(made, made.next_id, None, 1000)) == log.MAX_PAGE_EVENTS
 
 
 @pytest.mark.parametrize("committed", [True, False])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatservice.core import names
-from chatservice.core.events import Reason, Refusal
+from chatservice.core.events import ErrorCode, Refusal
 from chatservice.dialects.text import refusal_in_words
 
 ALLOWED = [
@@ -33,37 +33,37 @@ ALLOWED = [
 ]
 
 REFUSED = [
-    ("", Reason.NAME_EMPTY),
-    ("   ", Reason.NAME_EMPTY),
-    ("x" * 33, Reason.NAME_TOO_LONG),
-    ("x" * 5000, Reason.NAME_TOO_LONG),
-    ("a b", Reason.NAME_CHARACTER),
-    *((f"a{c}b", Reason.NAME_CHARACTER) for c in "*:/@#\"'`()[]{}<>,;"),
-    *((f"a{c}b", Reason.NAME_CHARACTER) for c in "«»“”‘’「」（）＊：／＠＃"),
-    *((f"a{chr(c)}b", Reason.NAME_CHARACTER) for c in [*range(32), 0x7F, 0x85, 0x9B]),
-    ("a\u200bb", Reason.NAME_CHARACTER),
-    ("a\u202eb", Reason.NAME_CHARACTER),
-    ("a\u2028b", Reason.NAME_CHARACTER),
-    ("a\ufeffb", Reason.NAME_CHARACTER),
-    ("a\ufffdb", Reason.NAME_CHARACTER),
-    ("a😀", Reason.NAME_CHARACTER),
-    ("Ⅷ", Reason.NAME_CHARACTER),
-    ("4ever", Reason.NAME_START),
-    ("٤ever", Reason.NAME_DIRECTION),
-    ("-bob", Reason.NAME_START),
-    ("\u0301Bob", Reason.NAME_START),
-    ("\u0301", Reason.NAME_START),
-    ("Bob\u02d0", Reason.NAME_CHARACTER),
-    ("aب", Reason.NAME_DIRECTION),
-    ("Аlice", Reason.NAME_MIXED),  # a Cyrillic A
-    ("Αlice", Reason.NAME_MIXED),  # a Greek one
-    ("Bobア한", Reason.NAME_MIXED),
-    ("नम४4", Reason.NAME_MIXED),  # two kinds of four
-    ("e\u0316\u0317\u0318\u0319\u031a", Reason.NAME_MARKS),
-    ("e\u0316\u0316", Reason.NAME_MARKS),
-    ("Error", Reason.NAME_RESERVED),
-    ("ERR0R", Reason.NAME_RESERVED),
-    ("you", Reason.NAME_RESERVED),
+    ("", ErrorCode.NAME_EMPTY),
+    ("   ", ErrorCode.NAME_EMPTY),
+    ("x" * 33, ErrorCode.NAME_TOO_LONG),
+    ("x" * 5000, ErrorCode.NAME_TOO_LONG),
+    ("a b", ErrorCode.NAME_CHARACTER),
+    *((f"a{c}b", ErrorCode.NAME_CHARACTER) for c in "*:/@#\"'`()[]{}<>,;"),
+    *((f"a{c}b", ErrorCode.NAME_CHARACTER) for c in "«»“”‘’「」（）＊：／＠＃"),
+    *((f"a{chr(c)}b", ErrorCode.NAME_CHARACTER) for c in [*range(32), 0x7F, 0x85, 0x9B]),
+    ("a\u200bb", ErrorCode.NAME_CHARACTER),
+    ("a\u202eb", ErrorCode.NAME_CHARACTER),
+    ("a\u2028b", ErrorCode.NAME_CHARACTER),
+    ("a\ufeffb", ErrorCode.NAME_CHARACTER),
+    ("a\ufffdb", ErrorCode.NAME_CHARACTER),
+    ("a😀", ErrorCode.NAME_CHARACTER),
+    ("Ⅷ", ErrorCode.NAME_CHARACTER),
+    ("4ever", ErrorCode.NAME_START),
+    ("٤ever", ErrorCode.NAME_DIRECTION),
+    ("-bob", ErrorCode.NAME_START),
+    ("\u0301Bob", ErrorCode.NAME_START),
+    ("\u0301", ErrorCode.NAME_START),
+    ("Bob\u02d0", ErrorCode.NAME_CHARACTER),
+    ("aب", ErrorCode.NAME_DIRECTION),
+    ("Аlice", ErrorCode.NAME_MIXED),  # a Cyrillic A
+    ("Αlice", ErrorCode.NAME_MIXED),  # a Greek one
+    ("Bobア한", ErrorCode.NAME_MIXED),
+    ("नम४4", ErrorCode.NAME_MIXED),  # two kinds of four
+    ("e\u0316\u0317\u0318\u0319\u031a", ErrorCode.NAME_MARKS),
+    ("e\u0316\u0316", ErrorCode.NAME_MARKS),
+    ("Error", ErrorCode.NAME_RESERVED),
+    ("ERR0R", ErrorCode.NAME_RESERVED),
+    ("you", ErrorCode.NAME_RESERVED),
 ]
 
 ALIKE = [
@@ -89,7 +89,7 @@ def test_is_allowed(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "reason"), REFUSED)
-def test_is_refused_with_a_reason_in_words(name: str, reason: Reason) -> None:
+def test_is_refused_with_a_reason_in_words(name: str, reason: ErrorCode) -> None:
     with pytest.raises(Refusal) as refused:
         names.checked(name)
     assert refused.value.reason is reason

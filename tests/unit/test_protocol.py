@@ -290,7 +290,7 @@ def test_an_exception_in_the_login_clock_costs_that_connection_alone(
     def broken(session: Session, why: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(Session, "part", broken)
+    monkeypatch.setattr(Session, "close", broken)
     _, transport = door.connect()
     with capturedLogs() as events:
         door.clock.advance(10)

@@ -14,24 +14,24 @@ from chatservice.core.cursor import Cursor
 from chatservice.core.events import (
     Acked,
     Announced,
+    Closed,
+    CloseReason,
     Event,
-    Goodbye,
     Online,
-    Parted,
     Skipped,
     Told,
 )
+from chatservice.core.room import Room
+from chatservice.core.typing import NOTICE_SECONDS
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
-from chatservice.core.room import Room
-from chatservice.core.typing import TOLD_SECONDS
 
 
 def aside(sender: str, text: str) -> Told:
     return Told(1, 0.0, sender, "you", text)
 
 
-class Outlet:
+class Sink:
     """Takes everything; while `slow`, each write fills it, and it stalls its cursor."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Outlet:
         self.broken = False
         self.finished = False
         self.failed = False
-        self.crowded: list[bool] = []
+        self.reading_paused: list[bool] = []
         self.writes = 0
         self.cursor = Cursor(TEXT, self)
 
@@ -55,8 +55,8 @@ class Outlet:
     def finish(self) -> None:
         self.finished = True
 
-    def crowd(self, crowded: bool) -> None:
-        self.crowded.append(crowded)
+    def pause_reading(self, paused: bool) -> None:
+        self.reading_paused.append(paused)
 
     def fail(self) -> None:
         self.failed = True
@@ -73,18 +73,18 @@ class House:
     def __init__(self) -> None:
         self.clock = Clock()
         self.room = Room("lobby", self.clock)
-        self.outlets: dict[str, Outlet] = {}
+        self.outlets: dict[str, Sink] = {}
 
-    def enter(self, name: str) -> Outlet:
-        outlet = self.outlets[name] = Outlet()
-        self.room.enter(outlet.cursor, name)
-        return outlet
+    def enter(self, name: str) -> Sink:
+        sink = self.outlets[name] = Sink()
+        self.room.enter(sink.cursor, name)
+        return sink
 
-    def populate(self, *names: str) -> list[Outlet]:
+    def populate(self, *names: str) -> list[Sink]:
         outlets = [self.enter(name) for name in names]
         self.quiet()
-        for outlet in outlets:
-            outlet.heard()
+        for sink in outlets:
+            sink.heard()
         return outlets
 
     def say(self, name: str, *texts: str, echo: bool = False) -> None:
@@ -106,9 +106,9 @@ def house() -> House:
 def test_who_comes_in_again_while_writing_does_not_write_for_ever(house: House) -> None:
     alice, bob = house.populate("Alice", "Bob")
     bob.cursor.dialect = JSON
-    house.room.writers.write(alice.cursor, "Alice", True)
-    again = Outlet()
-    house.room.succeed(again.cursor, "Alice", alice.cursor)
+    house.room.typing.set(alice.cursor, "Alice", True)
+    again = Sink()
+    house.room.take_over(again.cursor, "Alice", alice.cursor)
     house.room.drop(alice.cursor)
     house.clock.pump([1] * 12)
     assert [json.loads(line)["on"] for line in bob.heard()] == [True, False]
@@ -117,11 +117,11 @@ def test_who_comes_in_again_while_writing_does_not_write_for_ever(house: House) 
 def test_who_is_answered_just_then_hears_that_somebody_has_given_up_writing(house: House) -> None:
     alice, bob = house.populate("Alice", "Bob")
     bob.cursor.dialect = JSON
-    house.room.writers.write(alice.cursor, "Alice", True)
-    house.room.writers.write(alice.cursor, "Alice", False)
-    house.clock.callLater(TOLD_SECONDS - 0.001, house.say, "Bob", "hello")
-    house.clock.callLater(TOLD_SECONDS - 0.001, bob.cursor.tell, Acked(3, 0.0))
-    house.clock.pump([TOLD_SECONDS, 0])
+    house.room.typing.set(alice.cursor, "Alice", True)
+    house.room.typing.set(alice.cursor, "Alice", False)
+    house.clock.callLater(NOTICE_SECONDS - 0.001, house.say, "Bob", "hello")
+    house.clock.callLater(NOTICE_SECONDS - 0.001, bob.cursor.send, Acked(3, 0.0))
+    house.clock.pump([NOTICE_SECONDS, 0])
     heard = [json.loads(line) for line in bob.heard()]
     assert [(each["type"], each.get("on")) for each in heard] == [
         ("typing", True),
@@ -158,12 +158,12 @@ def test_one_who_cannot_be_told_costs_the_others_no_announcement(house: House) -
     broken, crowded, bob = house.populate("Broken", "Crowded", "Bob")
     broken.broken = True
     crowded.cursor.stall()
-    for number in range(cursor.ASIDES + 10):
+    for number in range(cursor.MAX_PERSONAL_EVENTS + 10):
         house.room.announce(Announced((str(number),)))
     assert broken.failed
-    assert bob.heard() == [f"*** {number}" for number in range(cursor.ASIDES + 10)]
+    assert bob.heard() == [f"*** {number}" for number in range(cursor.MAX_PERSONAL_EVENTS + 10)]
     crowded.cursor.resume()
-    assert crowded.heard() == [f"*** {number}" for number in range(cursor.ASIDES)]
+    assert crowded.heard() == [f"*** {number}" for number in range(cursor.MAX_PERSONAL_EVENTS)]
 
 
 def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:
@@ -176,8 +176,8 @@ def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:
 
     dialect = Counting()
     for name in "abc":
-        outlet = house.enter(name)
-        outlet.cursor.dialect = dialect
+        sink = house.enter(name)
+        sink.cursor.dialect = dialect
     house.quiet()
     dialect.calls = 0
     house.say("a", "hello")
@@ -195,7 +195,7 @@ def test_with_echo_the_author_hears_it_too(house: House) -> None:
 def test_an_answer_keeps_its_place(house: House) -> None:
     _, bob = house.populate("Alice", "Bob")
     house.say("Alice", "before")
-    bob.cursor.tell(aside("Alice", "between"))
+    bob.cursor.send(aside("Alice", "between"))
     house.say("Alice", "after")
     house.turn()
     assert bob.heard() == ["Alice: before", "[Alice -> you] between", "Alice: after"]
@@ -203,7 +203,7 @@ def test_an_answer_keeps_its_place(house: House) -> None:
 
 def test_an_answer_is_sent_at_once_when_nothing_stands_before_it(house: House) -> None:
     (alice,) = house.populate("Alice")
-    alice.cursor.tell(Online(("Alice",)))
+    alice.cursor.send(Online(("Alice",)))
     assert alice.heard() == ["*** Online (1): Alice"]
 
 
@@ -237,7 +237,7 @@ class TestComingAndGoing:
     def test_a_crowd_is_told_of_in_parts(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(room, "GATHER_MOST", 3)
+        monkeypatch.setattr(room, "MAX_GATHERED", 3)
         (alice,) = house.populate("Alice")
         for name in "abcde":
             house.enter(name)
@@ -250,7 +250,7 @@ class TestComingAndGoing:
     def test_who_arrives_in_a_crowd_hears_of_those_after(self, house: House) -> None:
         crowd = [house.enter(name) for name in ("a", "b", "c", "d")]
         house.quiet()
-        assert [outlet.heard() for outlet in crowd] == [
+        assert [sink.heard() for sink in crowd] == [
             ["*** b, c, d have joined the chat."],
             ["*** c, d have joined the chat."],
             ["*** d has joined the chat."],
@@ -259,9 +259,9 @@ class TestComingAndGoing:
 
     def test_departures_and_losses_are_told_apart(self, house: House) -> None:
         outlets = house.populate("Alice", "Bob", "Carol", "Dave")
-        for outlet, name, lost in zip(outlets, ("Alice", "Bob", "Carol"), (0, 1, 1), strict=False):
-            house.room.leave(outlet.cursor, name, lost=bool(lost))
-            house.room.drop(outlet.cursor)
+        for sink, name, lost in zip(outlets, ("Alice", "Bob", "Carol"), (0, 1, 1), strict=False):
+            house.room.leave(sink.cursor, name, lost=bool(lost))
+            house.room.drop(sink.cursor)
         house.quiet()
         assert outlets[3].heard() == [
             "*** Alice has left the chat.",
@@ -350,14 +350,14 @@ class TestASlowReader:
     def test_keeps_few_answers_and_is_read_from_no_more(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         bob.cursor.stall()
-        for number in range(cursor.ASIDES):
-            assert not bob.cursor.crowded
-            bob.cursor.tell(aside("Alice", str(number)))
-        assert bob.cursor.crowded
-        assert bob.crowded == [True]
+        for number in range(cursor.MAX_PERSONAL_EVENTS):
+            assert not bob.cursor.backlogged
+            bob.cursor.send(aside("Alice", str(number)))
+        assert bob.cursor.backlogged
+        assert bob.reading_paused == [True]
         bob.cursor.resume()
-        assert bob.crowded == [True, False]
-        assert len(bob.heard()) == cursor.ASIDES
+        assert bob.reading_paused == [True, False]
+        assert len(bob.heard()) == cursor.MAX_PERSONAL_EVENTS
 
 
 class TestBounds:
@@ -378,7 +378,7 @@ class TestBounds:
         for _ in range(2):
             house.say(name, *["a"] * 8192)
         house.turn()
-        assert len(bob.data) < 4 * log.BATCH_SIZE + 4 * room.SAID_MOST * 40
+        assert len(bob.data) < 4 * log.BATCH_SIZE + 4 * room.MAX_BURST * 40
         bob.slow = False
         bob.cursor.resume()
         assert len(bob.heard()) == 2 * 8192
@@ -388,8 +388,8 @@ class TestTheLastWord:
     def test_is_the_last_while_it_waits(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         house.say("Alice", "due")
-        bob.cursor.tell(Parted("Bob", Goodbye.EXIT))
-        bob.cursor.tell(aside("Alice", "too late"))
+        bob.cursor.send(Closed("Bob", CloseReason.EXIT))
+        bob.cursor.send(aside("Alice", "too late"))
         house.turn()
         house.say("Alice", "too late")
         house.quiet()
@@ -399,14 +399,14 @@ class TestTheLastWord:
     def test_follows_what_was_due_and_nothing_follows_it(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         house.say("Alice", "due")
-        bob.cursor.tell(Parted("Bob", Goodbye.EXIT))
+        bob.cursor.send(Closed("Bob", CloseReason.EXIT))
         house.say("Alice", "too late")
-        bob.cursor.tell(aside("Alice", "too late"))
+        bob.cursor.send(aside("Alice", "too late"))
         assert not bob.finished
         house.turn()
         assert bob.heard() == ["Alice: due", "*** Goodbye, Bob."]
         assert bob.finished
-        bob.cursor.tell(aside("Alice", "too late"))
+        bob.cursor.send(aside("Alice", "too late"))
         house.quiet()
         assert bob.heard() == []
 
@@ -439,7 +439,7 @@ def test_a_log_that_commits_later_delivers_later_and_in_order() -> None:
     house.quiet()
     house.say("Alice", "one")
     house.turn()
-    bob.cursor.tell(aside("Alice", "between"))
+    bob.cursor.send(aside("Alice", "between"))
     house.say("Alice", "two")
     house.turn()
     assert bob.heard() == []
@@ -455,7 +455,7 @@ class Reader:
     room's: everything is appended to everyone's list when it happens."""
 
     name: str
-    outlet: Outlet
+    sink: Sink
     expected: list[str] = field(default_factory=list)
 
 
@@ -495,7 +495,7 @@ def test_everyone_hears_everything_once_and_in_order(
                 here.append(Reader(name, house.enter(name)))
                 continue
             reader, other = here[which % len(here)], here[whom % len(here)]
-            reading = reader.outlet.cursor
+            reading = reader.sink.cursor
             match what:
                 case "say":
                     texts = tuple(f"{made}.{number}" for number in range(whom % 3 + 1))
@@ -506,8 +506,8 @@ def test_everyone_hears_everything_once_and_in_order(
                     house.room.emote(reading, reader.name, str(made))
                     to_all(f"* {reader.name} {made}")
                 case "tell":
-                    if not other.outlet.cursor.crowded:
-                        other.outlet.cursor.tell(aside(reader.name, str(made)))
+                    if not other.sink.cursor.backlogged:
+                        other.sink.cursor.send(aside(reader.name, str(made)))
                         other.expected.append(f"[{reader.name} -> you] {made}")
                 case "rename":
                     house.room.rename(reading, reader.name, f"n{made}")
@@ -515,21 +515,21 @@ def test_everyone_hears_everything_once_and_in_order(
                     reader.name = f"n{made}"
                 case "leave":
                     house.room.leave(reading, reader.name, lost=False)
-                    reading.tell(Parted(reader.name, Goodbye.EXIT))
+                    reading.send(Closed(reader.name, CloseReason.EXIT))
                     reader.expected.append(f"*** Goodbye, {reader.name}.")
                     here.remove(reader)
                     gone.append(reader)
                 case "stall":
-                    reader.outlet.slow = True
+                    reader.sink.slow = True
                 case "read":
-                    reader.outlet.slow = bool(whom % 2)
+                    reader.sink.slow = bool(whom % 2)
                     reading.resume()
                 case "turn":
                     house.clock.advance(whom / 10)
         house.quiet()
         for reader in here if log_messages == 5 else here + gone:
-            reader.outlet.slow = False
-            reader.outlet.cursor.resume()
+            reader.sink.slow = False
+            reader.sink.cursor.resume()
             assert_heard(reader, log_messages)
 
 
@@ -537,7 +537,7 @@ def assert_heard(reader: Reader, log_messages: int) -> None:
     """All of it; or, where the log was too short, all but as many messages as they were told."""
     heard = [
         line
-        for line in reader.outlet.heard()
+        for line in reader.sink.heard()
         if "joined the chat" not in line and "left the chat" not in line
     ]
     expected = iter(reader.expected)

@@ -5,8 +5,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatservice.core.sanitize import REPLACEMENT, safe_lines, sanitize
 from chatservice.server import telnet
-from chatservice.core.sanitize import REPLACEMENT, safe_lines, sanitised
 
 OBEYED = {"Cc", "Zl", "Zp", "Cs"}
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -15,7 +15,7 @@ BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 def test_over_all_of_unicode() -> None:
     for number in range(0x110000):
         character = chr(number)
-        safe = sanitised(character)
+        safe = sanitize(character)
         assert len(safe) == 1
         assert unicodedata.category(safe) not in OBEYED
         assert safe not in BIDI
@@ -26,7 +26,7 @@ def test_over_all_of_unicode() -> None:
 
 def test_writing_stays_as_it_is() -> None:
     for text in ("می‌خواهم", "👩‍👩‍👧", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "naïve", "日本語　全角", "❤️", "a\u00a0b"):
-        assert sanitised(text) == text
+        assert sanitize(text) == text
 
 
 @given(st.binary())
@@ -34,7 +34,7 @@ def test_the_fast_way_agrees_with_the_slow_one(data: bytes) -> None:
     lines = safe_lines(data + b"\n")
     if lines is not None:
         slowly = [
-            sanitised(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))
             for line in data.split(b"\n")
         ]
         assert lines == slowly

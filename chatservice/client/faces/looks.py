@@ -75,13 +75,13 @@ def look(
 def _message(event: Message, words: str, *, marked: bool) -> list[Piece]:
     """With its author's name, or whom it went to, in their colour; `marked`: it is for you."""
     name = event.recipient if isinstance(event, Sent) else _author(event)
-    before, name, after = _parted(words, name)
+    before, name, after = _split_at_name(words, name)
     style = MARKED if marked else ""
     named = f"{colour(name)} {MARKED} reverse" if marked else colour(name)
     return [(style, before), (named, name), (style, after)]
 
 
-def _parted(words: str, name: str) -> tuple[str, str, str]:
+def _split_at_name(words: str, name: str) -> tuple[str, str, str]:
     """Around the first place where `name` stands, as a word: ``[you -> y] ...``."""
     found = whole_word(name).search(words)
     start, end = found.span() if found else (0, 0)

@@ -21,16 +21,16 @@ from zope.interface import implementer
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
 from chatservice.client.faces.talk import Talk, in_words, on_signals
-from chatservice.core.events import Acked, Error, Helped, NameAsked, Parted, Replayed
-from chatservice.dialects.jsonlines import EVENTS, JSON, line_of
+from chatservice.core.events import Acked, Closed, Error, Helped, NameAsked, Replayed
+from chatservice.core.sanitize import sanitize
 from chatservice.dialects.codec import Vocabulary
+from chatservice.dialects.jsonlines import EVENTS, JSON, line_of
 from chatservice.dialects.text import ERROR
-from chatservice.core.sanitize import sanitised
 
 # Bytes in a line; what is too long for the server is refused by `ChatClient`.
 MAX_TYPED = 1024 * 1024
 # Lines from a pipe that may wait for their acknowledgement before no more is read.
-OUTSTANDING_MOST = 200
+MAX_OUTSTANDING = 200
 OURS = Vocabulary({**EVENTS.types, "disconnected": Disconnected, "missed": Missed})
 
 
@@ -105,7 +105,7 @@ class Plain:
         self._interactive = interactive
         self._as_json = as_json
         self._paused = False
-        self._parted = False
+        self._closing = False
         self._failed = False
 
     def ask(self, error: Error | None) -> "Deferred[str]":
@@ -131,7 +131,7 @@ class Plain:
         self._regulate()
         try:
             async for event in self.talk.client:
-                self._parted = self._parted or isinstance(event, Parted)
+                self._closing = self._closing or isinstance(event, Closed)
                 self._show(event)
                 await self.keyboard.room()
         except ChatError as error:
@@ -139,7 +139,7 @@ class Plain:
             self.complain(in_words(error, self._where))
         if self._interactive:
             return 1 if self._failed else 0
-        return 0 if self._parted and not (self._failed or self.talk.refused) else 1
+        return 0 if self._closing and not (self._failed or self.talk.refused) else 1
 
     def interrupt(self) -> None:
         """Leave; asked a second time, without waiting. A tool has not sent all that it should."""
@@ -174,7 +174,7 @@ class Plain:
             return
         client = self.talk.client
         nameless = client.name is None and not self.talk.ready
-        paused = nameless or client.outstanding >= OUTSTANDING_MOST
+        paused = nameless or client.outstanding >= MAX_OUTSTANDING
         if paused is not self._paused:
             self._paused = paused
             transport = self.keyboard.transport
@@ -195,9 +195,9 @@ class Plain:
     def complain(self, words: str) -> None:
         """Show a line that is not part of the conversation."""
         if self._interactive:  # the same way as what the server says, or they change places
-            self.keyboard.transport.write(sanitised(words).encode() + b"\n")
+            self.keyboard.transport.write(sanitize(words).encode() + b"\n")
         else:
-            print(sanitised(words), file=sys.stderr, flush=True)
+            print(sanitize(words), file=sys.stderr, flush=True)
 
 
 def show_typing(on: bool) -> None:

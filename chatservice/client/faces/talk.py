@@ -9,23 +9,20 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from chatservice.dialects import commands
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed, replayed
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
-from chatservice.dialects.commands import HELPED
 from chatservice.core.events import (
     Error,
+    ErrorCode,
     Event,
     NameAsked,
     PasswordAsked,
-    Reason,
     Recalled,
     Refusal,
     Refused,
+    ReplayReason,
     Told,
-    Why,
 )
-from chatservice.dialects.text import ERROR, PASSWORD_QUESTION, QUESTION, Text
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
@@ -44,7 +41,10 @@ from chatservice.core.requests import (
     Unregister,
     Who,
 )
-from chatservice.core.sanitize import sanitised
+from chatservice.core.sanitize import sanitize
+from chatservice.dialects import commands
+from chatservice.dialects.commands import HELPED
+from chatservice.dialects.text import ERROR, PASSWORD_QUESTION, QUESTION, Text
 
 _LOCAL = Text(zone=None)  # a person's times are those of their clock
 
@@ -110,7 +110,7 @@ class Talk:
             return
         if self.leaving:
             if not self.refused:
-                self._show(f"{ERROR}you have left, and this was not sent: {sanitised(line)}")
+                self._show(f"{ERROR}you have left, and this was not sent: {sanitize(line)}")
             self.refused = True
             return
         if self._asking is not None and self._secret:
@@ -150,11 +150,11 @@ class Talk:
                 asking, self._asking = self._asking, None
                 asking.callback(name)
             case _ if self.asks_name:
-                raise Refusal(Reason.NAME_FIRST)
+                raise Refusal(ErrorCode.NAME_FIRST)
             case History():
-                self._ask(request, partial(self._show_again, Why.RECENT))
+                self._ask(request, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
-                self._ask(request, partial(self._show_again, Why.FOUND, limit=limit))
+                self._ask(request, partial(self._show_again, ReplayReason.FOUND, limit=limit))
             case (
                 Say()
                 | Emote()
@@ -173,7 +173,7 @@ class Talk:
         answer.addCallbacks(show, self._failed)
         answer.addCallback(lambda _: self._answered())
 
-    def _show_again(self, why: Why, page: Recalled, limit: int = 0) -> None:
+    def _show_again(self, why: ReplayReason, page: Recalled, limit: int = 0) -> None:
         self._show(replayed(why, page, time.time(), limit))
 
     def _failed(self, failure: Failure) -> None:

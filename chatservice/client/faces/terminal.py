@@ -44,16 +44,16 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard
-from chatservice.client.faces.completer import LineCompleter, fit
 from chatservice.client.errors import ChatError
+from chatservice.client.faces.completer import LineCompleter, fit
 from chatservice.client.faces.looks import Piece, look, rings
 from chatservice.client.faces.notices import Notices
 from chatservice.client.faces.status import Status
 from chatservice.client.faces.talk import Talk, in_words, on_signals
-from chatservice.dialects.commands import password_at
 from chatservice.core.events import Error, NameAsked, Refused, Welcomed
+from chatservice.core.sanitize import sanitize
+from chatservice.dialects.commands import password_at
 from chatservice.dialects.text import ERROR, QUESTION
-from chatservice.core.sanitize import sanitised
 
 # What arrives within so many seconds is printed together: nobody sees the delay, and a burst of
 # thousands redraws the line a few times only.
@@ -149,7 +149,7 @@ class Face:
 
     def tell(self, line: str) -> None:
         """Something about the server."""
-        self._show(sanitised(line))
+        self._show(sanitize(line))
 
     async def run(self, client: ChatClient) -> int:
         """Until the end. The program's exit status."""
@@ -174,7 +174,7 @@ class Face:
         await ended
         self._release()
         for complaint in complaints:
-            print(sanitised(complaint), file=sys.stderr)
+            print(sanitize(complaint), file=sys.stderr)
         return status
 
     def leave(self) -> None:
@@ -340,7 +340,7 @@ class Face:
         """Each line that ends in it is sent as if it had been typed."""
         document = self._line.document
         first, *more = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._line.insert_text(sanitised(first))
+        self._line.insert_text(sanitize(first))
         if not more:
             return
         after = document.text_after_cursor
@@ -348,7 +348,7 @@ class Face:
         for text in more:
             self._line.validate_and_handle()
             kept = f"{self._line.text} " if self._line.text else ""
-            self._line.text = kept + sanitised(text)
+            self._line.text = kept + sanitize(text)
         position = len(self._line.text)
         self._line.document = Document(self._line.text + after, position)
 

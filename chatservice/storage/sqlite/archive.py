@@ -20,11 +20,26 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatservice.core.events import (
+    Burst,
+    Emoted,
+    ErrorCode,
+    Happening,
+    Recalled,
+    Refusal,
+    Said,
+    Saving,
+)
+from chatservice.core.log import Batch, Entry, Log, Origin, Page, take_page
+from chatservice.core.stores import MAX_READ_POSITIONS, Messages, MissedCount, ReadPosition, newest
 from chatservice.storage.sqlite import rows, search
-from chatservice.core.stores import READERS_MOST, Away, Mark, Messages, newest
-from chatservice.storage.sqlite.database import CRASH_GAP, UPGRADES, BadDatabase, connect, open_for_server
-from chatservice.core.events import Burst, Emoted, Happening, Reason, Recalled, Refusal, Said, Saving
-from chatservice.core.log import Batch, Entry, Few, Log, Origin, few
+from chatservice.storage.sqlite.database import (
+    CRASH_GAP,
+    UPGRADES,
+    BadDatabase,
+    connect,
+    open_for_server,
+)
 
 log = Logger()
 T = TypeVar("T")
@@ -38,8 +53,8 @@ RETRY_SECONDS = 1.0  # between attempts while the disk fails
 # What is held for a disk that fails, in characters and in messages; beyond, the oldest is lost.
 HELD_SIZE = 16 * 1024 * 1024
 HELD_MESSAGES = 100_000
-WRITES_MOST = 1000  # of other things than messages that may wait to be written
-READS_MOST = 1000  # questions that may wait for their answers
+MAX_WRITES = 1000  # of other things than messages that may wait to be written
+MAX_READS = 1000  # questions that may wait for their answers
 # Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
 PRUNE_ROWS = 500
 PRUNE_SIZE = 256 * 1024
@@ -173,8 +188,8 @@ class History:
         """Do `work` in a transaction of its own. Fires when that is on disk; what `work` raises
         undoes it. Fails with `Refusal` (NOT_SAVED) if the disk does."""
         done: Deferred[Any] = Deferred()
-        if len(self._writes) >= WRITES_MOST:
-            done.errback(Refusal(Reason.NOT_SAVED))
+        if len(self._writes) >= MAX_WRITES:
+            done.errback(Refusal(ErrorCode.NOT_SAVED))
         else:
             self._writes.append(_Write(work, done))
             self._write_on()
@@ -185,7 +200,7 @@ class History:
         self._write_on()
 
     def depart(self, name: str, position: int) -> None:
-        if name in self._marks or len(self._marks) < READERS_MOST:
+        if name in self._marks or len(self._marks) < MAX_READ_POSITIONS:
             log = self._log
             is_saved = position <= log.end and self.trouble is None
             is_here = position >= log.first_id and not is_saved
@@ -229,7 +244,7 @@ class History:
                     self._marks.setdefault(name, place)
                 self._fail(result.getErrorMessage())
                 for write in writes:
-                    write.done.errback(Refusal(Reason.NOT_SAVED))
+                    write.done.errback(Refusal(ErrorCode.NOT_SAVED))
                 self._wait()
             else:
                 self._marking = {}
@@ -304,9 +319,9 @@ class History:
 
     def read(self, question: Callable[[sqlite3.Connection], T]) -> "Deferred[T]":
         """The answer to `question`. Fails with `Refusal` (NOT_SAVED) if there is none to be had."""
-        if self._reads >= READS_MOST:
+        if self._reads >= MAX_READS:
             failed: Deferred[T] = Deferred()
-            failed.errback(Refusal(Reason.NOT_SAVED))
+            failed.errback(Refusal(ErrorCode.NOT_SAVED))
             return failed
         self._reads += 1
 
@@ -314,7 +329,7 @@ class History:
             self._reads -= 1
             if isinstance(result, Failure) and result.check(sqlite3.Error):
                 log.failure("The database cannot be read.", result)
-                raise Refusal(Reason.NOT_SAVED)
+                raise Refusal(ErrorCode.NOT_SAVED)
             return result
 
         answer = deferToThreadPool(self._reactor, self._reader, question, self._reading)
@@ -325,13 +340,13 @@ class History:
             taken = await self._newest(before, limit, spoken=False)
             return Recalled(tuple(reversed(taken.events)), self.first_id)
         if after + 1 >= self._log.first_id:
-            taken = few(self._log.between(before, max(after, self.first_id - 1)), limit)
+            taken = take_page(self._log.between(before, max(after, self.first_id - 1)), limit)
             return Recalled(tuple(taken.events), self.first_id, self._gone(after, before))
 
-        def page(connection: sqlite3.Connection) -> tuple[Few, int]:
+        def page(connection: sqlite3.Connection) -> tuple[Page, int]:
             old = _happenings(connection, after, before, newest_first=False, spoken=False)
             with _snapshot(connection):
-                return few(old, limit), rows.first_id(connection) or 0
+                return take_page(old, limit), rows.first_id(connection) or 0
 
         saved, first = await self.read(page)
         self.first_id = max(self.first_id, first)  # some have been deleted just now
@@ -340,7 +355,7 @@ class History:
         last = events[-1].id if events else after
         if not saved.full:
             newer = chain(self._held(last, before), self._log.between(before, last))
-            events = few(chain(events, newer), limit).events
+            events = take_page(chain(events, newer), limit).events
         return Recalled(tuple(events), self.first_id, gone)
 
     async def recent(self, before: int, limit: int) -> Messages:
@@ -352,25 +367,25 @@ class History:
         found = await self.read(lambda c: search.find(c, words, before, limit, indexed=indexed))
         return newest(reversed(found), limit)
 
-    async def seen(self, name: str) -> Mark | None:
+    async def seen(self, name: str) -> ReadPosition | None:
         for marks in (self._marks, self._marking):
             if name in marks:
                 return await self._mark_at(marks[name])
         return await self.read(lambda c: _mark(c, name))
 
-    async def _mark_at(self, place: "_Place | None") -> Mark | None:
+    async def _mark_at(self, place: "_Place | None") -> ReadPosition | None:
         return None if place is None else await self.read(place.mark)
 
-    async def away(self, since: Mark, before: int) -> Away:
+    async def away(self, since: ReadPosition, before: int) -> MissedCount:
         first = max(since.position, self.first_id)
         until_before = self._log.messages_before(before)  # be it saved or not
         if first >= self._log.first_id:
             until_first = self._log.messages_before(first)
         else:
             until_first = await self.read(lambda c: rows.messages_before(c, first))
-        return Away(until_before - until_first, max(until_first - since.messages, 0))
+        return MissedCount(until_before - until_first, max(until_first - since.messages, 0))
 
-    async def _newest(self, before: int, limit: int, *, spoken: bool) -> Few:
+    async def _newest(self, before: int, limit: int, *, spoken: bool) -> Page:
         """The newest ones come first."""
         unsaved = reversed(list(self._held(-1, before)))
         held = (
@@ -378,15 +393,15 @@ class History:
             for event in takewhile(self._is_kept, chain(self._log.between(before, None), unsaved))
             if not spoken or isinstance(event, Said | Emoted)
         )
-        taken, first = few(held, limit), self._log.first_id
+        taken, first = take_page(held, limit), self._log.first_id
         if taken.full or first <= self.first_id:
             return taken
         older = await self.read(
-            lambda c: few(
+            lambda c: take_page(
                 _happenings(c, -1, min(before, first), newest_first=True, spoken=spoken), limit
             )
         )
-        return few(chain(taken.events, older.events), limit)
+        return take_page(chain(taken.events, older.events), limit)
 
     def _held(self, after: int, before: int) -> Iterator[Happening]:
         """What waits for a disk that fails and is no longer in the log in memory."""
@@ -539,7 +554,7 @@ def _attempt(connection: sqlite3.Connection, write: _Write) -> Callable[[], None
             result = write.work(connection)
     except sqlite3.OperationalError as error:
         log.error("The database cannot be written to: {error}", error=error)
-        return lambda: write.done.errback(Refusal(Reason.NOT_SAVED))
+        return lambda: write.done.errback(Refusal(ErrorCode.NOT_SAVED))
     except Exception:
         failure = Failure()
         return lambda: write.done.errback(failure)
@@ -553,10 +568,10 @@ class _Place(NamedTuple):
     position: int
     messages: int | None
 
-    def mark(self, connection: sqlite3.Connection) -> Mark:
+    def mark(self, connection: sqlite3.Connection) -> ReadPosition:
         if self.messages is not None:
-            return Mark(self.position, self.messages)
-        return Mark(self.position, rows.messages_before(connection, self.position))
+            return ReadPosition(self.position, self.messages)
+        return ReadPosition(self.position, rows.messages_before(connection, self.position))
 
 
 def _save_marks(connection: sqlite3.Connection, marks: dict[str, _Place | None]) -> None:
@@ -568,9 +583,9 @@ def _save_marks(connection: sqlite3.Connection, marks: dict[str, _Place | None])
         )
 
 
-def _mark(connection: sqlite3.Connection, name: str) -> Mark | None:
+def _mark(connection: sqlite3.Connection, name: str) -> ReadPosition | None:
     row = connection.execute("SELECT id, earlier FROM readers WHERE name = ?", (name,)).fetchone()
-    return Mark(*row) if row is not None and row[0] is not None else None
+    return ReadPosition(*row) if row is not None and row[0] is not None else None
 
 
 def _one_by_one(entry: Entry) -> Iterable[Happening]:
@@ -595,7 +610,7 @@ def _prune(connection: sqlite3.Connection, keep: Keep, now: float, *, indexed: b
     connection.execute(
         "DELETE FROM readers WHERE name NOT IN (SELECT name FROM accounts) AND name IN "
         "(SELECT name FROM readers WHERE id IS NOT NULL ORDER BY at DESC LIMIT -1 OFFSET ?)",
-        (READERS_MOST,),
+        (MAX_READ_POSITIONS,),
     )
     if keep == Keep():
         return False

@@ -71,7 +71,7 @@ CRASH_GAP = 1_000_000
 
 # Up to this size a file is checked at the start, which reads all of it: up to a second. Of a larger
 # one, a page that makes no sense shows when it is read.
-CHECKED_MOST = 64 * 1024 * 1024
+MAX_CHECKED = 64 * 1024 * 1024
 
 
 class BadDatabase(Exception):
@@ -117,7 +117,7 @@ def open_for_server(path: Path, upgrades: Sequence[str] = UPGRADES) -> Opened:
     connection = None
     try:
         connection = connect(path)
-        if path.stat().st_size <= CHECKED_MOST:
+        if path.stat().st_size <= MAX_CHECKED:
             _check(connection)
         _upgrade(connection, path, upgrades)
         connection.execute("PRAGMA synchronous = FULL")

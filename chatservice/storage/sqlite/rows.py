@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from chatservice.core.events import (
     Burst,
-    Departure,
     Emoted,
     Happening,
     Joined,
+    LeaveReason,
     Left,
     Renamed,
     RoomEvent,
@@ -23,7 +23,7 @@ from chatservice.core.log import Entry
 _COLUMNS = "id, at, room, kind, name, text, messages, earlier"
 # Nobody knows whether a transaction that failed as it was committed is on disk: it may be again.
 _INSERT = f"INSERT OR REPLACE INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
-_DEPARTURES = {"left": Departure.LEFT, "lost": Departure.LOST}
+_DEPARTURES = {"left": LeaveReason.LEFT, "lost": LeaveReason.LOST}
 _KINDS = {departure: kind for kind, departure in _DEPARTURES.items()}
 
 

@@ -25,8 +25,8 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 # Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
 INDEX_STEP = 2000
 INDEX_SIZE = 128 * 1024
-LOOKED_THROUGH_MOST = 200_000  # rows without an index that one search looks at: some 0.3 s
-WORDS_MOST = 10  # in a search
+MAX_SCANNED = 200_000  # rows without an index that one search looks at: some 0.3 s
+MAX_WORDS = 10  # in a search
 
 
 def words(text: str) -> list[str]:
@@ -83,7 +83,7 @@ def find(
 ) -> list[Said | Emoted]:
     """The newest `limit` messages before that id that have each of the words `wanted`, of which
     the beginning is enough; the oldest first."""
-    looked_for = [phrase for part in wanted.split()[:WORDS_MOST] if (phrase := words(part))]
+    looked_for = [phrase for part in wanted.split()[:MAX_WORDS] if (phrase := words(part))]
     found: list[Said | Emoted] = []
     if not looked_for:
         return found
@@ -108,7 +108,7 @@ def _candidates(
     lowest = connection.execute(
         "SELECT id FROM events INDEXED BY spoken WHERE id > ? AND id < ? AND messages > 0 "
         "ORDER BY id DESC LIMIT 1 OFFSET ?",
-        (done, before, LOOKED_THROUGH_MOST),
+        (done, before, MAX_SCANNED),
     ).fetchone()
     after = max(done, lowest[0] if lowest is not None else -1)
     unindexed = rows_between(
