@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatservice import accounts
-from chatservice.accounts import fit
+from chatservice.accounts.passwords import fit
 from chatservice.core import names
 from chatservice.core.events import Account, Refusal
-from chatservice.dialects.text import refusal_in_words
+from chatservice.dialects.wording import ENGLISH
+from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import BadDatabase, open_existing, open_for_server
 
 PATIENCE = 10.0  # seconds for a server that is writing
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         run(arguments(argv))
     except Refusal as refusal:
-        raise SystemExit(f"accounts: {refusal_in_words(refusal)}") from None
+        raise SystemExit(f"accounts: {ENGLISH.refusal(refusal)}") from None
     except (BadDatabase, sqlite3.Error) as error:
         raise SystemExit(f"accounts: {error}") from None
     except (KeyboardInterrupt, EOFError):

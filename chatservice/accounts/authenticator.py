@@ -8,7 +8,9 @@ from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 
-from chatservice.accounts import Accounts, IMember, fit
+from chatservice.accounts.accounts import Accounts
+from chatservice.accounts.cred import IMember
+from chatservice.accounts.passwords import fit
 from chatservice.core import names
 from chatservice.core.chat import User
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
@@ -131,7 +133,7 @@ class Authenticator:
         try:
             return await make()
         except Refusal as refusal:
-            if refusal.reason is ErrorCode.BUSY:
+            if refusal.code is ErrorCode.BUSY:
                 self._makings.give_back(visitor.network)
             raise
 

@@ -28,7 +28,7 @@ def hasher() -> PasswordHasher:
     return PasswordHasher(parallelism=LANES)
 
 
-class Passwords:
+class Argon2:
     """argon2id, in threads of its own. What is asked of it may fail with `Refusal` (BUSY)."""
 
     def __init__(self, reactor: Any, argon2: PasswordHasher | None = None) -> None:

@@ -65,7 +65,7 @@ from chatservice.core.requests import (
 )
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import jsonlines
-from chatservice.dialects.text import QUESTION, refusal_in_words
+from chatservice.dialects.wording import ENGLISH
 from chatservice.tcp import keep_alive
 
 log = Logger()
@@ -286,7 +286,7 @@ class ChatClient:
         asked = self._asked.add(request)
         if (refusal := _unfit(request, asked.ref)) is not None:
             self._asked.pop(asked.ref)
-            asked.answer.errback(Declined(Error(refusal.reason, refusal_in_words(refusal))))
+            asked.answer.errback(Declined(Error(refusal.code, ENGLISH.refusal(refusal))))
         elif self._over:
             self._asked.fail(self._gone())
         elif self._in:
@@ -519,7 +519,7 @@ class ChatClient:
     def _heard_words(self, line: str) -> None:
         """For people: the question that opens a connection, or why there will be none."""
         self._reached = True
-        if line != QUESTION and not self._welcome:
+        if line != ENGLISH.question and not self._welcome:
             self._why = line
 
     def _take(self, event: Event, ref: str | None) -> None:
@@ -542,7 +542,7 @@ class ChatClient:
             case Typing(name=name, on=on):
                 (self.writing.add if on else self.writing.discard)(name)
                 self._deliver(event)
-            case Closed(why=why):
+            case Closed(reason=why):
                 if why is CloseReason.TAKEN_OVER:
                     self._failure = Gone("You have come in again from elsewhere.")
                 elif why is CloseReason.CLAIMED:

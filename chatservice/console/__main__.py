@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.python import usage
 
-from chatservice.tap import Options, makeService
+from chatservice.options import Options
+from chatservice.tap import makeService
 
 if TYPE_CHECKING:
     import tkinter as tk

@@ -19,7 +19,7 @@ from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, Palette
-from chatservice.tap import ChatService
+from chatservice.service import ChatService
 
 log = Logger()
 

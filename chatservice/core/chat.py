@@ -21,10 +21,15 @@ from chatservice.core.events import (
     Sent,
     Told,
 )
-from chatservice.core.log import Clock
+from chatservice.core.log import Clock, Messages
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
-from chatservice.core.stores import Archive, Memory, Messages, ReadPosition
+from chatservice.core.stores import Archive, ReadPosition
+
+
+def new_secret() -> str:
+    """A random text that nobody can guess: 128 bits."""
+    return secrets.token_urlsafe(16)
 
 
 class UserSession(Protocol):
@@ -88,13 +93,13 @@ class Chat:
     def __init__(
         self,
         clock: Clock,
+        archive: Archive,
         *,
         echo: bool = False,
-        archive: Archive | None = None,
-        secret: Callable[[], str] = lambda: secrets.token_urlsafe(16),
+        secret: Callable[[], str] = new_secret,
     ) -> None:
         self.users: dict[str, User] = {}
-        self.archive: Archive = archive if archive is not None else Memory(secret())
+        self.archive = archive
         self.lobby = Room(LOBBY, clock, self.archive.commit)
         self.archive.attach(self.lobby.log)
         self._clock = clock

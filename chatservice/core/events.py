@@ -251,7 +251,7 @@ class Replayed:
     with those that follow; or a part that `continues` the one before. `gone`: so many older ones
     are not kept any more; `more`: there may be older ones. `at`: what time it is."""
 
-    why: ReplayReason
+    reason: ReplayReason
     events: tuple["Said | Emoted | Told", ...]
     at: float
     count: int = 0
@@ -272,7 +272,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Helped:
-    """The commands there are: pairs of usage and what it does."""
+    """The commands: pairs of usage and name."""
 
     commands: tuple[tuple[str, str], ...]
 
@@ -304,7 +304,7 @@ class Closed:
     """The server's last word on a connection. `name` is empty if you never had one."""
 
     name: str
-    why: CloseReason = field(metadata={"key": "reason"})
+    reason: CloseReason
 
 
 class ErrorCode(StrEnum):
@@ -353,11 +353,12 @@ class ErrorCode(StrEnum):
 
 
 class Refusal(Exception):
-    """Something asked for is declined. `details` fill the words that `render` has for `reason`."""
+    """Something asked for is declined. `details` fill the text that the
+    catalogue of words has for `code`."""
 
-    def __init__(self, reason: ErrorCode, **details: str | int) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, code: ErrorCode, **details: str | int) -> None:
+        super().__init__(code)
+        self.code = code
         self.details = details
 
 

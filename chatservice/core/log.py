@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from chatservice.core.events import (
     Burst,
@@ -333,3 +333,19 @@ def _in_batches(entries: list[Entry]) -> Iterator[list[Entry]]:
             taken, size = [], 0
     if taken:
         yield taken
+
+
+Messages = tuple[Said | Emoted, ...]
+
+
+def recalled(log: Log, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
+    """The events between two ids: of more than a page the oldest, or the newest if `after` is
+    None."""
+    taken = take_page(log.between(before, after), limit).events
+    return tuple(taken if after is not None else reversed(taken))
+
+
+def newest(events: Iterable[Happening], limit: int) -> Messages:
+    """The first messages among `events`, of which the newest come first; in their order."""
+    taken = take_page((event for event in events if isinstance(event, Said | Emoted)), limit).events
+    return cast(Messages, tuple(reversed(taken)))

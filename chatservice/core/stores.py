@@ -1,19 +1,17 @@
-"""What a chat remembers of the past beside its log: the seam where a database goes.
+"""What the chat asks of a store: protocols, which the modules of `storage` implement."""
 
-`Archive` is what the chat asks for. Here is the one that has no more than the log in memory.
-"""
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, Protocol, cast
+from chatservice.core.events import Account, Recalled, Saving, Told
+from chatservice.core.log import Batch, Log, Messages
 
-from chatservice.core.events import Emoted, Happening, Recalled, Said, Saving
-from chatservice.core.log import Batch, Log, Origin, commit_at_once, take_page
-
+# What strangers can make grow: some 30 MB of names and hashes.
+MAX_ACCOUNTS = 100_000
+# Offline messages for one person: as many as somebody reads.
+MAX_OFFLINE_MESSAGES = 100
 # People whose place is remembered, those longest away forgotten first: some 2 MB.
 MAX_READ_POSITIONS = 20_000
-
-Messages = tuple[Said | Emoted, ...]
 
 
 class ReadPosition(NamedTuple):
@@ -29,19 +27,6 @@ class MissedCount(NamedTuple):
 
     kept: int
     gone: int
-
-
-def recalled(log: Log, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
-    """The events between two ids: of more than a page the oldest, or the newest if `after` is
-    None."""
-    taken = take_page(log.between(before, after), limit).events
-    return tuple(taken if after is not None else reversed(taken))
-
-
-def newest(events: Iterable[Happening], limit: int) -> Messages:
-    """The first messages among `events`, of which the newest come first; in their order."""
-    taken = take_page((event for event in events if isinstance(event, Said | Emoted)), limit).events
-    return cast(Messages, tuple(reversed(taken)))
 
 
 class Archive(Protocol):
@@ -81,56 +66,45 @@ class Archive(Protocol):
         """What was said since then, before that id."""
 
 
-class Memory:
-    """Nothing but the log in memory."""
+class Credentials(NamedTuple):
+    """An account, and the hash of its password."""
 
-    trouble: Saving | None = None
+    account: Account
+    hash: str
 
-    def __init__(self, epoch: str) -> None:
-        self._epoch = epoch
-        self._marks: OrderedDict[str, ReadPosition] = OrderedDict()
 
-    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
-        commit_at_once(batch, committed)
+class OfflineMessage(NamedTuple):
+    """A private message that is kept until its recipient returns. `sender`: the account of its
+    author, if their name was registered when they wrote it."""
 
-    @property
-    def first_id(self) -> int:
-        return self._log.first_id
+    told: Told
+    sender: Account | None
 
-    def attach(self, log: Log) -> None:
-        self._log = log
-        log.begin(Origin(self._epoch))
 
-    async def recall(self, before: int, after: int | None, limit: int) -> Recalled:
-        log = self._log
-        gone = 0 if after is None else max(min(log.first_id, before) - after - 1, 0)
-        return Recalled(recalled(log, before, after, limit), log.first_id, gone)
+class AccountStore(Protocol):
+    """Accounts and their offline messages. All of it may raise `Refusal` (NOT_SAVED)."""
 
-    async def recent(self, before: int, limit: int) -> Messages:
-        return newest(self._log.between(before, None), limit)
+    def find(self, name: str) -> Awaitable[Credentials | None]:
+        """The account that protects `name`, a checked name: its own may be another one like it."""
 
-    async def find(self, words: str, before: int, limit: int) -> Messages:
-        wanted = words.casefold().split()
-        found = (
-            event
-            for event in self._log.between(before, None)
-            if isinstance(event, Said | Emoted)
-            and all(word in event.text.casefold() for word in wanted)
-        )
-        return newest(found, limit) if wanted else ()
+    def owners(self, name: str) -> Awaitable[frozenset[Account]]:
+        """All accounts that protect `name`, a checked name; they need not be like each other."""
 
-    async def seen(self, name: str) -> ReadPosition | None:
-        return self._marks.get(name)
+    def add(self, account: Account, hashed: str) -> Awaitable[None]:
+        """Raises `Refusal`: NAME_REGISTERED, TOO_MANY_ACCOUNTS."""
 
-    def arrive(self, name: str) -> None:
-        self._marks.pop(name, None)
+    def change(self, account: Account, hashed: str) -> Awaitable[None]:
+        """Set another password. Raises `Refusal` (NOT_REGISTERED)."""
 
-    def depart(self, name: str, position: int) -> None:
-        self._marks[name] = ReadPosition(position, self._log.messages_before(position))
-        if len(self._marks) > MAX_READ_POSITIONS:
-            self._marks.popitem(last=False)
+    def remove(self, account: Account) -> Awaitable[None]:
+        """With its offline messages. Raises `Refusal` (NOT_REGISTERED)."""
 
-    async def away(self, since: ReadPosition, before: int) -> MissedCount:
-        first = max(since.position, self._log.first_id)
-        gone = self._log.messages_before(first) - since.messages
-        return MissedCount(self._log.messages_before(before) - since.messages - gone, gone)
+    def post(self, owner: Account, message: Told) -> Awaitable[int]:
+        """Keep `message` for `owner`. Returns its number. Raises `Refusal`: NOT_REGISTERED,
+        LETTERBOX_FULL."""
+
+    def offline_messages(self, owner: Account) -> Awaitable[tuple[OfflineMessage, ...]]:
+        """What is kept for `owner`, oldest first."""
+
+    def discard(self, messages: tuple[Told, ...]) -> Awaitable[None]:
+        """Delete them. Their numbers may be used again."""

@@ -34,7 +34,6 @@ class Command:
     name: str
     aliases: tuple[str, ...]
     arguments: str
-    help: str
     build: Callable[[str], Request | None]
 
     @property
@@ -56,40 +55,20 @@ def _history(arguments: str) -> Request | None:
 
 
 COMMANDS = (
-    Command("me", (), "ACTION", "say what you are doing", lambda a: Emote(a) if a else None),
-    Command("msg", ("w", "tell"), "NAME TEXT", "say something to one person alone", _tell),
-    Command(
-        "reply",
-        ("r",),
-        "TEXT",
-        "answer the last private message",
-        lambda a: Reply(a) if a else None,
-    ),
-    Command("who", ("names", "users"), "", "list who is online", lambda _: Who()),
-    Command("nick", (), "NAME", "change your name", lambda a: Nick(a) if a else None),
-    Command("history", (), "[N]", "show the last messages again", _history),
-    Command(
-        "search",
-        (),
-        "WORDS",
-        "find messages",
-        lambda a: Search(a, limit=MAX_FOUND) if a else None,
-    ),
-    Command(
-        "register",
-        (),
-        "PASSWORD",
-        "make your name yours alone",
-        lambda a: Register(a) if a else None,
-    ),
-    Command(
-        "password", (), "NEW", "change your password", lambda a: ChangePassword(a) if a else None
-    ),
-    Command("unregister", (), "", "give your name up again", lambda _: Unregister()),
-    Command("help", ("h", "?"), "", "show this list", lambda _: Help()),
-    Command("exit", ("quit",), "", "leave the chat", lambda _: Exit()),
+    Command("me", (), "ACTION", lambda a: Emote(a) if a else None),
+    Command("msg", ("w", "tell"), "NAME TEXT", _tell),
+    Command("reply", ("r",), "TEXT", lambda a: Reply(a) if a else None),
+    Command("who", ("names", "users"), "", lambda _: Who()),
+    Command("nick", (), "NAME", lambda a: Nick(a) if a else None),
+    Command("history", (), "[N]", _history),
+    Command("search", (), "WORDS", lambda a: Search(a, limit=MAX_FOUND) if a else None),
+    Command("register", (), "PASSWORD", lambda a: Register(a) if a else None),
+    Command("password", (), "NEW", lambda a: ChangePassword(a) if a else None),
+    Command("unregister", (), "", lambda _: Unregister()),
+    Command("help", ("h", "?"), "", lambda _: Help()),
+    Command("exit", ("quit",), "", lambda _: Exit()),
 )
-HELPED = Helped(tuple((command.usage, command.help) for command in COMMANDS))
+HELPED = Helped(tuple((command.usage, command.name) for command in COMMANDS))
 _PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
 _BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 

@@ -38,7 +38,8 @@ from chatservice.core.events import (
 )
 from chatservice.core.requests import Request
 from chatservice.dialects.codec import Vocabulary
-from chatservice.dialects.text import CRLF, refusal_in_words
+from chatservice.dialects.text import CRLF
+from chatservice.dialects.wording import ENGLISH
 
 REQUESTS = Vocabulary(
     {
@@ -154,7 +155,7 @@ def _as_heard(event: Event) -> Iterable[Event]:
         case Replayed(events=events):
             return events
         case Refused(refusal=refusal):
-            return (Error(refusal.reason, refusal_in_words(refusal)),)
+            return (Error(refusal.code, ENGLISH.refusal(refusal)),)
     return (event,)
 
 

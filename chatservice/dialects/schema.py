@@ -35,7 +35,7 @@ from chatservice.core.events import (
 )
 from chatservice.dialects.codec import Field, Vocabulary
 from chatservice.dialects.jsonlines import EVENTS, REQUESTS
-from chatservice.dialects.text import REFUSALS
+from chatservice.dialects.wording import ENGLISH
 
 _NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
 # One of each type, at least.
@@ -118,7 +118,7 @@ def tables() -> str:
             "",
             "| code of an error | its message |",
             "|---|---|",
-            *(f"| `{reason}` | {words} |" for reason, words in REFUSALS.items()),
+            *(f"| `{reason}` | {words} |" for reason, words in ENGLISH.errors.items()),
             "",
         ]
     )

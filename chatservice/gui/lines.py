@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from chatservice.client.chat_client import Heard
 from chatservice.client.faces.looks import MARKED, Piece, look
+from chatservice.client.faces.talk import Shown
 from chatservice.core.events import Emoted, Happening, Replayed, Said, Sent, Told
 
 DAY, LINK, NOTICE = "day", "link", "notice"
@@ -36,7 +36,7 @@ class Line:
         return clock + "".join(text for _, text in self.pieces)
 
 
-def lines(event: Heard | str, where: str, me: str | None) -> Iterator[Line]:
+def lines(event: Shown, where: str, me: str | None) -> Iterator[Line]:
     """Those for `event`. `where`: the server; `me`: your name."""
     if isinstance(event, Replayed):
         yield from _again(event, where, me)

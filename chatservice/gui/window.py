@@ -13,12 +13,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard
+from chatservice.client.chat_client import ChatClient, Disconnected
 from chatservice.client.errors import ChatError
 from chatservice.client.faces.looks import mentions
 from chatservice.client.faces.notices import Notices
 from chatservice.client.faces.status import Status, writing_in_words
-from chatservice.client.faces.talk import Talk, in_words
+from chatservice.client.faces.talk import Shown, Talk, in_words
 from chatservice.core.events import (
     Emoted,
     Error,
@@ -37,7 +37,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.sanitize import sanitize
-from chatservice.dialects.text import QUESTION
+from chatservice.dialects.wording import ENGLISH
 from chatservice.gui import lines
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.finding import FindBar
@@ -164,7 +164,7 @@ class Window(ttk.Frame):
 
     # What happens.
 
-    def _show(self, event: Heard | str) -> None:
+    def _show(self, event: Shown) -> None:
         client = self.talk.client
         me = client.name
         tab = self._everyone
@@ -198,7 +198,7 @@ class Window(ttk.Frame):
                 tab = self._current or tab
         tab.conversation.add(self._lines(event))
 
-    def _lines(self, event: Heard | str) -> list[Line]:
+    def _lines(self, event: Shown) -> list[Line]:
         found = list(lines.lines(event, self._where, self.talk.client.name))
         for line in found:
             if line.id and line.id < self._before:
@@ -402,7 +402,7 @@ class Window(ttk.Frame):
         if self.talk.asks_password:
             label = "Password"
         elif self.talk.asks_name:
-            label = QUESTION
+            label = ENGLISH.question
         else:
             label = f"To {EVERYONE.lower()}"
             if current is not None and current.name is not None:

@@ -2,31 +2,27 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from twisted.internet import error
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
-    IReactorTime,
     ISSLTransport,
-    ITransport,
 )
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from chatservice.accounts.authenticator import Authenticator, Visitor
-from chatservice.core.chat import Chat, User
-from chatservice.core.events import CloseReason, ErrorCode, Refusal, Refused
-from chatservice.core.limits import Admission, Limits, TokenBucket, is_loopback, network_of
-from chatservice.dialects.text import TEXT
+from chatservice.accounts.authenticator import Visitor
+from chatservice.core.events import CloseReason
+from chatservice.core.limits import TokenBucket, is_loopback
 from chatservice.server import telnet
 from chatservice.server.output import Sender, Transport, sender_for
-from chatservice.server.peer_log import PeerLog
-from chatservice.session.offline_messages import OfflineMessages
-from chatservice.session.session import Session, Settings
+from chatservice.session.session import Session
+
+if TYPE_CHECKING:
+    from chatservice.server.factory import ChatFactory
 
 log = Logger()
 
@@ -35,15 +31,6 @@ MAX_LINE = 8192
 # Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
 # close by itself: this is how long its user waits for the shell after /exit.
 CLOSE_SECONDS = 3.0
-STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
-STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
-
-
-def peer_of(address: object) -> object:
-    """How an address is shown in the log: ``('192.168.1.2', 54321)``, or as Twisted shows it."""
-    if hasattr(address, "host") and hasattr(address, "port"):
-        return (address.host, address.port)
-    return address
 
 
 class ChatProtocol(LineReceiver):
@@ -237,117 +224,3 @@ class ChatProtocol(LineReceiver):
                 break
             complete += len(line) + 1
         return complete
-
-
-class TurnedAway(Protocol):
-    """A connection that is told why it cannot be served."""
-
-    transport: ITransport
-
-    def __init__(self, reason: ErrorCode) -> None:
-        self._reason = reason
-
-    def connectionMade(self) -> None:
-        self.transport.write(TEXT.render(Refused(Refusal(self._reason))))
-        self.transport.loseConnection()
-
-
-class ChatFactory(ServerFactory):
-    """Makes the sessions of every line door, and holds the shared user map."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        chat: Chat,
-        settings: Settings,
-        clock: IReactorTime,
-        limits: Limits = Limits(),  # noqa: B008 (it is frozen)
-        authenticator: Authenticator | None = None,
-    ) -> None:
-        self.chat = chat
-        self.authenticator = authenticator or Authenticator(None, None, clock.seconds)
-        self.offline_messages = OfflineMessages(chat, self.authenticator.accounts)
-        self.settings = settings
-        self.clock = clock
-        self.limits = limits
-        self.peer_log = PeerLog(clock)
-        self.connections: set[ChatProtocol] = set()
-        self.close_seconds = self.linger_seconds = CLOSE_SECONDS
-        self._admission = Admission(limits)
-        self._all_closed: Deferred[None] | None = None
-        self._stuck: dict[ChatProtocol, tuple[tuple[int, int], float]] = {}
-        self._look: IDelayedCall | None = None
-
-    @property
-    def users(self) -> dict[str, User]:
-        """Everyone who is here, by name."""
-        return self.chat.users
-
-    def startFactory(self) -> None:
-        if self._look is None:
-            self._look_for_the_stuck()
-
-    def stopFactory(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-
-    def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:  # type: ignore[override]
-        """`addr`: whose connection it is, be it through TLS or a proxy."""
-        network = network_of(getattr(addr, "host", ""))
-        if (reason := self._admission.admit(network)) is not None:
-            self.peer_log.about(
-                network, "{peer} has been turned away: {why}", peer=peer_of(addr), why=reason.value
-            )
-            return TurnedAway(reason)
-        connection = ChatProtocol()
-        connection.factory = self
-        connection.peer = peer_of(addr)
-        connection.network = network
-        return connection
-
-    def close_all(self) -> Deferred[None]:
-        """Say goodbye to everyone. Fires when the last connection is gone: within the
-        shutdown_timeout of our limits."""
-        self._all_closed = closed = Deferred[None]()
-        self.close_seconds = self.limits.shutdown_timeout
-        self.linger_seconds = STOP_SECONDS
-        for connection in list(self.connections):
-            connection.shut_down()
-        self._tell_if_closed()
-        return closed
-
-    def forget(self, connection: ChatProtocol) -> None:
-        """`connection` is gone."""
-        self._admission.release(connection.network)
-        self.connections.discard(connection)
-        self._tell_if_closed()
-
-    def _tell_if_closed(self) -> None:
-        if self._all_closed is not None and not self.connections:
-            closed, self._all_closed = self._all_closed, None
-            closed.callback(None)
-
-    def _look_for_the_stuck(self) -> None:
-        """Cut off who has taken nothing for `ping` seconds. What they have taken shows in how far
-        their cursors are, batch by batch, and in what they have been told."""
-        self._look = self.clock.callLater(self.limits.ping / STUCK_LOOKS, self._look_for_the_stuck)
-        now, before, self._stuck = self.clock.seconds(), self._stuck, {}
-        for connection in list(self.connections):
-            cursor = connection.session.cursor
-            if not cursor.stalled or connection.session.closing:
-                continue
-            taken = cursor.position, cursor.events_sent
-            taken_before, since = before.get(connection, (taken, now))
-            if taken != taken_before:
-                since = now
-            self._stuck[connection] = taken, since
-            if now - since >= self.limits.ping:
-                self.peer_log.about(
-                    connection.network,
-                    "{peer} has taken nothing for {seconds:g} s: cut off.",
-                    peer=connection.peer,
-                    seconds=self.limits.ping,
-                )
-                connection.transport.abortConnection()

@@ -37,7 +37,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from chatservice.server.line import TurnedAway
+from chatservice.server.factory import TurnedAway
 
 log = Logger()
 

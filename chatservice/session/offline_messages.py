@@ -7,7 +7,7 @@ from functools import partial
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatservice.accounts import Accounts
+from chatservice.accounts.accounts import Accounts
 from chatservice.core import names
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
@@ -34,7 +34,7 @@ class OfflineMessages:
         try:
             return self._chat.send_private(user, to, text)
         except Refusal as refusal:
-            if refusal.reason is not ErrorCode.NOBODY:
+            if refusal.code is not ErrorCode.NOBODY:
                 raise
             owner = await self._owner(to)
             return await self._post(user, owner, text, refusal)
@@ -45,7 +45,7 @@ class OfflineMessages:
         try:
             return self._chat.reply(user, text)
         except Refusal as refusal:
-            if refusal.reason is not ErrorCode.GONE:
+            if refusal.code is not ErrorCode.GONE:
                 raise
             return await self._post(user, user.corresponding_account, text, refusal)
 
@@ -62,7 +62,7 @@ class OfflineMessages:
         try:
             while self._delivering[user] and user.present and user.account is not None:
                 self._delivering[user] = False
-                letters = await accounts.letters(user.account)
+                letters = await accounts.offline_messages(user.account)
                 if letters and user.correspondent is None:
                     last = letters[-1]
                     user.correspondent = last.sender or self._senders.get(last.told.id)
@@ -108,7 +108,7 @@ class OfflineMessages:
         try:
             number = await self._accounts.post(owner, letter)
         except Refusal as other:
-            raise (refusal if other.reason is ErrorCode.NOT_REGISTERED else other) from None
+            raise (refusal if other.code is ErrorCode.NOT_REGISTERED else other) from None
         user.correspondent = owner
         self._senders[number] = user
         if len(self._senders) > MAX_SENDERS:

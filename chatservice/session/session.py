@@ -42,6 +42,7 @@ from chatservice.core.events import (
     ReplayReason,
     Welcomed,
 )
+from chatservice.core.log import Messages
 from chatservice.core.requests import (
     BEFORE_NAME,
     AboutAccount,
@@ -63,7 +64,7 @@ from chatservice.core.requests import (
     Who,
 )
 from chatservice.core.sanitize import safe_lines, sanitize
-from chatservice.core.stores import Messages, ReadPosition
+from chatservice.core.stores import ReadPosition
 from chatservice.dialects import commands, jsonlines
 from chatservice.dialects.commands import HELPED
 from chatservice.dialects.jsonlines import JSON
@@ -269,7 +270,7 @@ class Session:
         if self._user is not None:
             self._answer(Refused(refusal))
             return
-        if refusal.reason is ErrorCode.PASSWORD_NEEDED and self._is_text:
+        if refusal.code is ErrorCode.PASSWORD_NEEDED and self._is_text:
             self._claimed = str(refusal.details["name"])
             self._answer(PasswordAsked(self._claimed))
             return

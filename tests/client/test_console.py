@@ -26,6 +26,7 @@ from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
 from chatservice.core.chat import Chat, User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, blended, is_dark, palette
+from chatservice.storage.memory import MemoryArchive
 from tests.support.people import PATIENCE, Server, left
 from tests.support.xdisplay import Display
 from tests.unit.test_chat import Connection, join
@@ -215,7 +216,7 @@ def names(table: People) -> list[str]:
 
 def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
     clock = Clock()
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     table = People(root, look, chat, lambda: None)
     table.refresh()
     assert rows(table) == []
@@ -246,7 +247,7 @@ def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
 
 def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
     clock = Clock()
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     table = People(root, look, chat, lambda: None)
     for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
         clock.rightNow = second
@@ -267,7 +268,7 @@ def test_of_a_crowd_some_are_shown_at_a_time(
     root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "AT_ONCE", 4)
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     table = People(root, look, chat, lambda: None)
     here: list[User] = [join(chat, f"n{number}") for number in range(10)]
     for shown_now in (4, 8, 10):

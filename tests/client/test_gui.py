@@ -265,9 +265,9 @@ def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..
             window.types(PASSWORD if given == "in the dialog" else "")
             window.opens("Alice at|Chat –")
             if given != "in the dialog":
-                window.shows("What is the password of Alice?")
+                window.shows("Password for Alice:")
                 window.types("not it")
-                window.shows("not the password of Alice. What is the password of Alice?")
+                window.shows("not the password of Alice. Password for Alice:")
                 window.types(PASSWORD)
             bob.hears(joined("Alice"))
             window.hands.key("Up")  # no password comes back
@@ -526,7 +526,9 @@ def test_lines() -> None:
     (line,) = lines.lines(Joined(8, NOON, "", ("Carol",)), HERE, "Bob")
     assert line.pieces == [("dim", "*** Carol has joined the chat.")]
     waits = lines.private(Sent(1, NOON, "Carol", "hi", waiting=True), "Bob")
-    assert next(lines.lines(waits, HERE, "Bob")).text.endswith("(it waits until Carol comes in)")
+    assert next(lines.lines(waits, HERE, "Bob")).text.endswith(
+        "(will be delivered when Carol returns)"
+    )
     (line,) = lines.lines("from the server", HERE, "Bob")
     assert line.pieces == [("notice", "from the server")]
     assert not next(lines.lines(Emoted(9, NOON, "", "Bob", "is Bob"), HERE, "Bob")).marked

@@ -10,10 +10,8 @@ from typing import Any
 
 from chatservice.core import chat, cursor, room
 from chatservice.core import typing as typing_tracker
-from chatservice.dialects import text as text
-from chatservice.server import line as line
-from chatservice.server import output as output
-from chatservice.server import peer_log
+from chatservice.dialects import text
+from chatservice.server import line, output, peer_log
 from chatservice.session import session
 
 UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
@@ -46,15 +44,37 @@ for name in (
     fault(line.ChatProtocol, name, lambda its, *_: its.network)
 for name in ("_go_on", "_hold", "lineLengthExceeded"):
     fault(line.ChatProtocol, name, lambda its, *_: its.network)
-for name in ("let_in", "expect_close", "finish", "pause_reading", "_end_deadline", "resumeProducing"):
+for name in (
+    "let_in",
+    "expect_close",
+    "finish",
+    "pause_reading",
+    "_end_deadline",
+    "resumeProducing",
+):
     fault(line.ChatProtocol, name, lambda its, *_: its.network)
 for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
     fault(session.Session, name, lambda its, *_: its._connection.network)
-fault(session.Session, "close", lambda its, *_: its._connection.network, "by exit", "by the login clock")
+fault(
+    session.Session,
+    "close",
+    lambda its, *_: its._connection.network,
+    "by exit",
+    "by the login clock",
+)
 fault(peer_log.PeerLog, "about", lambda its, network, *_: network)
 fault(chat.Chat, "join", lambda its, name, connection, *_: connection._connection.network)
 fault(chat.Chat, "leave", lambda its, user: user.connection._connection.network)
-for name in ("deliver", "send_ephemeral", "stall", "resume", "send", "_read_on", "_read_batch", "_write"):
+for name in (
+    "deliver",
+    "send_ephemeral",
+    "stall",
+    "resume",
+    "send",
+    "_read_on",
+    "_read_batch",
+    "_write",
+):
     fault(cursor.Cursor, name, of_sink)
 fault(typing_tracker.TypingTracker, "forget", lambda its, author: of_sink(author))
 for name in ("_listen", "drop"):

@@ -32,8 +32,8 @@ from tests.support.programs import Program, join
 KILLS = 30 if LONG else 5
 LOCKED_SECONDS = 30 if LONG else 5
 LISTENS_SECONDS = 2.0  # what is promised of a start; the machine may be busy with other things
-NOT_SAVED = "*** What is said is not being saved for now: "
-SAVED_AGAIN = "*** What is said is being saved again."
+NOT_SAVED = "*** Messages are not being saved at the moment: "
+SAVED_AGAIN = "*** Messages are being saved again."
 
 
 class Chatter:

@@ -97,7 +97,7 @@ def test_a_hundred_megabytes_without_a_newline(
     with_patience = server.join("Patient")
     with_patience.sends(b"x" * 100_000)
     with_patience.hears(
-        "Error: a line can have 8192 bytes at most.", "*** Goodbye: that line was too long."
+        "Error: a line can have at most 8192 bytes.", "*** Goodbye: that line was too long."
     )
     assert with_patience.is_cut_off()
 

@@ -36,10 +36,8 @@ from tests.support.tmux import Tmux
 KEPT = ("--database", "chat.sqlite3")
 PROXIED = ("--proxy-protocol", "127.0.0.1")
 PASSWORD, OTHER = "correct horse/ß", "battery staple"
-WRONG = "Error: that is not the password of {name}. What is the password of {name}?"
-NO_MEMBER = (
-    "Error: that is not the password of a member called {name}. What is the password of {name}?"
-)
+WRONG = "Error: wrong password for {name}. Password for {name}:"
+NO_MEMBER = "Error: wrong name or password: {name}. Password for {name}:"
 ONLINE = "*** Online (3): Alice, Bob, Zoe"
 TIME = r"\[\d\d:\d\d:\d\d\] "
 
@@ -59,7 +57,7 @@ def claims(server: Server, name: str, password: str) -> Person:
     person = server.connect()
     person.hears(QUESTION)
     person.types(name)
-    person.hears(f"What is the password of {name}?")
+    person.hears(f"Password for {name}:")
     person.types(password)
     return person
 
@@ -76,7 +74,7 @@ class TestANameWithAPassword:
         with Server(tmp_path, *KEPT) as server:
             carol = server.join("Carol")
             carol.types(f"/register {PASSWORD}", "/exit")
-            carol.hears("*** Carol is yours from now on, with that password.")
+            carol.hears("*** Carol is now registered to you.")
             carol.hears("*** Goodbye, Carol.")
             comes_in(server, "Carol", PASSWORD, "Carol")
 
@@ -92,8 +90,8 @@ class TestANameWithAPassword:
         for _ in range(4):
             person.hears(WRONG.format(name="Alice"))
             person.types("wrong")
-        person.hears("Error: that is not the password of Alice.")
-        person.hears("*** Goodbye: too much was refused.")
+        person.hears("Error: wrong password for Alice.")
+        person.hears("*** Goodbye: too many failed attempts.")
         assert person.is_cut_off()
 
     def test_is_not_asked_for_again_once_it_is_given_up(self, keeping: Server) -> None:
@@ -108,13 +106,13 @@ class TestANameWithAPassword:
     def test_can_have_another_or_none(self, keeping: Server) -> None:
         alice = comes_in(keeping, "Alice", PASSWORD)
         alice.types(f"/password {OTHER}", "/exit")
-        alice.hears("*** Alice has that password from now on.", "*** Goodbye, Alice.")
+        alice.hears("*** Password changed.", "*** Goodbye, Alice.")
         alice = claims(keeping, "Alice", PASSWORD)
         alice.hears(WRONG.format(name="Alice"))
         alice = comes_in(keeping, "Alice", OTHER)
         alice.types("/unregister", "/unregister", "/exit")
-        alice.hears("*** Alice is anybody's from now on.")
-        alice.hears("Error: the name that you have is not registered to you.")
+        alice.hears("*** Alice is no longer registered.")
+        alice.hears("Error: your name is not registered.")
         keeping.join("alice")
 
     def test_makes_another_password_end_what_a_token_proves(self, keeping: Server) -> None:
@@ -148,10 +146,10 @@ class TestANameWithAPassword:
         bob.types("/nick ALICE", "/register short", f"/password {OTHER}", "/unregister")
         bob.hears(
             "Error: Alice is registered.",
-            "Error: a password has 8 to 256 printable characters.",
+            "Error: a password must have 8 to 256 printable characters.",
         )
-        bob.hears("Error: the name that you have is not registered to you.")
-        bob.hears("Error: the name that you have is not registered to you.")
+        bob.hears("Error: your name is not registered.")
+        bob.hears("Error: your name is not registered.")
 
     def test_cannot_be_registered_twice(self, keeping: Server) -> None:
         alice = comes_in(keeping, "Alice", PASSWORD)
@@ -173,7 +171,7 @@ def test_who_has_the_password_takes_the_place_of_their_other_connection(keeping:
     first = comes_in(keeping, "Alice", PASSWORD)
     bob.hears(joined("Alice"))
     second = comes_in(keeping, "Alice", PASSWORD)
-    first.hears("*** Goodbye: you have come in again from elsewhere.")
+    first.hears("*** Goodbye: you logged in elsewhere.")
     assert first.is_cut_off()
     second.types("it is me")
     bob.hears("Alice: it is me")  # and of no departure, nor an arrival
@@ -183,7 +181,7 @@ class TestMessagesThatWait:
     def test_come_with_their_times_once(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
         bob.types("/msg alice lunch?", "/msg nobody lunch?")
-        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
+        bob.hears("[you -> Alice] lunch? (will be delivered when Alice returns)")
         bob.hears("Error: nobody here is called nobody.")
         alice = comes_in(keeping, "Alice", PASSWORD)
         alice.hears("*** 1 private message while you were away:")
@@ -199,8 +197,8 @@ class TestMessagesThatWait:
     def test_can_be_replied_to(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
         bob.types("/msg alice lunch?", "/reply at one?")
-        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
-        bob.hears("[you -> Alice] at one? (it waits until Alice comes in)")
+        bob.hears("[you -> Alice] lunch? (will be delivered when Alice returns)")
+        bob.hears("[you -> Alice] at one? (will be delivered when Alice returns)")
         alice = comes_in(keeping, "Alice", PASSWORD)
         alice.hears("*** 2 private messages while you were away:")
         alice.types("/reply gladly")
@@ -219,7 +217,7 @@ class TestMessagesThatWait:
         bob.hears("[Zoe -> you] it is me", left("Zoe"))
         other = keeping.join("Zoe")
         other.types(f"/register {OTHER}")
-        other.hears("*** Zoe is yours from now on, with that password.")
+        other.hears("*** Zoe is now registered to you.")
         alice = comes_in(keeping, "Alice", PASSWORD)
         for person in (bob, alice):
             person.types("/reply my secret", "/who")
@@ -241,14 +239,14 @@ class TestMessagesThatWait:
     ) -> None:
         bob = keeping.join("Bob")
         bob.types("/msg Alice lunch?")
-        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
+        bob.hears("[you -> Alice] lunch? (will be delivered when Alice returns)")
         with closing(sqlite3.connect(tmp_path / "chat.sqlite3", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             alice = comes_in(keeping, "Alice", PASSWORD)
             alice.hears("*** 1 private message while you were away:")
-            alice.hears_until("*** What is said is not being saved for now: database is locked.")
+            alice.hears_until("*** Messages are not being saved at the moment: database is locked.")
             other.execute("ROLLBACK")
-        alice.hears_until("*** What is said is being saved again.")
+        alice.hears_until("*** Messages are being saved again.")
         alice.types("/who")
         alice.hears("*** Online (2): Alice, Bob")
 
@@ -256,8 +254,8 @@ class TestMessagesThatWait:
         bob = keeping.join("Bob")
         bob.types(*(f"/msg Alice {number}" for number in range(101)))
         for number in range(100):
-            bob.hears(f"[you -> Alice] {number} (it waits until Alice comes in)")
-        bob.hears("Error: too many messages wait for Alice already.")
+            bob.hears(f"[you -> Alice] {number} (will be delivered when Alice returns)")
+        bob.hears("Error: too many messages are waiting for Alice already.")
         bob.types("/history")
         bob.hears("*** No messages.")
 
@@ -294,8 +292,8 @@ class TestOptions:
             carol = comes_in(server, "carol", "opensesame", "carol")
             carol.types(f"/register {OTHER}", "/nick Bob", "/nick CAROL")
             carol.hears(
-                "Error: this server keeps no passwords.",
-                "Error: Bob is not a name of yours.",
+                "Error: this server has no accounts.",
+                "Error: you do not own Bob.",
                 "*** carol is now known as CAROL.",
             )
 
@@ -307,8 +305,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "answer"),
         [
-            ((), f"Error: others could listen to a password here; use TLS. {QUESTION}"),
-            (("--allow-plaintext-passwords",), "What is the password of Alice?"),
+            ((), f"Error: this connection is not encrypted; use TLS. {QUESTION}"),
+            (("--allow-plaintext-passwords",), "Password for Alice:"),
         ],
     )
     def test_a_password_that_others_could_listen_to(
@@ -328,7 +326,7 @@ class TestOptions:
             person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
             person.hears(QUESTION)
             person.types("Alice", PASSWORD)
-            person.hears("What is the password of Alice?")
+            person.hears("Password for Alice:")
             person.hears("Welcome Alice, you are connected to the server.")
 
     def test_a_file_of_passwords_that_is_not_there(self, tmp_path: Path) -> None:
@@ -356,7 +354,7 @@ class TestOptions:
             server.wait_for_log("Nobody can /register: pip install")
             bob = server.join("Bob")
             bob.types(f"/register {OTHER}")
-            bob.hears("Error: this server keeps no passwords.")
+            bob.hears("Error: this server has no accounts.")
 
 
 def only(folder: Path) -> dict[str, str]:
@@ -410,12 +408,12 @@ class TestTheOperator:
         assert self.run(tmp_path, "remove", "Alice")[0] == 0
         other = keeping.join("Alice")
         other.types(f"/register {OTHER}")
-        other.hears("*** Alice is yours from now on, with that password.")
+        other.hears("*** Alice is now registered to you.")
         alice.hears(joined("Alice"))
         alice.types(f"/password {PASSWORD}", "/unregister", "/nick ALICE")
         alice.hears(
-            "Error: the name that you have is not registered to you.",
-            "Error: the name that you have is not registered to you.",
+            "Error: your name is not registered.",
+            "Error: your name is not registered.",
             "Error: Alice is registered.",
         )
         other.leaves()
@@ -430,7 +428,7 @@ class TestTheOperator:
         guest.types("I am here")
         bob.hears("carol: I am here")
         owner = comes_in(keeping, "Carol", OTHER, "Carol")
-        guest.hears("*** Goodbye: the name that you had is registered, and its owner has come in.")
+        guest.hears("*** Goodbye: your name is registered, and its owner has logged in.")
         assert guest.is_cut_off()
         bob.hears(left("carol"), joined("Carol"))
         owner.types("/who")
@@ -442,7 +440,7 @@ class TestTheOperator:
             "accounts: chat.sqlite3: there is no such file.\n",
         )
         assert self.run(tmp_path, "add", "Carol", typed="short\n")[2] == (
-            "accounts: a password has 8 to 256 printable characters.\n"
+            "accounts: a password must have 8 to 256 printable characters.\n"
         )
         assert self.run(tmp_path, "add", "Carol", typed=OTHER)[0] == 0
         assert self.run(tmp_path, "add", "CAROL", typed=OTHER)[2] == (
@@ -463,7 +461,7 @@ class TestTheClient:
     def test_in_a_pipe_it_says_that_a_password_is_needed(self, keeping: Server) -> None:
         ended = run_client(keeping.port, "--name", "Alice", typed=b"hello\n")
         assert ended.returncode == 1
-        assert ended.stderr == b"Error: Alice has a password.\n"
+        assert ended.stderr == b"Error: Alice needs a password.\n"
 
     def test_or_takes_it_from_a_file(self, tmp_path: Path, keeping: Server) -> None:
         bob = keeping.join("Bob")
@@ -474,7 +472,7 @@ class TestTheClient:
             ended = run_client(keeping.port, *options, typed=b"hello\n")
             assert ended.returncode == status, ended.stderr
         bob.hears(joined("Alice"), "Alice: hello", left("Alice"))
-        assert ended.stderr == b"Error: that is not the password of Alice.\n"
+        assert ended.stderr == b"Error: wrong password for Alice.\n"
         file.unlink()
         assert b"No such file" in run_client(keeping.port, *options).stderr
 
@@ -483,16 +481,16 @@ class TestTheClient:
         command = shlex.join([*client_command(keeping.port, "--name", "Alice", *face)])
         terminal = Tmux(command)
         try:
-            terminal.shows("What is the password of Alice?")
+            terminal.shows("Password for Alice:")
             terminal.types("not it")
             terminal.presses("Enter")
-            terminal.shows("that is not the password of Alice. What is the password of Alice?")
+            terminal.shows("wrong password for Alice. Password for Alice:")
             terminal.presses("Enter")
             terminal.shows("What is your name?")
             terminal.types("Alice")
             terminal.presses("Enter")
             deadline = time.monotonic() + PATIENCE
-            while terminal.screen().count("What is the password of Alice?") < 3:
+            while terminal.screen().count("Password for Alice:") < 3:
                 assert time.monotonic() < deadline, terminal.screen()
                 time.sleep(0.02)
             terminal.types(PASSWORD)
@@ -511,10 +509,10 @@ class TestTheClient:
     def test_says_what_has_waited(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
         bob.types("/msg Alice lunch?")
-        bob.hears("[you -> Alice] lunch? (it waits until Alice comes in)")
+        bob.hears("[you -> Alice] lunch? (will be delivered when Alice returns)")
         terminal = Tmux(shlex.join(client_command(keeping.port, "--name", "Alice")))
         try:
-            terminal.shows("What is the password of Alice?")
+            terminal.shows("Password for Alice:")
             terminal.types(PASSWORD)
             terminal.presses("Enter")
             terminal.shows("while you were away)")
@@ -562,7 +560,7 @@ def test_accents_may_be_sent_in_two_ways(keeping: Server) -> None:
 def test_blanks_are_blanks(keeping: Server, registered: str, typed: str) -> None:
     carol = keeping.join("Carol")
     carol.types(f"/register {registered}", "/exit")
-    carol.hears("*** Carol is yours from now on, with that password.", "*** Goodbye, Carol.")
+    carol.hears("*** Carol is now registered to you.", "*** Goodbye, Carol.")
     comes_in(keeping, "Carol", typed, "Carol")
 
 
@@ -575,7 +573,7 @@ def test_what_could_not_be_typed_again_is_no_password(keeping: Server, password:
     carol.hears("error", code="password_length")
     dave = keeping.join("Dave")
     dave.sends(b"/register latin-1: \xe9\xe8\n")
-    dave.hears("Error: a password has 8 to 256 printable characters.")
+    dave.hears("Error: a password must have 8 to 256 printable characters.")
 
 
 class TestLettersToAnAccountThatIsGone:
@@ -595,7 +593,7 @@ class TestLettersToAnAccountThatIsGone:
         for _ in range(2):
             with pytest.raises(Refusal) as refused:
                 accounts.post(connection, first, Told(0, 6.0, "Bob", "Alice", "supper?"))
-            assert refused.value.reason is ErrorCode.NOT_REGISTERED
+            assert refused.value.code is ErrorCode.NOT_REGISTERED
             if accounts.find(connection, "Alice") is None:
                 accounts.add(connection, second, "hash")
         assert accounts.letters_to(connection, second) == ()

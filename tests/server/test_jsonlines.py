@@ -99,7 +99,7 @@ class TestWhatIsSaidOfIt:
     def test_what_makes_no_sense_has_a_code(self, line: bytes, code: str) -> None:
         refusal = jsonlines.read(line).request
         assert isinstance(refusal, Refusal)
-        assert refusal.reason == code
+        assert refusal.code == code
         EVENT.validate(json.loads(JSON.render(Refused(refusal))))
 
 

@@ -102,8 +102,8 @@ def test_history_and_search(remembering: Server) -> None:
     assert lines(bob, 1) == ["Alice: 你好吗"]
     bob.types("/search absent", "/history 0", "/search")
     bob.hears("*** No messages.")
-    bob.hears("Error: this command is used like this: /history [N]")
-    bob.hears("Error: this command is used like this: /search WORDS")
+    bob.hears("Error: usage: /history [N]")
+    bob.hears("Error: usage: /search WORDS")
 
 
 def test_what_is_found_may_not_be_all(remembering: Server) -> None:

@@ -93,7 +93,7 @@ def test_the_transcript_is_what_happens(server: Server, section: str, transcript
     for person in people.values():
         person.types("/nobody-said-more")
         assert person.next_line() in (
-            "Error: /nobody-said-more is not a command. Type /help for those there are.",
+            "Error: /nobody-said-more is not a command. Type /help for a list.",
             '{"type": "error", "code": "not_json", "message": "a line must be one JSON object, in '
             'UTF-8."}',
         )

@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
 
+from chatservice.options import Options
 from chatservice.server.proxy_protocol import (
     HEADER_SECONDS,
     V2_SIGNATURE,
@@ -23,7 +24,6 @@ from chatservice.server.proxy_protocol import (
     ProxiedFactory,
     parse,
 )
-from chatservice.tap import Options
 from tests.support.people import QUESTION, Server
 
 PROXY = "127.0.0.2"

@@ -148,7 +148,7 @@ def test_a_line_that_is_too_long_is_refused_and_ends_it(server: Server) -> None:
     except ConnectionError:
         pass
     alice.hears(
-        f"Error: a line can have {MAX_LINE} bytes at most.",
+        f"Error: a line can have at most {MAX_LINE} bytes.",
         "*** Goodbye: that line was too long.",
     )
     assert alice.is_cut_off()

@@ -29,6 +29,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
 
+from chatservice.options import Options
 from chatservice.server import tls
 from chatservice.server.tls import (
     CERTIFICATE_FILE,
@@ -38,7 +39,6 @@ from chatservice.server.tls import (
     TLSFactory,
     make_self_signed,
 )
-from chatservice.tap import Options
 from tests.server.test_tap import chat
 from tests.support.people import PATIENCE, QUESTION, Server, joined, left
 

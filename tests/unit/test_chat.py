@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from chatservice.core.chat import Chat, User
 from chatservice.core.cursor import MAX_PERSONAL_EVENTS
 from chatservice.core.events import CloseReason, ErrorCode, Refusal
+from chatservice.storage.memory import MemoryArchive
 from tests.unit.test_room import Sink
 
 NAMES = ("alice", "ALICE", "Bob", "B0b", "carol", "Дима", "زهرا", "李明", "paypal", "paypaI", "Zoë")
@@ -37,7 +38,7 @@ def join(chat: Chat, name: str) -> User:
 def test_the_map_and_the_list_are_right_whatever_happens(
     steps: list[tuple[bool, int, str]],
 ) -> None:
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     here: list[User] = []
     for leaves, which, name in steps:
         if leaves and here:
@@ -50,7 +51,7 @@ def test_the_map_and_the_list_are_right_whatever_happens(
             else:
                 here.append(join(chat, name))
         except Refusal as refusal:
-            assert refusal.reason is ErrorCode.NAME_TAKEN  # noqa: PT017
+            assert refusal.code is ErrorCode.NAME_TAKEN  # noqa: PT017
     assert chat.users == {user.name: user for user in here}
     assert chat.online() == tuple(sorted((user.name for user in here), key=str.casefold))
     assert set(chat._by_key) == {key for user in here for key in user.keys}
@@ -61,7 +62,7 @@ def test_the_map_and_the_list_are_right_whatever_happens(
 
 
 def test_ones_own_name_may_be_spelled_differently() -> None:
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     alice = join(chat, "Alice")
     chat.rename(alice, "ALICE")
     assert chat.online() == ("ALICE",)
@@ -71,7 +72,7 @@ def test_ones_own_name_may_be_spelled_differently() -> None:
 
 def test_a_reply_follows_a_person_through_a_new_name_but_not_to_a_namesake() -> None:
     clock = Clock()
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     chat.send_private(alice, "bob", "hello")
     chat.rename(bob, "Rob")
@@ -82,12 +83,12 @@ def test_a_reply_follows_a_person_through_a_new_name_but_not_to_a_namesake() -> 
     join(chat, "Rob")
     with pytest.raises(Refusal) as refused:
         chat.reply(alice, "and now?")
-    assert refused.value.reason is ErrorCode.GONE
+    assert refused.value.code is ErrorCode.GONE
 
 
 def test_who_writes_in_private_has_been_introduced_first() -> None:
     clock = Clock()
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     alice = join(chat, "Alice")
     clock.pump([0, 1, 0])
     for name in ("Bob", "Carol"):  # Carol comes too soon after Bob to be told of at once
@@ -105,7 +106,7 @@ def test_who_writes_in_private_has_been_introduced_first() -> None:
 
 def test_many_private_messages_in_one_turn_are_no_sign_of_not_reading() -> None:
     clock = Clock()
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     clock.pump([0, 1, 0])
     chat.say(alice, ("something that waits for the end of the turn",))
@@ -116,28 +117,28 @@ def test_many_private_messages_in_one_turn_are_no_sign_of_not_reading() -> None:
 
 
 def test_nothing_is_sent_to_somebody_who_does_not_read() -> None:
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     bob.cursor.stall()
     for _ in range(MAX_PERSONAL_EVENTS):
         chat.send_private(alice, "Bob", "hello?")
     with pytest.raises(Refusal) as refused:
         chat.send_private(alice, "Bob", "hello?")
-    assert refused.value.reason is ErrorCode.NOT_READING
+    assert refused.value.code is ErrorCode.NOT_READING
 
 
 @pytest.mark.parametrize("name", ["Nobody", "not a name", "", "4"])
 def test_nobody_by_that_name(name: str) -> None:
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     with pytest.raises(Refusal) as refused:
         chat.send_private(User("Alice", Connection()), name, "hello")
-    assert refused.value.reason is ErrorCode.NOBODY
+    assert refused.value.code is ErrorCode.NOBODY
 
 
 def test_the_operator_kicks_who_is_here_and_says_why() -> None:
     clock = Clock()
     clock.advance(1000)
-    chat = Chat(clock)
+    chat = Chat(clock, MemoryArchive("epoch"))
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     assert alice.since == 1000
     chat.kick(alice, "be\x1b kind")
@@ -151,7 +152,7 @@ def test_the_operator_kicks_who_is_here_and_says_why() -> None:
 
 
 def test_what_the_operator_announces_cannot_move_a_cursor() -> None:
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     alice = join(chat, "Alice")
     chat.announce(["one\x1b[2J", "two"])
     assert alice.cursor._sink.heard() == ["*** one\ufffd[2J", "*** two"]  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ def test_means(line: str, request_: Request) -> None:
 def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
-    assert refused.value.reason is ErrorCode.USAGE
+    assert refused.value.code is ErrorCode.USAGE
     assert str(refused.value.details["usage"]).startswith("/")
 
 
@@ -63,7 +63,7 @@ def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
 def test_what_is_no_command_is_refused(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
-    assert refused.value.reason is ErrorCode.UNKNOWN_COMMAND
+    assert refused.value.code is ErrorCode.UNKNOWN_COMMAND
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

@@ -13,13 +13,15 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from chatservice.accounts import Accounts, Members
+from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.accounts.cred import Members
 from chatservice.core import names
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
 from chatservice.core.requests import ChangePassword, Register, Request
+from chatservice.storage.memory import MemoryArchive
 
 ALICE = Account("Alice", 1.0)
 PASSWORD = "correct horse"
@@ -96,7 +98,7 @@ def outcome(asked: Any) -> Any:
     if error is None:
         return result
     assert isinstance(error, Refusal), error
-    return error.reason
+    return error.code
 
 
 def guest(name: str, account: Account | None = None) -> User:
@@ -258,7 +260,7 @@ class Cursor:
 
 def test_an_owner_takes_their_name_from_a_guest_and_their_own_place() -> None:
     """Under any likeness; the guest may have come in before the name was registered."""
-    chat = Chat(Clock())
+    chat = Chat(Clock(), MemoryArchive("epoch"))
     for name in ("Alice", "ALICE"):
         squatter = Connection(chat)
         squatter.joins(name)

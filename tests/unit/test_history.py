@@ -39,13 +39,14 @@ from chatservice.core.events import (
 )
 from chatservice.core.limits import Limits
 from chatservice.core.log import Log
-from chatservice.core.stores import Archive, Memory, MissedCount, ReadPosition
-from chatservice.server.line import ChatFactory
-from chatservice.session.session import Settings
+from chatservice.core.stores import Archive, MissedCount, ReadPosition
+from chatservice.server.factory import ChatFactory
 from chatservice.session import replay as recollection
+from chatservice.session.session import Settings
+from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.sqlite import archive as history
 from chatservice.storage.sqlite import database, rows, search
-from chatservice.storage.sqlite.archive import KEEP_ALL, History, Keep
+from chatservice.storage.sqlite.archive import KEEP_ALL, Keep, SqliteArchive
 from chatservice.storage.sqlite.database import CRASH_GAP, UPGRADES, BadDatabase
 from tests.support.people import TWISTD
 from tests.unit.test_protocol import Transport
@@ -113,16 +114,16 @@ class Thread:
         self._clock.callLater(0, run)
 
 
-def new_history(path: Path, clock: Turns, keep: Keep = KEEP_ALL, **options: Any) -> History:
+def new_history(path: Path, clock: Turns, keep: Keep = KEEP_ALL, **options: Any) -> SqliteArchive:
     """Its threads are turns of the clock."""
 
     def thread(_: str) -> ThreadPool:
         return Thread(clock)  # type: ignore[return-value]
 
-    return History(path, clock, keep, thread=thread, **options)
+    return SqliteArchive(path, clock, keep, thread=thread, **options)
 
 
-def crash(archive: History) -> None:
+def crash(archive: SqliteArchive) -> None:
     """As if the process had been killed, but for the files that stay open: they are copied, and
     the copies take their place."""
     path = archive._path
@@ -153,15 +154,15 @@ def kept(kind: str, *, keep: Keep = KEEP_ALL, indexed: bool = True) -> Iterator[
     clock = Turns()
     clock.advance(1e9)
     with tempfile.TemporaryDirectory(dir=FAST) as folder:
-        archive: Archive = Memory("epoch")
+        archive: Archive = MemoryArchive("epoch")
         if kind == "disk":
             archive = new_history(Path(folder, "chat"), clock, keep, indexed=indexed)
         made = Log(clock, archive.commit, lambda batch: None)
         archive.attach(made)
-        if isinstance(archive, History):
+        if isinstance(archive, SqliteArchive):
             archive.open()
         yield Kept(clock, archive, made)
-        if isinstance(archive, History):
+        if isinstance(archive, SqliteArchive):
             clock.wait_for(archive.close())
 
 
@@ -467,7 +468,7 @@ class House:
 
     def start(self) -> None:
         self.archive = new_history(self.path, self.clock)
-        self.admit(Chat(self.clock, archive=self.archive))
+        self.admit(Chat(self.clock, self.archive))
         self.archive.notice = self.chat.lobby.announce
         self.archive.open()
 
@@ -675,7 +676,7 @@ def test_each_reader_hears_everything_once(
 
 class HouseWithoutDisk(House):
     def start(self) -> None:
-        self.admit(Chat(self.clock))
+        self.admit(Chat(self.clock, MemoryArchive("epoch")))
 
     def stop(self) -> None:
         self.clock.wait_for(self.factory.close_all())
@@ -1154,7 +1155,7 @@ def test_what_is_asked_of_a_disk_that_fails_is_refused(tmp_path: Path) -> None:
     write = made.archive.write(lambda connection: None)
     with pytest.raises(Refusal) as refused:
         made.clock.wait_for(write)
-    assert refused.value.reason is ErrorCode.NOT_SAVED
+    assert refused.value.code is ErrorCode.NOT_SAVED
     happened = happen(made, [4, 5])
     made.clock.turn(10)
     (tmp_path / "away").rename(tmp_path / "chat")

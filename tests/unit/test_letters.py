@@ -7,10 +7,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from chatservice.accounts import Accounts, OfflineMessage
+from chatservice.accounts.accounts import Accounts
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal, Replayed, Sent, Told
+from chatservice.core.stores import OfflineMessage
 from chatservice.session.offline_messages import OfflineMessages
+from chatservice.storage.memory import MemoryArchive
 
 ALICE = Account("Alice", 1.0)
 
@@ -39,7 +41,7 @@ class Box(Accounts):
         self.kept.append(OfflineMessage(kept, None))
         return number
 
-    async def letters(self, owner: Account) -> tuple[OfflineMessage, ...]:
+    async def offline_messages(self, owner: Account) -> tuple[OfflineMessage, ...]:
         found = tuple(self.kept)
         await self._turn()
         return found
@@ -97,7 +99,7 @@ class Connection:
 class House:
     def __init__(self) -> None:
         self.box = Box()
-        self.chat = Chat(Clock())
+        self.chat = Chat(Clock(), MemoryArchive("epoch"))
         self.letters = OfflineMessages(self.chat, self.box)
         self.bob = self.chat.join("Bob", Connection())
         self.answers: list[Any] = []

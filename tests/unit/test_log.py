@@ -9,8 +9,7 @@ from twisted.internet.task import Clock
 
 from chatservice.core import log
 from chatservice.core.events import Burst, Emoted, Happening, RoomEvent
-from chatservice.core.log import Batch, Log, commit_at_once
-from chatservice.core.stores import recalled
+from chatservice.core.log import Batch, Log, commit_at_once, recalled
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
 PLACE = st.integers(0, 80)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatservice.core import names
 from chatservice.core.events import ErrorCode, Refusal
-from chatservice.dialects.text import refusal_in_words
+from chatservice.dialects.wording import ENGLISH
 
 ALLOWED = [
     "Alice",
@@ -92,8 +92,8 @@ def test_is_allowed(name: str) -> None:
 def test_is_refused_with_a_reason_in_words(name: str, reason: ErrorCode) -> None:
     with pytest.raises(Refusal) as refused:
         names.checked(name)
-    assert refused.value.reason is reason
-    words = refusal_in_words(refused.value)
+    assert refused.value.code is reason
+    words = ENGLISH.refusal(refused.value)
     assert words.endswith(".")
     assert words.isprintable()
 

@@ -17,8 +17,10 @@ from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
 from chatservice.core.limits import Limits
-from chatservice.server.line import CLOSE_SECONDS, ChatFactory, ChatProtocol, TurnedAway
+from chatservice.server.factory import ChatFactory, TurnedAway
+from chatservice.server.line import CLOSE_SECONDS, ChatProtocol
 from chatservice.session.session import Session, Settings
+from chatservice.storage.memory import MemoryArchive
 
 reactor: Any = _reactor
 
@@ -45,7 +47,9 @@ class Door:
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (it is frozen)
         self.clock = Clock()
-        self.factory = ChatFactory(Chat(self.clock), Settings(), self.clock, limits)
+        self.factory = ChatFactory(
+            Chat(self.clock, MemoryArchive("epoch")), Settings(), self.clock, limits
+        )
 
     def connect(self) -> tuple[ChatProtocol, Transport]:
         protocol = self.factory.buildProtocol(None)
@@ -137,7 +141,7 @@ def test_bytes_that_drip_do_not_renew_the_login_clock() -> None:
         alice.dataReceived(b"x")
     assert transport.value() == b"What is your name?\r\n"
     door.clock.advance(1)
-    assert transport.value().endswith(b"*** Goodbye: you did not say who you are in time.\r\n")
+    assert transport.value().endswith(b"*** Goodbye: you did not log in in time.\r\n")
     alice.dataReceived(b"\n")
     assert door.factory.users == {}
     door.clock.advance(CLOSE_SECONDS)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from chatservice.dialects.commands import COMMANDS
+from chatservice.dialects.wording import ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +41,5 @@ def _commands(word: str) -> Iterator[Completion]:
                 f"/{command.name}{' ' if command.arguments else ''}",
                 len(word) + 1,
                 f"/{command.name}",
-                f"{command.usage}: {command.help}",
+                f"{command.usage}: {ENGLISH.commands[command.name]}",
             )

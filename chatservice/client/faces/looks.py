@@ -5,10 +5,8 @@ import time
 import unicodedata
 import zlib
 
-from chatservice.client.chat_client import Disconnected, Heard
-from chatservice.client.faces.talk import in_words
-from chatservice.core.events import Emoted, Error, Joined, Left, Refused, Renamed, Said, Sent, Told
-from chatservice.dialects.text import ERROR
+from chatservice.client.faces.talk import Shown, in_words, is_error
+from chatservice.core.events import Emoted, Joined, Left, Renamed, Said, Sent, Told
 
 Piece = tuple[str, str]  # style, text
 
@@ -33,14 +31,14 @@ def whole_word(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
 
 
-def mentions(event: Heard | str, me: str | None) -> bool:
+def mentions(event: Shown, me: str | None) -> bool:
     """Whether somebody else speaks of `me` in `event`."""
     if not isinstance(event, Said | Emoted) or me is None or event.name == me:
         return False
     return whole_word(me).search(unicodedata.normalize("NFC", event.text)) is not None
 
 
-def rings(event: Heard | str, me: str | None, bell: str) -> bool:
+def rings(event: Shown, me: str | None, bell: str) -> bool:
     """Whether the bell, one of BELLS, rings for `event`."""
     if bell == "on" and isinstance(event, Said | Emoted):
         return event.name != me
@@ -48,7 +46,7 @@ def rings(event: Heard | str, me: str | None, bell: str) -> bool:
 
 
 def look(
-    event: Heard | str, where: str, *, me: str | None = None, timestamps: bool = False
+    event: Shown, where: str, *, me: str | None = None, timestamps: bool = False
 ) -> list[Piece]:
     """The lines for `event`, each with its end; nothing if there is nothing to say. `me`: your
     name; `where`: the server. With `timestamps`, what has happened has its local time before it."""
@@ -60,9 +58,7 @@ def look(
             pieces = _message(event, words, marked=mentions(event, me))
         case Joined() | Left() | Renamed():
             pieces = [(DIM, words)]
-        case Error() | Refused() | Disconnected():
-            pieces = [(RED, words)]
-        case str() if words.startswith(ERROR):
+        case _ if is_error(event):
             pieces = [(RED, words)]
         case _:
             pieces = [("", words)]

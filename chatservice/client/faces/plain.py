@@ -20,12 +20,11 @@ from zope.interface import implementer
 
 from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
 from chatservice.client.errors import ChatError, Declined
-from chatservice.client.faces.talk import Talk, in_words, on_signals
+from chatservice.client.faces.talk import AskedAgain, Shown, Talk, in_words, is_error, on_signals
 from chatservice.core.events import Acked, Closed, Error, Helped, NameAsked, Replayed
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.codec import Vocabulary
 from chatservice.dialects.jsonlines import EVENTS, JSON, line_of
-from chatservice.dialects.text import ERROR
 
 # Bytes in a line; what is too long for the server is refused by `ChatClient`.
 MAX_TYPED = 1024 * 1024
@@ -93,6 +92,9 @@ class Keyboard(LineOnlyReceiver):
 
     def stopProducing(self) -> None:
         self.resumeProducing()
+
+
+NOT_IN_JSON = (str, NameAsked, Helped, AskedAgain, ChatError)  # these concern a person
 
 
 class Plain:
@@ -180,13 +182,13 @@ class Plain:
             transport = self.keyboard.transport
             (transport.pauseProducing if paused else transport.resumeProducing)()
 
-    def _show(self, event: Heard | str) -> None:
-        if self._as_json and not isinstance(event, str | NameAsked | Helped):
+    def _show(self, event: Shown) -> None:
+        if self._as_json and not isinstance(event, NOT_IN_JSON):
             if not isinstance(event, Acked):
                 self.keyboard.transport.write(_as_json(event))
             return
         words = in_words(event, self._where)
-        if self._as_json or words.startswith(ERROR) or isinstance(event, Disconnected):
+        if self._as_json or is_error(event):
             for line in words.splitlines():
                 self.complain(line)
         elif words:

@@ -3,8 +3,9 @@
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -44,9 +45,22 @@ from chatservice.core.requests import (
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import commands
 from chatservice.dialects.commands import HELPED
-from chatservice.dialects.text import ERROR, PASSWORD_QUESTION, QUESTION, Text
+from chatservice.dialects.text import Text
+from chatservice.dialects.wording import ENGLISH
 
 _LOCAL = Text(zone=None)  # a person's times are those of their clock
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """The last answer was wrong, for the reason in `error`: what is your name; or, with `name`,
+    its password?"""
+
+    error: Error
+    name: str = ""
+
+
+Shown = Heard | ChatError | AskedAgain | str
 
 
 class Talk:
@@ -59,7 +73,7 @@ class Talk:
     client: ChatClient
 
     def __init__(
-        self, show: Callable[[Heard | str], None], answered: Callable[[], None] = lambda: None
+        self, show: Callable[[Shown], None], answered: Callable[[], None] = lambda: None
     ) -> None:
         self.refused = False
         self.unanswered = 0
@@ -86,14 +100,13 @@ class Talk:
 
     def ask(self, error: Error | None) -> "Deferred[str]":
         """The next line that is typed is a name. `error`: what was wrong with the last one."""
-        self._show(NameAsked() if error is None else f"{ERROR}{error.message} {QUESTION}")
+        self._show(NameAsked() if error is None else AskedAgain(error))
         return self._ask_for(secret=False)
 
     def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
         """The next line that is typed is the password of `name`; an empty one if it is not
         theirs. `error`: what was wrong with the last one."""
-        question = PASSWORD_QUESTION.format(name=name)
-        self._show(PasswordAsked(name) if error is None else f"{ERROR}{error.message} {question}")
+        self._show(PasswordAsked(name) if error is None else AskedAgain(error, name))
         return self._ask_for(secret=True)
 
     def _ask_for(self, *, secret: bool) -> "Deferred[str]":
@@ -110,7 +123,7 @@ class Talk:
             return
         if self.leaving:
             if not self.refused:
-                self._show(f"{ERROR}you have left, and this was not sent: {sanitize(line)}")
+                self._show(ChatError(f"you have left, and this was not sent: {sanitize(line)}"))
             self.refused = True
             return
         if self._asking is not None and self._secret:
@@ -121,7 +134,7 @@ class Talk:
             self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
         except ChatError as error:  # a slip must not make public what was meant for one person
             self.refused = True
-            self._show(f"{ERROR}{error}")
+            self._show(error)
         except Refusal as refusal:
             self.refused = True
             self._show(Refused(refusal, asks_name=self.asks_name))
@@ -179,13 +192,13 @@ class Talk:
     def _failed(self, failure: Failure) -> None:
         failure.trap(ChatError)
         self.refused = True
-        error = failure.value
+        error = cast(ChatError, failure.value)
         if isinstance(error, Declined):
             self._show(error.error)
         elif isinstance(error, Gone):  # which is said once, for all that was asked
             self.unanswered += 1
         else:
-            self._show(f"{ERROR}{error}")
+            self._show(error)
 
 
 def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
@@ -194,7 +207,12 @@ def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(leave))
 
 
-def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR0911 (a case each)
+def is_error(event: Shown) -> bool:
+    """Whether `event` says that something went wrong."""
+    return isinstance(event, Error | Refused | AskedAgain | ChatError | Disconnected)
+
+
+def in_words(event: Shown, where: str) -> str:  # noqa: PLR0911 (a case each)
     """The lines for `event`, without the last one's end; empty if there is nothing to say.
     `where`: the server."""
     match event:
@@ -208,9 +226,12 @@ def in_words(event: Heard | ChatError | str, where: str) -> str:  # noqa: PLR091
         case Untrusted():
             return str(event)
         case Declined(error=error):
-            return f"{ERROR}{error.message}"
+            return _rendered(error)
+        case AskedAgain(error=error, name=name):
+            question = PasswordAsked(name) if name else NameAsked()
+            return f"{_rendered(error)} {_rendered(question)}"
         case ChatError():
-            return f"{ERROR}{event}"
+            return ENGLISH.error.format(message=event)
         case Missed(count=count, gone=gone):
             messages = "message" if count == 1 else "messages"
             older = f" ({gone} older events are not kept any more.)" if gone else ""

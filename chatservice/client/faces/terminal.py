@@ -43,17 +43,17 @@ from prompt_toolkit.utils import get_cwidth
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard
+from chatservice.client.chat_client import ChatClient, Disconnected
 from chatservice.client.errors import ChatError
 from chatservice.client.faces.completer import LineCompleter, fit
 from chatservice.client.faces.looks import Piece, look, rings
 from chatservice.client.faces.notices import Notices
 from chatservice.client.faces.status import Status
-from chatservice.client.faces.talk import Talk, in_words, on_signals
+from chatservice.client.faces.talk import Shown, Talk, in_words, on_signals
 from chatservice.core.events import Error, NameAsked, Refused, Welcomed
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
-from chatservice.dialects.text import ERROR, QUESTION
+from chatservice.dialects.wording import ENGLISH
 
 # What arrives within so many seconds is printed together: nobody sees the delay, and a burst of
 # thousands redraws the line a few times only.
@@ -165,7 +165,8 @@ class Face:
             complaints.append(in_words(error, self._where))
         if unanswered := self.talk.unanswered:
             lines = "line" if unanswered == 1 else f"{unanswered} lines"
-            complaints.append(f"{ERROR}your last {lines} may not have been sent.")
+            message = f"your last {lines} may not have been sent."
+            complaints.append(ENGLISH.error.format(message=message))
         status = 1 if complaints else 0
         if (unsent := self._line.text) and not self._holds_password():
             complaints.append(f"Not sent: {unsent}")
@@ -204,7 +205,7 @@ class Face:
     def _prompt(self) -> str:
         if self.talk.asks_password:
             return "Password: "
-        return f"{QUESTION} " if self.talk.asks_name else PROMPT
+        return f"{ENGLISH.question} " if self.talk.asks_name else PROMPT
 
     def _height(self) -> Dimension:
         """In rows, of the typed line; with room for the menu when there is one."""
@@ -212,7 +213,7 @@ class Face:
             return Dimension()
         return Dimension(min=min(1 + MENU_ROWS, self._screen.get_size().rows // 2))
 
-    def _show(self, event: Heard | str) -> None:
+    def _show(self, event: Shown) -> None:
         me = self.talk.client.name
         match event:
             case NameAsked():

@@ -30,8 +30,8 @@ from chatservice.core.events import (
     Said,
     Saving,
 )
-from chatservice.core.log import Batch, Entry, Log, Origin, Page, take_page
-from chatservice.core.stores import MAX_READ_POSITIONS, Messages, MissedCount, ReadPosition, newest
+from chatservice.core.log import Batch, Entry, Log, Messages, Origin, Page, newest, take_page
+from chatservice.core.stores import MAX_READ_POSITIONS, MissedCount, ReadPosition
 from chatservice.storage.sqlite import rows, search
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
@@ -100,7 +100,7 @@ class _Write(NamedTuple):
     done: "Deferred[Any]"
 
 
-class History:
+class SqliteArchive:
     """An `archive.Archive` in the database that lies at `path`.
 
     `notice` is called when what is said cannot be saved, and when it can be again. What is asked

@@ -1,0 +1,76 @@
+"""Registered names: what the server asks of the account store and of password hashing."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from chatservice.accounts.passwords import prepared
+from chatservice.core.events import Account, Refusal, Told
+from chatservice.core.stores import AccountStore, OfflineMessage
+
+
+class Hashing(Protocol):
+    """Password hashing off the reactor's thread (see `hashing.Argon2`)."""
+
+    def hash(self, password: str) -> Awaitable[str]:
+        """What is kept of `password`."""
+
+    def agrees(self, kept: str | None, password: str) -> Awaitable[bool]:
+        """Whether `kept` is the hash of `password`; for None, False after the same time."""
+
+
+class Accounts:
+    """The registered names of a server. What cannot be done fails with `Refusal`.
+
+    `seconds` tells the time, in seconds since 1970.
+    """
+
+    def __init__(self, store: AccountStore, hashing: Hashing, seconds: Callable[[], float]) -> None:
+        self._store = store
+        self._hashing = hashing
+        self._seconds = seconds
+
+    async def owner(self, name: str) -> Account | None:
+        """The account that protects `name` (a checked name), if there is one."""
+        found = await self._store.find(name)
+        return None if found is None else found.account
+
+    async def owners(self, name: str) -> frozenset[Account]:
+        """All accounts that protect `name` (a checked name)."""
+        return await self._store.owners(name)
+
+    async def proven(self, name: str, password: str) -> str | None:
+        """The name of the account that protects `name`, if `password` is its password. It takes
+        as long if there is no such account."""
+        try:
+            password = prepared(password)
+        except Refusal:
+            password = ""  # nobody has it
+        found = await self._store.find(name)
+        agrees = await self._hashing.agrees(found and found.hash, password)
+        return found.account.name if found is not None and agrees else None
+
+    async def register(self, name: str, password: str) -> Account:
+        """Register `name` with `password`, which is `fit`."""
+        account = Account(name, self._seconds())
+        await self._store.add(account, await self._hashing.hash(password))
+        return account
+
+    async def change(self, account: Account, password: str) -> None:
+        """Give `account` another password, which is `fit`."""
+        await self._store.change(account, await self._hashing.hash(password))
+
+    async def remove(self, account: Account) -> None:
+        """Remove `account` and its offline messages."""
+        await self._store.remove(account)
+
+    async def post(self, owner: Account, message: Told) -> int:
+        """Keep `message` until `owner` returns. Returns its number."""
+        return await self._store.post(owner, message)
+
+    async def offline_messages(self, owner: Account) -> tuple[OfflineMessage, ...]:
+        """What is kept for `owner`, oldest first."""
+        return await self._store.offline_messages(owner)
+
+    async def discard(self, messages: tuple[Told, ...]) -> None:
+        """They have been delivered."""
+        await self._store.discard(messages)

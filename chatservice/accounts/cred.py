@@ -1,0 +1,49 @@
+"""Accounts for `twisted.cred`: the realm, and the checker."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import IRealm
+from twisted.internet.defer import Deferred
+from zope.interface import Interface, implementer
+
+from chatservice.accounts.accounts import Accounts
+
+
+class IMember(Interface):
+    """Somebody who has said who they are. As an avatar this is the name of their account."""
+
+
+@implementer(IRealm)
+class Members:
+    """The realm: whoever has proven who they are."""
+
+    def requestAvatar(
+        self, avatarId: bytes | tuple[()], mind: object, *interfaces: Any
+    ) -> tuple[Any, str, Callable[[], None]]:
+        if IMember not in interfaces or not isinstance(avatarId, bytes):
+            raise NotImplementedError("Members alone.")
+        return IMember, avatarId.decode(), lambda: None
+
+
+@implementer(ICredentialsChecker)
+class AccountChecker:
+    """Checks names and passwords against the database."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def requestAvatarId(self, credentials: Any) -> "Deferred[bytes | tuple[()]]":
+        return Deferred.fromCoroutine(self._avatar_id(credentials))
+
+    async def _avatar_id(self, credentials: Any) -> bytes | tuple[()]:
+        name = credentials.username.decode()
+        proven = await self._accounts.proven(name, credentials.password.decode())
+        if proven is None:
+            raise UnauthorizedLogin
+        return proven.encode()

@@ -1,0 +1,188 @@
+"""Every text that the server and its clients show to people: one catalogue for each language.
+
+Events and refusals carry a code and details. A `Catalogue` has the words for them, and nothing else
+has any: another language is another `Catalogue`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chatservice.core.events import Change, CloseReason, ErrorCode, Refusal, ReplayReason
+
+MAX_NAMED = 3  # of people who come or go together, before "and 497 others"
+
+_ERRORS: Mapping[ErrorCode, str] = {
+    ErrorCode.NAME_EMPTY: "a name needs at least one character.",
+    ErrorCode.NAME_TOO_LONG: "a name can have at most {limit} characters.",
+    ErrorCode.NAME_CHARACTER: "a name cannot contain {character}.",
+    ErrorCode.NAME_START: "a name cannot begin with a digit, a hyphen or an accent.",
+    ErrorCode.NAME_DIRECTION: "a name cannot mix right-to-left and left-to-right writing that way.",
+    ErrorCode.NAME_MIXED: "a name cannot mix letters or digits of different scripts.",
+    ErrorCode.NAME_MARKS: "a name cannot pile up accents.",
+    ErrorCode.NAME_RESERVED: "{name} is a reserved name.",
+    ErrorCode.NAME_TAKEN: "{name} is taken.",
+    ErrorCode.NAME_FIRST: "choose a name first.",
+    ErrorCode.NAMED_ALREADY: "you have a name already.",
+    ErrorCode.UNKNOWN_COMMAND: "{command} is not a command. Type /help for a list.",
+    ErrorCode.USAGE: "usage: {usage}",
+    ErrorCode.NOBODY: "nobody here is called {name}.",
+    ErrorCode.NO_CORRESPONDENT: "there is no private message to reply to.",
+    ErrorCode.GONE: "{name} has left the chat.",
+    ErrorCode.NOT_READING: "{name} is not reading at the moment; your message was not sent.",
+    ErrorCode.LINE_TOO_LONG: "a line can have at most {limit} bytes.",
+    ErrorCode.SERVER_FULL: "the server is full. Try again later.",
+    ErrorCode.ADDRESS_FULL: "there are too many connections from your address.",
+    ErrorCode.NOT_JSON: "a line must be one JSON object, in UTF-8.",
+    ErrorCode.UNKNOWN_TYPE: "unknown type: {type}.",
+    ErrorCode.MISSING_FIELD: "the field {field} is missing.",
+    ErrorCode.BAD_FIELD: "the field {field} must be of this kind: {kind}.",
+    ErrorCode.EMPTY_TEXT: "the text is empty.",
+    ErrorCode.UNKNOWN_ROOM: "there is no room {room}.",
+    ErrorCode.NOT_SAVED: "the server's disk does not respond; nothing was done. Try again later.",
+    ErrorCode.PASSWORD_NEEDED: "{name} needs a password.",
+    ErrorCode.WRONG_PASSWORD: "wrong password for {name}.",
+    ErrorCode.NOT_A_MEMBER: "wrong name or password: {name}.",
+    ErrorCode.PASSWORD_LENGTH: "a password must have {least} to {most} printable characters.",
+    ErrorCode.PASSWORD_IN_CLEAR: "this connection is not encrypted; use TLS.",
+    ErrorCode.TOO_OFTEN: "too many attempts; wait a few minutes.",
+    ErrorCode.BUSY: "the server is busy. Try again.",
+    ErrorCode.NAME_REGISTERED: "{name} is registered.",
+    ErrorCode.NAME_NOT_YOURS: "you do not own {name}.",
+    ErrorCode.NOT_REGISTERED: "your name is not registered.",
+    ErrorCode.NO_ACCOUNTS: "this server has no accounts.",
+    ErrorCode.TOO_MANY_ACCOUNTS: "there are too many registered names.",
+    ErrorCode.LETTERBOX_FULL: "too many messages are waiting for {name} already.",
+}
+
+_CLOSINGS: Mapping[CloseReason, str] = {
+    CloseReason.EXIT: "Goodbye.",
+    CloseReason.REFUSED: "Goodbye: too many failed attempts.",
+    CloseReason.LONG_LINE: "Goodbye: that line was too long.",
+    CloseReason.SHUTDOWN: "The server is shutting down. Goodbye.",
+    CloseReason.LATE: "Goodbye: you did not log in in time.",
+    CloseReason.TAKEN_OVER: "Goodbye: you logged in elsewhere.",
+    CloseReason.KICKED: "Goodbye: the operator has ended your connection.",
+    CloseReason.CLAIMED: "Goodbye: your name is registered, and its owner has logged in.",
+}
+
+_CHANGES: Mapping[Change, str] = {
+    Change.REGISTERED: "{name} is now registered to you.",
+    Change.PASSWORD: "Password changed.",
+    Change.UNREGISTERED: "{name} is no longer registered.",
+}
+
+# What each command does, for /help and completion; by the command's name.
+_COMMANDS: Mapping[str, str] = {
+    "me": "say what you are doing",
+    "msg": "send a private message",
+    "reply": "answer the last private message",
+    "who": "list who is online",
+    "nick": "change your name",
+    "history": "show the last messages again",
+    "search": "find messages",
+    "register": "register your name",
+    "password": "change your password",
+    "unregister": "unregister your name",
+    "help": "show this list",
+    "exit": "leave the chat",
+}
+
+
+def _counted(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def _private(count: int) -> str:
+    return "1 private message" if count == 1 else f"{count} private messages"
+
+
+def _some(names: Sequence[str]) -> str:
+    """``Alice, Bob, Carol and 497 others``: a list that does not grow with the crowd."""
+    if len(names) <= MAX_NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} others"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return f"{_some(names)} {'has' if len(names) == 1 else 'have'} joined the chat."
+
+
+def _left(names: Sequence[str]) -> str:
+    return f"{_some(names)} {'has' if len(names) == 1 else 'have'} left the chat."
+
+
+def _lost(names: Sequence[str]) -> str:
+    has = "has" if len(names) == 1 else "have"
+    return f"{_some(names)} {has} left the chat (connection lost)."
+
+
+Counted = Callable[[int], str]
+Named = Callable[[Sequence[str]], str]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The words of one language (by default English).
+
+    Texts are templates for `str.format`; where a language has more than one form, they are
+    functions of the number or the names. What stands around them (``***``, ``[A -> you]``, times)
+    is the text dialect's.
+    """
+
+    question: str = "What is your name?"
+    password_question: str = "Password for {name}:"
+    welcome: str = "Welcome {name}, you are connected to the server."
+    online: str = "Online ({count}): {names}"
+    joined: Named = _joined
+    left: Named = _left
+    lost: Named = _lost
+    renamed: str = "{old} is now known as {new}."
+    you: str = "you"
+    waiting: str = "(will be delivered when {name} returns)"
+    skipped: str = "You missed {messages}: your connection was too slow."
+    not_saving: str = "Messages are not being saved at the moment: {trouble}."
+    saving: str = "Messages are being saved again."
+    saving_lost: str = "Messages are being saved again, but {messages} could not be kept."
+    goodbye: str = "Goodbye, {name}."
+    error: str = "Error: {message}"
+    counted: Counted = _counted
+    away: str = "{messages} while you were away"
+    gone: str = "({messages} before that are no longer kept)"
+    private: Counted = _private
+    no_messages: str = "No messages."
+    found: str = "{messages} found:"
+    newest_found: str = "The newest {messages} found:"
+    last: str = "The last {messages}:"
+    last_one: str = "The last message:"
+    errors: Mapping[ErrorCode, str] = field(default_factory=lambda: _ERRORS)
+    closings: Mapping[CloseReason, str] = field(default_factory=lambda: _CLOSINGS)
+    changes: Mapping[Change, str] = field(default_factory=lambda: _CHANGES)
+    commands: Mapping[str, str] = field(default_factory=lambda: _COMMANDS)
+
+    def refusal(self, refusal: Refusal) -> str:
+        """Why something was refused."""
+        return self.errors[refusal.code].format_map(refusal.details)
+
+    def heading(
+        self, reason: ReplayReason, count: int, *, gone: int = 0, more: bool = False
+    ) -> str:
+        """What stands above messages that are shown again. `gone`: so many before them are not
+        kept any more; `more`: there may be older ones."""
+        messages = self.counted(count)
+        match reason:
+            case ReplayReason.AWAY:
+                missed = self.away.format(messages=messages)
+                if gone:
+                    missed += " " + self.gone.format(messages=self.counted(gone))
+                return missed + (":" if count else ".")
+            case ReplayReason.LETTERS:
+                return self.away.format(messages=self.private(count)) + ":"
+            case _ if not count:
+                return self.no_messages
+            case ReplayReason.FOUND:
+                return (self.newest_found if more else self.found).format(messages=messages)
+            case ReplayReason.RECENT:
+                return self.last_one if count == 1 else self.last.format(messages=messages)
+
+
+ENGLISH = Catalogue()
