@@ -316,7 +316,7 @@ class Talker(Protocol):
 @pytest_twisted.ensureDeferred
 async def test_nobody_is_left_in_the_map() -> None:
     """Real sockets, all of which go in the middle of things, one way or the other."""
-    factory = ChatFactory(Chat(reactor), Settings(), reactor)
+    factory = ChatFactory(Chat(reactor, MemoryArchive("epoch")), Settings(), reactor)
     port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
     number = port.getHost().port
     talkers: list[Talker] = []
