@@ -14,10 +14,10 @@ doubled letter or by meaning (``Bob``, ``Bob2``, ``RealBob``).
 import re
 import unicodedata
 
-from glyphguard.confusables import augmented_script_set, is_single_script, skeleton
 from precis_i18n import get_profile
 
 from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.unicode import scripts, skeleton
 
 MAX_LENGTH = 32  # characters: twice what IRC networks allow, and still a word in a line of chat
 
@@ -27,6 +27,7 @@ _LIKE_COLONS = frozenset("\N{MODIFIER LETTER TRIANGULAR COLON}\N{MODIFIER LETTER
 _QUOTES_AND_BRACKETS = frozenset(("Ps", "Pe", "Pi", "Pf"))
 _NOT_FIRST = re.compile(r"[\d-]")
 _MAX_MARKS = 4  # in a row: UTS 39, section 5.4
+_OF_ANY_SCRIPT = frozenset(("Common", "Inherited"))
 # UTS 39, section 5.2: "Highly Restrictive", beside a single script.
 _MIXTURES = (
     frozenset({"Latin", "Han", "Hiragana", "Katakana"}),
@@ -103,10 +104,10 @@ def _piles_up_marks(name: str) -> bool:
 
 
 def _is_safe_mixture(name: str) -> bool:
-    if is_single_script(name):
+    used = [found for found in map(scripts, name) if found.isdisjoint(_OF_ANY_SCRIPT)]
+    if not used or frozenset.intersection(*used):
         return True
-    scripts = [augmented_script_set(ord(character)) for character in name]
-    return any(all(used & mixture or "*" in used for used in scripts) for mixture in _MIXTURES)
+    return any(all(found & mixture for found in used) for mixture in _MIXTURES)
 
 
 def _mixes_digits(name: str) -> bool:
