@@ -5,19 +5,26 @@ takes long is shorter, so that all rows together take less than three minutes.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.faults.bystander import Bystander, Waits
 
 pytest.register_assert_rewrite("tests.faults.crowd")
 
 LONG = os.environ.get("CHAT_FAULTS") == "long"
 FIGURES = pytest.StashKey[list[str]]()
+WAITS = pytest.StashKey[list[str]]()
+# Milliseconds; far above what is aimed at (100, 10 and 1,000), since machines are noisy.
+WORST_MOST, MEDIAN_MOST, NEWCOMER_MOST = 2000, 200, 5000
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
+    config.stash[WAITS] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +38,10 @@ def pytest_terminal_summary(
 ) -> None:
     for line in config.stash[FIGURES]:
         terminalreporter.write_line(line)
+    if waits := config.stash[WAITS]:
+        terminalreporter.section("round trips of a bystander, in ms; a newcomer's longest; noise")
+        for line in waits:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(params=[False, True], ids=["tcp", "tls"])
@@ -43,3 +54,33 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Says what was measured: ``row: figure``."""
     lines = request.config.stash[FIGURES]
     return lambda measured: lines.append(f"{request.node.name}: {measured}")
+
+
+@pytest.fixture
+def waiting(
+    request: pytest.FixtureRequest,
+) -> Callable[[Bystander, str], AbstractContextManager[None]]:
+    """``with waiting(bystander, attack):`` an attack, of which is printed how long others wait
+    meanwhile. It fails if that is out of all proportion."""
+    lines = request.config.stash[WAITS]
+
+    @contextmanager
+    def measured(bystander: Bystander, attack: str) -> Iterator[None]:
+        bystander.begin()
+        yield
+        waits = bystander.end()
+        lines.append(row(attack, waits))
+        assert waits.worst < WORST_MOST, waits
+        assert waits.median < MEDIAN_MOST, waits
+        assert waits.newcomer < NEWCOMER_MOST, waits
+        assert not waits.turned_away, waits
+
+    return measured
+
+
+def row(attack: str, waits: Waits) -> str:
+    """A line of the table of waits, which is the same for all attacks."""
+    return (
+        f"waits | {attack:60} | worst {waits.worst:7.1f} | median {waits.median:6.1f} | "
+        f"p99 {waits.p99:7.1f} | newcomer {waits.newcomer:7.1f} | noise {waits.noise:5.1f}"
+    )

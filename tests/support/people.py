@@ -27,8 +27,11 @@ class Server:
     """``twistd -n chat`` at a free `port` of `host`, unless one is given. `log` is its log so far.
 
     `tls`: it speaks TLS, with a certificate that it makes itself, and so do people who connect.
-    `runner`: what runs it, instead of ``python twistd``. `environment`: instead of ours.
+    `runner`: what runs it, instead of ``python twistd``. `environment`: instead of ours. `usual`:
+    the options that come before its own.
     """
+
+    usual: Sequence[str] = (*GENEROUS, *FORGETFUL)
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Server:
                 [
                     *self.program(runner),
                     *(("--port", "none", "--tls") if tls else ("--port",)),
-                    *(f"tcp:{port}:interface={host}", *GENEROUS, *FORGETFUL),
+                    *(f"tcp:{port}:interface={host}", *self.usual),
                     *options,
                 ],
                 stdout=log,

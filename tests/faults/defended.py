@@ -1,0 +1,56 @@
+"""Servers with the default limits, which are what holds strangers; and a bystander at each."""
+
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.faults.bystander import Bystander
+from tests.people import PATIENCE, Server
+
+
+class DefaultServer(Server):
+    """``twistd -n chat`` as it comes. What an attack leaves it unable to end is killed."""
+
+    usual: Sequence[str] = ()
+
+    def stop(self) -> int:
+        try:
+            return super().stop()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+            raise
+
+
+class Defended:
+    """A server and a bystander, for several attacks in turn; anew after one that it has not
+    survived."""
+
+    def __init__(self, folder: Path, *options: str, tls: bool) -> None:
+        self._folder = folder
+        self._options = options
+        self._tls = tls
+        self._stack = ExitStack()
+        self._pair: tuple[Server, Bystander] | None = None
+        self._is_well = True
+
+    def pair(self) -> tuple[Server, Bystander]:
+        if self._pair is None:
+            server = self._stack.enter_context(
+                DefaultServer(self._folder, *self._options, tls=self._tls)
+            )
+            self._pair = server, self._stack.enter_context(Bystander(server))
+        return self._pair
+
+    def close(self) -> None:
+        self._stack.close()
+        self._pair = None
+
+    def discard(self) -> None:
+        """It is of no use any longer."""
+        if self._pair is not None:
+            server, _ = self._pair
+            server.process.kill()
+            server.killed = True
+            self.close()
