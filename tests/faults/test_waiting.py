@@ -1,19 +1,24 @@
 """How long one address can make everybody wait, with the default limits and all the connections
 that these allow it. What a bystander measures meanwhile is in the table at the end of the run."""
 
-from collections.abc import Callable, Iterator
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import pytest
 
-from tests.faults.attackers import guests, repeated, strangers
+from tests.faults.attackers import CONNECTIONS, guests, repeated, strangers
 from tests.faults.bystander import Bystander
 from tests.faults.conftest import LONG
 from tests.faults.defended import Defended
+from tests.people import Server
 
 SECONDS = 5.0 if LONG else 1.5  # that an attack lasts
-SOURCE = "127.0.0.66"
+SOURCES = (f"127.0.66.{number}" for number in itertools.count(1))  # each attack has its own
 
+Choice = Callable[[str], tuple[Server, Bystander]]
 Waiting = Callable[[Bystander, str], AbstractContextManager[None]]
 
 
@@ -23,19 +28,30 @@ def tls(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def shared(tls: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Defended]:
-    """A server that has every default."""
-    defended = Defended(tmp_path_factory.mktemp("defended"), tls=tls)
-    yield defended
-    defended.close()
+def servers(
+    tls: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Defended]]:
+    """Two that several attacks come to in turn; without a database what is asked is answered within
+    a turn of the reactor."""
+    folder = tmp_path_factory.mktemp("defended")
+    servers = {
+        "by default": Defended(folder, tls=tls),
+        "--database none": Defended(folder, "--database", "none", tls=tls),
+    }
+    yield servers
+    for defended in servers.values():
+        defended.close()
 
 
 @pytest.fixture
-def defended(shared: Defended, request: pytest.FixtureRequest) -> Iterator[Defended]:
+def defended(
+    servers: Mapping[str, Defended], request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], tuple[Server, Bystander]]]:
     failed_before = request.session.testsfailed
-    yield shared
+    yield lambda which: servers[which].pair()
     if request.session.testsfailed > failed_before:
-        shared.discard()
+        for each in servers.values():
+            each.discard()
 
 
 # Bytes that end no line: nobody ever says who they are.
@@ -56,10 +72,10 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_bytes_without_end_of_those_who_have_no_name(
-    defended: Defended, waiting: Waiting, kind: str
+    defended: Choice, waiting: Waiting, kind: str
 ) -> None:
-    server, bystander = defended.pair()
-    with strangers(server, SOURCE) as attackers, waiting(bystander, f"nameless: {kind}"):
+    server, bystander = defended("by default")
+    with strangers(server, next(SOURCES)) as attackers, waiting(bystander, f"nameless: {kind}"):
         attackers.send(ENDLESS[kind], SECONDS)
 
 
@@ -72,16 +88,102 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("kind", DRIPS)
-def test_bytes_one_by_one(defended: Defended, waiting: Waiting, kind: str) -> None:
-    server, bystander = defended.pair()
-    with strangers(server, SOURCE) as attackers, waiting(bystander, f"byte by byte: {kind}"):
+def test_bytes_one_by_one(defended: Choice, waiting: Waiting, kind: str) -> None:
+    server, bystander = defended("by default")
+    with strangers(server, next(SOURCES)) as attackers, waiting(bystander, f"byte by byte: {kind}"):
         attackers.send(DRIPS[kind], SECONDS, at_once=1)
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_bytes_without_end_of_those_who_are_in(
-    defended: Defended, waiting: Waiting, kind: str
+    defended: Choice, waiting: Waiting, kind: str
 ) -> None:
-    server, bystander = defended.pair()
-    with guests(server, SOURCE) as attackers, waiting(bystander, f"named: {kind}"):
+    server, bystander = defended("by default")
+    with guests(server, next(SOURCES)) as attackers, waiting(bystander, f"named: {kind}"):
         attackers.send(ENDLESS[kind], SECONDS)
+
+
+class Requests(NamedTuple):
+    """`line` makes the next request of one connection, of how many there have been; there are
+    `times` for each of `count` connections."""
+
+    line: Callable[[int, int], str]
+    times: int = 500  # what may come at once
+    count: int = CONNECTIONS
+    json: bool = False
+
+    def of(self, number: int) -> bytes:
+        return "".join(self.line(number, time) + "\n" for time in range(self.times)).encode()
+
+
+def always(line: str) -> Callable[[int, int], str]:
+    return lambda number, time: line
+
+
+def asking(type_: str, **fields: object) -> Callable[[int, int], str]:
+    return always(json.dumps({"type": type_, **fields}))
+
+
+# NFKD sorts accents by their classes, with a sort that is quadratic.
+ACCENTS = "a" + "\u0301\u0316" * 2030
+LIGATURES = "\ufdfa" * 2700  # each stands for 18 characters
+NAME = "\u0430" + "\u0301\u0316" * 63
+
+REQUESTS = {
+    "names, each of 10": Requests(lambda n, t: f"/nick x{n}y{'ab'[t % 2]}", count=10),
+    "names, each of 25": Requests(lambda n, t: f"/nick x{n}y{'ab'[t % 2]}", count=25),
+    "names": Requests(lambda n, t: f"/nick x{n}y{'ab'[t % 2]}"),
+    "names that are refused": Requests(always("/nick " + NAME)),
+    "names that are taken": Requests(always("/nick \u0430ttacker1")),
+    "who is here": Requests(always("/who")),
+    "who is here, of programs": Requests(asking("who"), json=True),
+    "help": Requests(always("/help")),
+    "commands that are none": Requests(always("/" + "x" * 8000), 100),
+    "the newest messages": Requests(always("/history 200")),
+    "pages": Requests(asking("history", limit=1000), json=True),
+    "pages of messages": Requests(asking("history", limit=1000, messages=True), json=True),
+    "the oldest pages": Requests(asking("history", limit=1000, after=0), json=True),
+    "a search for one letter": Requests(always("/search a")),
+    "a search for 1,000 words": Requests(always("/search " + "ab " * 1000), 200, 20),
+    "a search for Chinese": Requests(always("/search " + "\u4e00" * 2000), 200, 20),
+    "a search with accents": Requests(always("/search " + ACCENTS), 100, 20),
+    "passwords of accents": Requests(always("/register " + ACCENTS), 100, 20),
+    "accents": Requests(always(ACCENTS), 100, 20),
+    "ligatures": Requests(always(LIGATURES), 100, 20),
+    "accents for one": Requests(always("/msg attacker1 " + ACCENTS), 100, 20),
+    "actions": Requests(always("/me waves")),
+    "long lines": Requests(always("x" * 8000), 100),
+    "short lines": Requests(always("x")),
+    "lines that need sanitising": Requests(always("\x1b" * 8000), 100),
+
+    "depth": Requests(always("[" * 8000), 100, json=True),
+    "depth that ends": Requests(
+        always('{"type": "who", "x": ' + "[" * 900 + "]" * 900 + "}"), 100, json=True
+    ),
+    "large numbers": Requests(
+        always('{"type": "who", "x": ' + "9" * 4300 + "}"), 100, json=True
+    ),
+    "many numbers": Requests(
+        always('{"type": "who", "x": [' + "1e9," * 1990 + "0]}"), 100, json=True
+    ),
+    "many keys": Requests(
+        always('{"type": "who", ' + "".join(f'"{n}":0,' for n in range(1000)) + '"x": 0}'),
+        100,
+        json=True,
+    ),
+    "escapes": Requests(asking("say", text=ACCENTS[:1300]), 100, json=True),
+    "types that are none": Requests(asking("x" * 8000), 100, json=True),
+    "long marks": Requests(asking("who", ref="\u0301" * 1300), 100, json=True),
+    "writing": Requests(lambda n, t: json.dumps({"type": "typing", "on": not t % 2}), json=True),
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+@pytest.mark.parametrize("options", ["by default", "--database none"])
+def test_requests(defended: Choice, waiting: Waiting, options: str, kind: str) -> None:
+    """As many as may come at once, of as many as may be here, or as harmful as fewer."""
+    server, bystander = defended(options)
+    asked = REQUESTS[kind]
+    with guests(server, next(SOURCES), asked.count, json=asked.json) as attackers:
+        with waiting(bystander, f"{options}: {kind}"):
+            attackers.send([asked.of(n) for n in range(asked.count)], SECONDS, again=False)
