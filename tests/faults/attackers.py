@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-from tests.people import PATIENCE, QUESTION, Person, Server
+from tests.support.people import PATIENCE, QUESTION, Person, Server
 
 CONNECTIONS = 100  # what one address may have by default
 # Bytes that an attacker keeps ready; one `send` takes no more of them than the kernel does.
@@ -109,9 +109,7 @@ class Attackers:
                     except OSError:
                         self._replace(selector, attacker, takes=takes, back=back)
 
-    def _watch(
-        self, selector: selectors.BaseSelector, attacker: _Attacker, *, takes: bool
-    ) -> None:
+    def _watch(self, selector: selectors.BaseSelector, attacker: _Attacker, *, takes: bool) -> None:
         wanted = (selectors.EVENT_READ if takes else 0) | (
             selectors.EVENT_WRITE if attacker.left else 0
         )

@@ -15,11 +15,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.people import Server
+    from tests.support.people import Server
 
 # Connections that make the trips in turn: each stays within the 50 lines a second that a server
 # allows by default.
@@ -54,6 +53,7 @@ class Bystander:
     """The process, from outside: ``with Bystander(server) as bystander``."""
 
     def __init__(self, server: "Server") -> None:
+        self.door = "tls" if server.tls else "tcp"
         certificate = str(server.certificate) if server.tls else "-"
         self._process = subprocess.Popen(
             [sys.executable, __file__, server.host, str(server.port), certificate],

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.bystander import Bystander
-from tests.people import PATIENCE, Server
+from tests.support.people import PATIENCE, Server
 
 
 class DefaultServer(Server):

@@ -13,7 +13,7 @@ from tests.faults.attackers import CONNECTIONS, guests, repeated, strangers
 from tests.faults.bystander import Bystander
 from tests.faults.conftest import LONG
 from tests.faults.defended import Defended
-from tests.people import Server
+from tests.support.people import Server
 
 SECONDS = 5.0 if LONG else 1.5  # that an attack lasts
 SOURCES = (f"127.0.66.{number}" for number in itertools.count(1))  # each attack has its own
@@ -155,14 +155,11 @@ REQUESTS = {
     "long lines": Requests(always("x" * 8000), 100),
     "short lines": Requests(always("x")),
     "lines that need sanitising": Requests(always("\x1b" * 8000), 100),
-
     "depth": Requests(always("[" * 8000), 100, json=True),
     "depth that ends": Requests(
         always('{"type": "who", "x": ' + "[" * 900 + "]" * 900 + "}"), 100, json=True
     ),
-    "large numbers": Requests(
-        always('{"type": "who", "x": ' + "9" * 4300 + "}"), 100, json=True
-    ),
+    "large numbers": Requests(always('{"type": "who", "x": ' + "9" * 4300 + "}"), 100, json=True),
     "many numbers": Requests(
         always('{"type": "who", "x": [' + "1e9," * 1990 + "0]}"), 100, json=True
     ),
@@ -184,6 +181,8 @@ def test_requests(defended: Choice, waiting: Waiting, options: str, kind: str) -
     """As many as may come at once, of as many as may be here, or as harmful as fewer."""
     server, bystander = defended(options)
     asked = REQUESTS[kind]
-    with guests(server, next(SOURCES), asked.count, json=asked.json) as attackers:
-        with waiting(bystander, f"{options}: {kind}"):
-            attackers.send([asked.of(n) for n in range(asked.count)], SECONDS, again=False)
+    with (
+        guests(server, next(SOURCES), asked.count, json=asked.json) as attackers,
+        waiting(bystander, f"{options}: {kind}"),
+    ):
+        attackers.send([asked.of(n) for n in range(asked.count)], SECONDS, again=False)
