@@ -194,7 +194,7 @@ class Window(ttk.Frame):
                 if self._lost:  # the state says the rest
                     return
                 self._lost = True
-            case str() | Error() | Refused() | Online() | Helped() | Replayed():
+            case str() | ChatError() | Error() | Refused() | Online() | Helped() | Replayed():
                 tab = self._current or tab
         tab.conversation.add(self._lines(event))
 

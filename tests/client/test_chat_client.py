@@ -82,7 +82,7 @@ async def heard(client: ChatClient, kind: type) -> Any:
 async def end(client: ChatClient) -> None:
     client.leave()
     events = [event async for event in client]
-    assert any(isinstance(event, Closed) and event.why is CloseReason.EXIT for event in events)
+    assert any(isinstance(event, Closed) and event.reason is CloseReason.EXIT for event in events)
 
 
 @pytest_twisted.ensureDeferred

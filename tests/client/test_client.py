@@ -21,8 +21,15 @@ import pytest
 
 from chatservice.core.events import Welcomed
 from chatservice.dialects.jsonlines import JSON
-from chatservice.dialects.text import QUESTION
-from tests.support.people import PATIENCE, Server, client_command, joined, left, run_client
+from tests.support.people import (
+    PATIENCE,
+    QUESTION,
+    Server,
+    client_command,
+    joined,
+    left,
+    run_client,
+)
 
 
 class Terminal:

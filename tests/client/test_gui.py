@@ -267,7 +267,7 @@ def test_a_registered_name_takes_its_password(tmp_path: Path, start: Callable[..
             if given != "in the dialog":
                 window.shows("Password for Alice:")
                 window.types("not it")
-                window.shows("not the password of Alice. Password for Alice:")
+                window.shows("wrong password for Alice. Password for Alice:")
                 window.types(PASSWORD)
             bob.hears(joined("Alice"))
             window.hands.key("Up")  # no password comes back

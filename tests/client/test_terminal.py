@@ -28,8 +28,7 @@ from chatservice.client.faces.looks import PALETTE, colour, look, mentions, ring
 from chatservice.client.faces.status import Status, writing_in_words
 from chatservice.core.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
 from chatservice.dialects.jsonlines import JSON
-from chatservice.dialects.text import QUESTION
-from tests.support.people import Server, client_command, joined, left
+from tests.support.people import QUESTION, Server, client_command, joined, left
 from tests.support.programs import join
 from tests.support.tmux import Tmux
 
@@ -405,7 +404,7 @@ class TestLooks:
             (Told(1, AT, "y", "Al", "hi"), [("", "["), (colour("y"), "y"), ("", " -> you] hi")]),
             (Joined(1, AT, "lobby", ("Bob",)), [("dim", joined("Bob"))]),
             (Error("nobody", "no."), [("ansired", "Error: no.")]),
-            ("Error: no.", [("ansired", "Error: no.")]),
+            ("Error: no.", [("", "Error: no.")]),  # words are never parsed
             (Missed(1, 0), [("", "*** 1 message while you were away:")]),
         ],
     )
