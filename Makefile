@@ -65,10 +65,12 @@ dist: $(INSTALLED) ## sdist and wheel in dist/, checked, and tried in an empty e
 	build/empty/bin/pip install --quiet --require-hashes --requirement requirements/server.txt
 	build/empty/bin/pip check
 
-release: dist ## dist, and a tag for the version in chatservice/__init__.py
+release: $(INSTALLED) ## dist, and a tag for the version in chatservice/__init__.py
 	@test -z "$$(git status --porcelain)" || { echo 'there is something uncommitted' >&2; exit 1; }
+	@! git rev-parse --quiet --verify refs/tags/v$(VERSION) >/dev/null || { echo 'v$(VERSION) exists' >&2; exit 1; }
 	@grep -q '^## \[$(VERSION)\] - ' CHANGELOG.md || \
-		{ echo 'CHANGELOG.md has no section and date for $(VERSION)' >&2; exit 1; }
+		{ echo 'CHANGELOG.md has no section with a date for $(VERSION)' >&2; exit 1; }
+	$(MAKE) dist
 	git tag --annotate v$(VERSION) --message 'Version $(VERSION)'
 	@echo 'Now: git push origin v$(VERSION) && $(BIN)/twine upload dist/*'
 
