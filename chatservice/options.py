@@ -168,7 +168,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 raise usage.UsageError("--members-only needs a --database, or --auth.")
             if hashing_module() is None:
                 raise usage.UsageError(
-                    "--members-only needs argon2: pip install 'chatservice[accounts]' brings it."
+                    "--members-only needs argon2-cffi: install the extra 'accounts' "
+                    "(see Installation in the README)."
                 )
         for checker in checkers:
             if isinstance(checker, FilePasswordDB):
@@ -194,7 +195,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             from chatservice.server import tls  # noqa: PLC0415 (what it needs is an extra)
         except ModuleNotFoundError as error:
             raise usage.UsageError(
-                f"--tls needs {error.name}: pip install 'chatservice[tls]' brings it."
+                f"--tls needs {error.name}: install the extra 'tls' "
+                "(see Installation in the README)."
             ) from error
         files = [
             Path(self[option]) for option in ("certificate", "key") if self[option] is not None

@@ -100,7 +100,10 @@ def _authenticator(
             in_clear=bool(options["allow-plaintext-passwords"]),
         )
     if history is not None and hashing is None:
-        log.info("Nobody can /register: pip install 'chatservice[accounts]' brings what it needs.")
+        log.info(
+            "Nobody can /register: the extra 'accounts' is not installed "
+            "(see Installation in the README)."
+        )
     if history is None or hashing is None:
         return Authenticator(None, None, reactor.seconds)
     accounts = Accounts(SqliteAccountStore(history), hashing, reactor.seconds)

@@ -60,7 +60,8 @@ def hashed(password: str) -> str:
         from chatservice.accounts.hashing import hasher  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError:
         raise SystemExit(
-            "accounts: argon2-cffi is missing; pip install 'chatservice[accounts]' brings it."
+            "accounts: this needs argon2-cffi: install the extra 'accounts' "
+            "(see Installation in the README)."
         ) from None
     return hasher().hash(password)
 

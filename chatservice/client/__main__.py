@@ -128,7 +128,7 @@ def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient
         from chatservice.client import trust  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError as error:
         raise SystemExit(
-            f"--tls needs {error.name}; pip install 'chatservice[tls]' brings it."
+            f"--tls needs {error.name}: install the extra 'tls' (see Installation in the README)."
         ) from None
     try:
         known = trust.KnownServers(trust.known_servers_file())

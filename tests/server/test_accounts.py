@@ -346,12 +346,15 @@ class TestOptions:
         (tmp_path / "argon2.py").write_text("raise ModuleNotFoundError('No module', name='argon2')")
         ended = twistd(tmp_path, *KEPT)
         assert ended.returncode == 1
-        assert "pip install 'chatservice[accounts]' brings it." in ended.stdout + ended.stderr
+        assert (
+            "install the extra 'accounts' (see Installation in the README)."
+            in ended.stdout + ended.stderr
+        )
         ended = twistd(tmp_path, "--database", "other.sqlite3", "--members-only")
         assert ended.returncode == 1
-        assert "--members-only needs argon2" in ended.stdout + ended.stderr
+        assert "--members-only needs argon2-cffi: install the extra" in ended.stdout + ended.stderr
         with Server(tmp_path, "--database", "other.sqlite3", environment=only(tmp_path)) as server:
-            server.wait_for_log("Nobody can /register: pip install")
+            server.wait_for_log("Nobody can /register: the extra 'accounts'")
             bob = server.join("Bob")
             bob.types(f"/register {OTHER}")
             bob.hears("Error: this server has no accounts.")

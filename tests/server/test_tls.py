@@ -384,7 +384,7 @@ def test_without_the_extra_the_chat_runs_and_tls_is_refused(
     monkeypatch.setenv("PYTHONPATH", f"{missing.parent}{os.pathsep}{path}")
     refused = chat(tmp_path, "--tls", "1")
     assert refused.returncode == 1
-    assert "--tls needs OpenSSL: pip install 'chatservice[tls]' brings it." in refused.stdout
+    assert "--tls needs OpenSSL: install the extra 'tls' (see Installation in" in refused.stdout
     assert "Traceback" not in refused.stdout + refused.stderr
     with Server(tmp_path) as server:
         server.join("Alice")

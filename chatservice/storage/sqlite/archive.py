@@ -151,8 +151,8 @@ class SqliteArchive:
         if not may_have_accounts and _has_accounts(self._opened.connection):
             self._opened.close()
             raise BadDatabase(
-                f"{self._path}: names in it have passwords, and for those argon2-cffi is needed; "
-                "pip install 'chatservice[accounts]' brings it."
+                f"{self._path}: names in it have passwords, which needs argon2-cffi: "
+                "install the extra 'accounts' (see Installation in the README)."
             )
         connection = self._opened.connection
         try:
