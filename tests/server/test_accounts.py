@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
-from chatservice import accounts
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
 from chatservice.core.limits import RateLimiter, is_loopback
 from chatservice.core.room import GATHER_SECONDS
+from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
 from tests.support.people import (
     PATIENCE,
