@@ -534,7 +534,11 @@ class TestTheClient:
             terminal.types(command + "opensesame")
             terminal.shows(f"{command}**********".strip())
             terminal.presses("Enter")
-            terminal.shows("*** Carol is yours" if "reg" in command else "not registered to you.")
+            terminal.shows(
+                "*** Carol is now registered to you."
+                if "reg" in command
+                else "name is not registered."
+            )
             terminal.presses("Up")
             terminal.types("/who")
             terminal.presses("Enter")
