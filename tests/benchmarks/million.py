@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from chatservice.core.events import LOBBY, Burst
@@ -88,7 +89,7 @@ def milliseconds(ask: Callable[[], object], times: int = TIMES) -> str:
 
 def frequent_word(path: Path) -> str:
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        (text,) = connection.execute("SELECT text FROM events WHERE id = 5").fetchone()
+        text: str = connection.execute("SELECT text FROM events WHERE id = 5").fetchone()[0]
     return min(text.split(), key=len)
 
 
@@ -123,7 +124,7 @@ def ask_all(server: Server, path: Path, total: int, heading: str) -> None:
         "200 in the middle": {"after": total // 2, "limit": 200},
         "before the middle": {"before": total // 2, "limit": 200},
     }.items():
-        print(f"  history, {what:18} {milliseconds(lambda f=fields: asks('history', **f))}")
+        print(f"  history, {what:18} {milliseconds(partial(asks, 'history', **fields))}")
     frequent = frequent_word(path)
     for what, words in {
         "a frequent word": frequent,
@@ -134,7 +135,7 @@ def ask_all(server: Server, path: Path, total: int, heading: str) -> None:
         "rare and frequent": f"{RARE} {frequent}",
     }.items():
         found = len(asks("search", words=words)["events"])  # type: ignore[arg-type]
-        took = milliseconds(lambda w=words: asks("search", words=w))
+        took = milliseconds(partial(asks, "search", words=words))
         print(f"  search, {what:19} {took} ({found} found)")
 
 

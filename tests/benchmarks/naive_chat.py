@@ -11,27 +11,31 @@ import sys
 import time
 
 from twisted.internet import reactor
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
 
 
 class Chat(LineReceiver):
     """One user."""
 
-    def __init__(self, users, database):
+    transport: ITCPTransport
+
+    def __init__(self, users: "dict[str, Chat]", database: sqlite3.Connection | None) -> None:
         self.users = users
         self.database = database
-        self.name = None
+        self.name: str | None = None
 
-    def connectionMade(self):
+    def connectionMade(self) -> None:
         self.send("What is your name?")
 
-    def connectionLost(self, reason):
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.name is not None:
             del self.users[self.name]
             self.broadcast(f"*** {self.name} has left the chat.")
 
-    def lineReceived(self, line):
+    def lineReceived(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
         if self.name is None:
             self.join(text)
@@ -45,7 +49,7 @@ class Chat(LineReceiver):
                 )
             self.broadcast(f"{self.name}: {text}")
 
-    def join(self, name):
+    def join(self, name: str) -> None:
         if not name or name in self.users:
             self.send(f"Error: {name} is taken. What is your name?")
             return
@@ -55,21 +59,21 @@ class Chat(LineReceiver):
         self.send(f"*** Online ({len(self.users)}): {', '.join(self.users)}")
         self.broadcast(f"*** {name} has joined the chat.")
 
-    def broadcast(self, text):
+    def broadcast(self, text: str) -> None:
         for user in self.users.values():
             if user is not self:
                 user.send(text)
 
-    def send(self, text):
+    def send(self, text: str) -> None:
         self.transport.write(text.encode() + b"\r\n")
 
 
-class ChatFactory(Factory):
+class ChatFactory(ServerFactory):
     """Holds the users, by name."""
 
-    def __init__(self, path=None):
-        self.users = {}
-        self.database = None
+    def __init__(self, path: str | None = None) -> None:
+        self.users: dict[str, Chat] = {}
+        self.database: sqlite3.Connection | None = None
         if path is not None:
             self.database = sqlite3.connect(path, isolation_level=None)
             self.database.execute("PRAGMA journal_mode = WAL")
@@ -77,7 +81,7 @@ class ChatFactory(Factory):
             columns = "id INTEGER PRIMARY KEY, at REAL, name TEXT, text TEXT"
             self.database.execute(f"CREATE TABLE messages({columns})")
 
-    def buildProtocol(self, addr):
+    def buildProtocol(self, addr: IAddress | None) -> Chat:
         return Chat(self.users, self.database)
 
 

@@ -8,26 +8,27 @@ Usage: ``python threaded_chat.py PORT`` (on 127.0.0.1).
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 
-clients = {}  # name: socket
+clients: dict[str, socket.socket] = {}
 lock = threading.Lock()
 
 
-def send(client, text):
+def send(client: socket.socket, text: str) -> None:
     try:
         client.sendall(text.encode() + b"\r\n")
     except OSError:
         pass  # its own thread will notice
 
 
-def broadcast(text, author):
+def broadcast(text: str, author: str) -> None:
     """The caller holds the lock."""
     for name, client in clients.items():
         if name != author:
             send(client, text)
 
 
-def ask_name(client, lines):
+def ask_name(client: socket.socket, lines: Iterable[str]) -> str | None:
     """None if the client goes before it has a free name."""
     send(client, "What is your name?")
     for line in lines:
@@ -43,7 +44,7 @@ def ask_name(client, lines):
     return None
 
 
-def serve(client):
+def serve(client: socket.socket) -> None:
     name = None
     try:
         lines = client.makefile(encoding="utf-8", errors="replace")
@@ -66,7 +67,7 @@ def serve(client):
         client.close()
 
 
-def main():
+def main() -> None:
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
     while True:
         client, _ = listener.accept()

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
-from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.protocols.portforward import ProxyFactory
 
 from chatservice.client import (
     ChatClient,
@@ -33,17 +33,18 @@ class Wire:
     """A way to the server that can be cut, with all that is on it."""
 
     def __init__(self, server: Server) -> None:
-        self.proxies: list[ProxyServer] = []
-        self._factory = ProxyFactory("127.0.0.1", server.port)
-        self._factory.noisy = False
-        build = self._factory.buildProtocol
+        self.proxies: list[Any] = []
+        wire = self
 
-        def kept(address: Any) -> Any:
-            proxy = build(address)
-            self.proxies.append(proxy)
-            return proxy
+        class Keeping(ProxyFactory):
+            noisy = False
 
-        self._factory.buildProtocol = kept
+            def buildProtocol(self, addr: Any) -> Any:
+                proxy = super().buildProtocol(addr)
+                wire.proxies.append(proxy)
+                return proxy
+
+        self._factory = Keeping("127.0.0.1", server.port)
 
     async def lay(self) -> TCP4ClientEndpoint:
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
@@ -198,7 +199,7 @@ async def test_ten_thousand_messages_with_the_connections_cut_fifty_times(server
     tasks = [Deferred.fromCoroutine(each()) for each in (tell, listen, cut)]
     draining = Deferred.fromCoroutine(drain())
     results = await DeferredList(tasks, fireOnOneErrback=True).addTimeout(60, reactor)
-    ids = results[0][1]
+    ids = results[0][1] or []
     assert events == [str(number) for number in range(count)]
     assert ids == sorted(set(ids))
     await end(listener)

@@ -192,7 +192,7 @@ def test_its_options_are_those_of_the_server_and_its_own(tmp_path: Path) -> None
 @pytest.fixture
 def root(display: Display) -> Iterator[tk.Tk]:
     window = tk.Tk(screenName=display.name)
-    window.report_callback_exception = _raise  # type: ignore[assignment]
+    window.report_callback_exception = _raise
     yield window
     window.destroy()
 
@@ -207,7 +207,7 @@ def look(root: tk.Tk) -> Look:
 
 
 def rows(table: People) -> list[tuple[str, ...]]:
-    return [table.tree.item(item, "values") for item in table.tree.get_children()]
+    return [tuple(table.tree.item(item, "values")) for item in table.tree.get_children()]
 
 
 def names(table: People) -> list[str]:
@@ -374,7 +374,8 @@ def test_a_plot_has_round_numbers_and_an_end(root: tk.Tk, look: Look) -> None:
     for number in range(SAMPLES + 5):
         plot.add(number)
     assert len(plot.values) == SAMPLES
-    words = [plot.itemcget(item, "text") for item in plot.find_all() if plot.type(item) == "text"]
+    texts = [item for item in plot.find_all() if str(plot.type(item)) == "text"]
+    words = [plot.itemcget(item, "text") for item in texts]
     assert words == ["Memory", "125 MiB", "200", "0", "2 min ago", "now"]
     assert [axis_top(highest, 5) for highest in (0, 5, 5.1, 11, 200, 201)] == [
         5,

@@ -115,7 +115,7 @@ def inject() -> None:
             raise RuntimeError("injected into Text.render.")
         return data
 
-    text.Text.render = cannot_speak  # type: ignore[method-assign]
+    text.Text.render = cannot_speak  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

@@ -428,9 +428,9 @@ def test_a_start_on_a_disk_that_takes_nothing(
 
 def last_line(folder: Path, database: Path) -> str:
     """Of a server that cannot begin."""
-    command = [sys.executable, TWISTD, "-n", "--pidfile=", "chat", "--port", "tcp:0"]
+    command = [sys.executable, str(TWISTD), "-n", "--pidfile=", "chat", "--port", "tcp:0"]
     done = subprocess.run(
-        [*command, "--database", database],
+        [*command, "--database", str(database)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -440,7 +440,7 @@ def last_line(folder: Path, database: Path) -> str:
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
-    last = done.stdout.splitlines()[-1]
+    last: str = done.stdout.splitlines()[-1]
     assert f"chat: --database {database}: " in last
     return last
 

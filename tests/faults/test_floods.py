@@ -110,8 +110,8 @@ def test_what_nobody_should_see(tmp_path: Path, tls: bool, figure: Callable[[str
         mallory = server.join("Mallory")
         sent = 0
         for evil in nasty:
-            for line in (b"a%sz", b"/me a%sz", b"/msg Screen a%sz", b"/nick a%sz", b"/a%sz"):
-                mallory.sends(line % evil + b"\n")
+            for said in (b"a%sz", b"/me a%sz", b"/msg Screen a%sz", b"/nick a%sz", b"/a%sz"):
+                mallory.sends(said % evil + b"\n")
                 sent += 1
             escaped = "".join(f"\\u{ord(char):04x}" for char in evil.decode("latin1"))
             for kind in ("say", "emote"):

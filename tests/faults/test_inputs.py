@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from twisted.logger import LogEvent, capturedLogs
@@ -125,7 +126,7 @@ def test_a_whole_connection(figure: Callable[[str], None]) -> None:
             if number % 8 == 0:
                 door.clock.advance(choose.choice((0, 0.01, 0.3)))
                 failures += [event for event in events if "log_failure" in event]
-                events.clear()
+                cast("list[LogEvent]", events).clear()
                 for _, their in people:
                     their.clear()
         assert not failures, f"{failures[0]['log_failure'].getTraceback()} (seed {seed})"

@@ -109,7 +109,7 @@ class Requests(NamedTuple):
 
     line: Callable[[int, int], str]
     times: int = 500  # what may come at once
-    count: int = CONNECTIONS
+    count: int = CONNECTIONS  # type: ignore[assignment]  # a method of a tuple
     json: bool = False
 
     def of(self, number: int) -> bytes:

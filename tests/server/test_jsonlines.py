@@ -103,7 +103,9 @@ class TestWhatIsSaidOfIt:
         EVENT.validate(json.loads(JSON.render(Refused(refusal))))
 
 
-MUTATION = st.sampled_from([None, 0, -1, 1.5, True, "", "\ud800", [], {}, "x" * 9000, 2**60])
+MUTATION: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 0, -1, 1.5, True, "", "\ud800", [], {}, "x" * 9000, 2**60]
+)
 
 
 ANYTHING = st.recursive(

@@ -167,9 +167,10 @@ class Person:
     def sends_some(self, data: bytes) -> int:
         """How many bytes of `data` a socket that does not block has taken."""
         try:
-            return self.socket.send(data)
+            taken: int = self.socket.send(data)
         except (BlockingIOError, ssl.SSLWantWriteError):
             return 0
+        return taken
 
     def reads(self, size: int) -> bytes:
         return self._file.read(size)

@@ -84,7 +84,10 @@ class House:
         self, name: str, password: str, visitor: Visitor = HOME
     ) -> Account | ErrorCode | None:
         """Their account, or why they are refused."""
-        return outcome(self.authenticator.admit(name, password, visitor))
+        admitted: Account | ErrorCode | None = outcome(
+            self.authenticator.admit(name, password, visitor)
+        )
+        return admitted
 
     def serve(self, request: Request, user: User, visitor: Visitor = HOME) -> Any:
         return outcome(self.authenticator.serve(request, user, visitor))  # type: ignore[arg-type]
@@ -235,7 +238,7 @@ class Connection:
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
         self.cursor: Any = Cursor()
-        self.peer = None
+        self.peer: object = None
         self.user: User | None = None
         self.closing: list[str] = []
 

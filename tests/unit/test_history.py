@@ -32,6 +32,7 @@ from chatservice.core.events import (
     ErrorCode,
     Happening,
     Joined,
+    Recalled,
     Refusal,
     Renamed,
     RoomEvent,
@@ -852,10 +853,10 @@ def test_what_is_said_just_before_one_goes(
 def test_a_refused_answer_loses_nothing_for_good(away: Latecomer, goodbye: str) -> None:
     real, asked = away.house.archive.recall, count()
 
-    async def recall(*arguments: Any) -> Any:
+    async def recall(before: int, after: int | None, limit: int) -> Recalled:
         if next(asked) == 1:
             raise Refusal(ErrorCode.NOT_SAVED)
-        return await real(*arguments)
+        return await real(before, after, limit)
 
     away.house.archive.recall = recall  # type: ignore[method-assign]
     away.reader.come()
@@ -1128,7 +1129,7 @@ def test_twistd_says_so_and_ends(tmp_path: Path, make: Callable[[Path], None], w
     path = folder / "chat"
     make(path)
     before = whole(path)
-    options = ["--port", "tcp:0:interface=127.0.0.1", "--database", path]
+    options = ["--port", "tcp:0:interface=127.0.0.1", "--database", str(path)]
     done = subprocess.run(
         [sys.executable, TWISTD, "-n", "--pidfile=", "chat", *options],
         capture_output=True,

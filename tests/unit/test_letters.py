@@ -83,7 +83,7 @@ class Cursor:
 
 
 class Connection:
-    peer = None
+    peer: object = None
 
     def __init__(self) -> None:
         self.cursor: Any = Cursor()

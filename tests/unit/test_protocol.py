@@ -168,7 +168,8 @@ def throttled() -> tuple[Door, ChatProtocol, Transport, Transport]:
 
 
 def said(transport: Transport) -> list[str]:
-    return transport.value().decode().splitlines()
+    text: str = transport.value().decode()
+    return text.splitlines()
 
 
 def test_who_talks_too_fast_is_read_from_later_and_loses_nothing() -> None:
@@ -319,10 +320,10 @@ async def test_nobody_is_left_in_the_map() -> None:
     factory = ChatFactory(Chat(reactor, MemoryArchive("epoch")), Settings(), reactor)
     port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
     number = port.getHost().port
-    talkers: list[Talker] = []
+    talkers: list[Any] = []  # their transports are those of sockets
     for index in range(100):
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", number)
-        talker = await endpoint.connect(Factory.forProtocol(Talker))
+        talker: Any = await endpoint.connect(Factory.forProtocol(Talker))
         talker.transport.write(f"u{index}\nhello\n".encode())
         talkers.append(talker)
     await until(lambda: len(factory.users) == 100)

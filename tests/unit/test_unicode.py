@@ -98,7 +98,7 @@ def made(folder: Path, files: dict[str, str]) -> "subprocess.CompletedProcess[st
     for name, text in files.items():
         paths.append(folder / f"copy-of-{name}")
         paths[-1].write_text(re.sub("^ +", "", text, flags=re.MULTILINE), "utf-8-sig")
-    command = [sys.executable, GENERATOR, *paths]
+    command = [sys.executable, str(GENERATOR), *map(str, paths)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
