@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import AccountChecker, Members
 from chatservice.core.chat import Chat, new_secret
+from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
 from chatservice.server.factory import ChatFactory
 from chatservice.server.proxy_protocol import ProxiedFactory
@@ -39,6 +41,7 @@ def makeService(options: Options) -> ChatService:
     """The chat that `options` describe."""
     from twisted.internet import reactor  # noqa: PLC0415
 
+    use_monotonic_clock(reactor)
     settings = Settings(
         history=options["history"],
         motd=options["motd"],
@@ -106,7 +109,7 @@ def _authenticator(
         )
     if history is None or hashing is None:
         return Authenticator(None, None, reactor.seconds)
-    accounts = Accounts(SqliteAccountStore(history), hashing, reactor.seconds)
+    accounts = Accounts(SqliteAccountStore(history), hashing, time.time)
     return Authenticator(
         accounts,
         Portal(Members(), [AccountChecker(accounts)]),

@@ -1,6 +1,7 @@
 """The rules of the chat: who is here, under which name, and who hears what."""
 
 import secrets
+import time
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
@@ -21,7 +22,7 @@ from chatservice.core.events import (
     Sent,
     Told,
 )
-from chatservice.core.log import Clock, Messages
+from chatservice.core.log import Clock, Messages, Now
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition
@@ -48,7 +49,7 @@ class UserSession(Protocol):
 class User:
     """Somebody who is here. `correspondent` is whom a reply goes to, be they here or away; `token`,
     unless empty, is what they may prove with that they are the same person; `account` is what they
-    have proven to be theirs; `since` is when they came, by the clock of the chat."""
+    have proven to be theirs; `since` is when they came, in seconds since 1970."""
 
     __slots__ = (
         "account",
@@ -86,8 +87,8 @@ class Chat:
     """The shared user map and the room.
 
     `users` maps the name of everyone who is here, as it is shown, to them. Everything that is
-    asked of the chat and declined raises `Refusal`. `archive` has the past; `secret` makes what
-    nobody can guess.
+    asked of the chat and declined raises `Refusal`. `archive` has the past; `now` is the time of
+    day; `secret` makes what nobody can guess.
     """
 
     def __init__(
@@ -96,13 +97,14 @@ class Chat:
         archive: Archive,
         *,
         echo: bool = False,
+        now: Now = time.time,
         secret: Callable[[], str] = new_secret,
     ) -> None:
         self.users: dict[str, User] = {}
         self.archive = archive
-        self.lobby = Room(LOBBY, clock, self.archive.commit)
+        self.lobby = Room(LOBBY, clock, self.archive.commit, now)
         self.archive.attach(self.lobby.log)
-        self._clock = clock
+        self._now = now
         self._secret = secret
         self._private_messages = 0
         self._echo = echo
@@ -150,7 +152,7 @@ class Chat:
             self.lobby.take_over(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
             return user
-        user = User(self._free(name, None), connection, self._clock.seconds())
+        user = User(self._free(name, None), connection, self._now())
         user.account = account
         self.lobby.enter(connection.cursor, user.name)
         self.archive.arrive(user.name)
@@ -208,7 +210,7 @@ class Chat:
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return self._clock.seconds()
+        return self._now()
 
     def seen(self, name: str) -> Awaitable[ReadPosition | None]:
         """Where `name`, who is about to come in, had stopped reading."""
@@ -257,7 +259,7 @@ class Chat:
         old, new = user.name, self._free(name, user)
         if old == new:
             last_id = self.lobby.log.next_id - 1
-            return Renamed(last_id, self._clock.seconds(), self.lobby.name, old, new)
+            return Renamed(last_id, self._now(), self.lobby.name, old, new)
         self._unmap(user)
         self.archive.depart(old, user.cursor.read_to)
         self.archive.arrive(new)
@@ -320,9 +322,7 @@ class Chat:
         sender.correspondent = recipient
         recipient.correspondent = sender
         self._private_messages += 1
-        told = Told(
-            self._private_messages, self._clock.seconds(), sender.name, recipient.name, text
-        )
+        told = Told(self._private_messages, self._now(), sender.name, recipient.name, text)
         recipient.cursor.send(told)
         return Sent(told.id, told.at, recipient.name, text)
 

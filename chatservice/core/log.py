@@ -42,11 +42,18 @@ class DelayedCall(Protocol):
 
 
 class Clock(Protocol):
-    """What a room needs of Twisted's reactor (or of `twisted.internet.task.Clock`)."""
+    """Timers: what a room needs of Twisted's reactor (or of `twisted.internet.task.Clock`).
+
+    `seconds` is good for differences only: it is not the time of day (see `Now`).
+    """
 
     def seconds(self) -> float: ...
 
     def callLater(self, delay: float, f: Callable[[], object], /) -> DelayedCall: ...
+
+
+# The time of day, in seconds since 1970. Somebody may set it, back or forward.
+Now = Callable[[], float]
 
 
 class Dialect(Protocol):

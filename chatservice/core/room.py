@@ -1,5 +1,6 @@
 """A room is a log; everyone in it is a cursor."""
 
+import time
 from collections.abc import Hashable
 from enum import Enum
 
@@ -14,7 +15,16 @@ from chatservice.core.events import (
     Renamed,
     Typing,
 )
-from chatservice.core.log import Batch, Clock, Commit, DelayedCall, Dialect, Log, commit_at_once
+from chatservice.core.log import (
+    Batch,
+    Clock,
+    Commit,
+    DelayedCall,
+    Dialect,
+    Log,
+    Now,
+    commit_at_once,
+)
 from chatservice.core.typing import TypingTracker
 
 # Comings and goings within this many seconds of the last notice are told together: short enough
@@ -39,8 +49,11 @@ class _Move(Enum):
 class Room:
     """A log, the cursors in it, and who has come and gone since that was last told."""
 
-    def __init__(self, name: str, clock: Clock, commit: Commit = commit_at_once) -> None:
+    def __init__(
+        self, name: str, clock: Clock, commit: Commit = commit_at_once, now: Now = time.time
+    ) -> None:
         self.name = name
+        self._now = now
         self.log = Log(clock, commit, self._deliver)
         self.typing = TypingTracker(clock, self._send_typing)
         self._clock = clock
@@ -48,7 +61,7 @@ class Room:
         self._moved: dict[_Move, dict[Cursor, str]] = {}
         self._moved_names: set[str] = set()
         self._moves_due: DelayedCall | None = None
-        self._last_moves = -GATHER_SECONDS
+        self._last_moves = clock.seconds() - GATHER_SECONDS
 
     def say(self, author: Cursor, name: str, texts: tuple[str, ...], *, echo: bool) -> Burst:
         """`name` says `texts`. With `echo` the author hears them too. Returns what others hear
@@ -58,7 +71,7 @@ class Room:
             return self.say(author, name, texts[MAX_BURST:], echo=echo)
         self.introduce(name)
         self.typing.spoke(author)
-        event = Burst(self.log.next_id, self._clock.seconds(), self.name, name, texts)
+        event = Burst(self.log.next_id, self._now(), self.name, name, texts)
         if not echo:
             author.said += len(texts)
         size = sum(map(len, texts)) + len(texts) * (len(name) + 4)  # ": " and CRLF
@@ -70,7 +83,7 @@ class Room:
         """`name` does `text`; everyone hears it."""
         self.introduce(name)
         self.typing.spoke(author)
-        event = Emoted(self.log.next_id, self._clock.seconds(), self.name, name, text)
+        event = Emoted(self.log.next_id, self._now(), self.name, name, text)
         self.log.append(event, len(text), messages=1)
         return event
 
@@ -79,7 +92,7 @@ class Room:
         self.introduce(old)
         self.typing.spoke(author)
         self.introduce(new)
-        event = Renamed(self.log.next_id, self._clock.seconds(), self.name, old, new)
+        event = Renamed(self.log.next_id, self._now(), self.name, old, new)
         self.log.append(event, len(old) + len(new))
         return event
 
@@ -146,8 +159,9 @@ class Room:
         self.introduce(name)
         if self._moves_due is None:
             since = self._clock.seconds() - self._last_moves
-            wait = min(max(GATHER_SECONDS - since, 0), GATHER_SECONDS)  # clocks can be set back
-            self._moves_due = self._clock.callLater(wait, self._announce_moves)
+            self._moves_due = self._clock.callLater(
+                max(GATHER_SECONDS - since, 0), self._announce_moves
+            )
         self._moved.setdefault(move, {})[cursor] = name
         self._moved_names.add(name)
         if len(self._moved_names) == MAX_GATHERED:
@@ -160,7 +174,8 @@ class Room:
         self._moves_due = None
         moved, self._moved = self._moved, {}
         self._moved_names.clear()
-        self._last_moves = at = self._clock.seconds()
+        self._last_moves = self._clock.seconds()
+        at = self._now()
         for move in _Move:
             people = moved.get(move)
             if not people:

@@ -136,9 +136,7 @@ def test_nobody_by_that_name(name: str) -> None:
 
 
 def test_the_operator_kicks_who_is_here_and_says_why() -> None:
-    clock = Clock()
-    clock.advance(1000)
-    chat = Chat(clock, MemoryArchive("epoch"))
+    chat = Chat(Clock(), MemoryArchive("epoch"), now=lambda: 1000.0)
     alice, bob = join(chat, "Alice"), join(chat, "Bob")
     assert alice.since == 1000
     chat.kick(alice, "be\x1b kind")

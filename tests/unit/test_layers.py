@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "chatservice"
 MAY_IMPORT = {
     "core": set(),
     "tcp": set(),
+    "monotonic": set(),
     "desktop": set(),
     "dialects": {"core"},
     "storage": {"core"},
@@ -23,7 +24,10 @@ MAY_IMPORT = {
     "gui": {"core", "dialects", "client", "desktop"},
     "options": {"core", "accounts", "session", "server", "storage"},
     "service": {"accounts", "server", "storage"},
-    "tap": {"core", "accounts", "session", "server", "storage", "options", "service"},
+    "tap": {
+        *("core", "accounts", "session", "server", "storage"),
+        *("monotonic", "options", "service"),
+    },
     "console": {"core", "desktop", "options", "service", "tap"},
     "export": {"core", "dialects", "storage"},
 }

@@ -295,14 +295,6 @@ class TestComingAndGoing:
             * 2
         )
 
-    def test_a_clock_set_back_delays_no_notice(self, house: House) -> None:
-        (alice,) = house.populate("Alice")
-        house.clock.rightNow -= 3600
-        house.enter("Bob")
-        house.clock.advance(room.GATHER_SECONDS)
-        house.turn()
-        assert alice.heard() == ["*** Bob has joined the chat."]
-
 
 class TestASlowReader:
     def test_reads_on_from_the_log_without_a_gap(self, house: House) -> None:

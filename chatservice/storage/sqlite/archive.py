@@ -30,7 +30,7 @@ from chatservice.core.events import (
     Said,
     Saving,
 )
-from chatservice.core.log import Batch, Entry, Log, Messages, Origin, Page, newest, take_page
+from chatservice.core.log import Batch, Entry, Log, Messages, Now, Origin, Page, newest, take_page
 from chatservice.core.stores import MAX_READ_POSITIONS, MissedCount, ReadPosition
 from chatservice.storage.sqlite import rows, search
 from chatservice.storage.sqlite.database import (
@@ -104,7 +104,7 @@ class SqliteArchive:
     """An `archive.Archive` in the database that lies at `path`.
 
     `notice` is called when what is said cannot be saved, and when it can be again. What is asked
-    of it in vain raises `Refusal` (NOT_SAVED).
+    of it in vain raises `Refusal` (NOT_SAVED). `now` is the time of day.
     """
 
     def __init__(
@@ -116,11 +116,13 @@ class SqliteArchive:
         indexed: bool = True,
         upgrades: Sequence[str] = UPGRADES,
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
+        now: Now = time.time,
     ) -> None:
         self.trouble: Saving | None = None
         self.notice: Callable[[Saving], None] = lambda _: None
         self._path = path
         self._reactor = reactor
+        self._now = now
         self._keep = keep
         self._indexed = indexed
         self._upgrades = upgrades
@@ -426,8 +428,8 @@ class SqliteArchive:
 
     def _keep_house(self) -> None:
         """A step: index some, or delete some of what need not be kept. After the commits."""
-        now = self._reactor.seconds()
-        prune = abs(now - self._pruned_at) >= PRUNE_SECONDS  # clocks can be set back
+        at, now = self._reactor.seconds(), self._now()
+        prune = at - self._pruned_at >= PRUNE_SECONDS
 
         def step(connection: sqlite3.Connection) -> tuple[bool, int | None]:
             more = self._indexed and search.index_some(connection)
@@ -443,7 +445,7 @@ class SqliteArchive:
                 if first is not None:
                     self.first_id = first
                 if prune and not more:
-                    self._pruned_at = now
+                    self._pruned_at = at
             else:
                 result.trap(Refusal)  # the disk fails, and that has been said
             if self._closing is None:
