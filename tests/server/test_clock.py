@@ -93,7 +93,7 @@ def test_what_happens_has_the_time_of_day(server: Server) -> None:
 class Reactor(ReactorBase):
     """One that nothing wakes but the time."""
 
-    seconds = time.time  # type: ignore[assignment]
+    seconds = time.time
 
     def installWaker(self) -> None: ...
 
