@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.people import PATIENCE, Server, joined, left
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @contextmanager

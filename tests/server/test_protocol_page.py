@@ -11,7 +11,7 @@ import pytest
 from chatservice.dialects import schema
 from tests.support.people import Person, Server
 
-PAGE = Path(__file__).parent.parent / "docs" / "protocol.md"
+PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 STEP = re.compile(r"(?P<who>\w+)\s*(?P<does>[<>]|closed)\s?(?P<line>.*)")
 INTRODUCTION = re.compile(r"(?P<names>[\w, ]+) (is|are) in(?P<json>, in JSON)?")
 ANY = "…"
