@@ -22,7 +22,7 @@ from chatservice.core.limits import Limits
 from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
 from chatservice.server.proxy_protocol import Network
-from chatservice.session.session import Settings
+from chatservice.session.asker import Settings
 from chatservice.storage.sqlite.archive import KEEP_ALL, Keep
 
 if TYPE_CHECKING:

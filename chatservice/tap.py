@@ -22,7 +22,7 @@ from chatservice.options import Options, hashing_module
 from chatservice.server.factory import ChatFactory
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
-from chatservice.session.session import Settings
+from chatservice.session.asker import Settings
 from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive

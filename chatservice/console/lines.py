@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 EVERYTHING = frozenset(Kind)
-_KINDS = {"chatservice.server.peer_log": Kind.PEOPLE, "chatservice.session.session": Kind.MESSAGES}
+_KINDS = {"chatservice.server.peer_log": Kind.PEOPLE, "chatservice.session.talk": Kind.MESSAGES}
 
 
 class Line(NamedTuple):

@@ -261,7 +261,7 @@ class Cursor:
         del self._personal[:due]
         self.events_sent += due
         self._over = self._closing and not self._personal
-        return [self.dialect.render(event) for event in personal]
+        return [self.dialect.render_personal(event) for event in personal]
 
     def _write(self, parts: list[bytes]) -> None:
         data = b"".join(parts)

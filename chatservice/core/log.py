@@ -16,6 +16,7 @@ from chatservice.core.events import (
     Event,
     Happening,
     Joined,
+    PersonalEvent,
     Renamed,
     RoomEvent,
     Said,
@@ -57,7 +58,13 @@ Now = Callable[[], float]
 
 
 class Dialect(Protocol):
-    def render(self, event: Event, /) -> bytes: ...
+    """How events look on the wire."""
+
+    def render(self, event: Event, /) -> bytes:
+        """`event` as everyone hears it."""
+
+    def render_personal(self, event: PersonalEvent, /) -> bytes:
+        """`event` as the one person hears it whom it is addressed to."""
 
 
 class Entry(NamedTuple):

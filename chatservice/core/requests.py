@@ -1,7 +1,7 @@
 """What somebody asks of the chat, as frozen values, whichever dialect they asked it in.
 
-Both dialects read into these (`commands` a typed line, `jsonlines` an object), and `Session`
-carries them out.
+Each dialect reads lines into these (`commands` a typed one, `jsonlines` an object), and
+`session.requests` has the table of who may ask for each and what carries it out.
 """
 
 from dataclasses import dataclass, field
@@ -127,9 +127,14 @@ class Exit:
     """Leave."""
 
 
+@dataclass(frozen=True, slots=True)
+class Password:
+    """The answer to the question for a password; an empty one gives up what needed it."""
+
+    password: str = field(repr=False)
+
+
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount
-Request = Question | Hello | SetTyping | Help | Exit
-
-BEFORE_NAME = (Hello, Help, Exit)  # what may be asked before one has said who one is
+Request = Question | Hello | SetTyping | Help | Exit | Password

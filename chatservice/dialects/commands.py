@@ -29,11 +29,13 @@ MAX_FOUND = 20
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table. `build` takes the arguments as typed; None: they do not fit `usage`."""
+    """A row of the table. `request` is what it asks for, and `build` makes that of the arguments
+    as typed; None: they do not fit `usage`."""
 
     name: str
     aliases: tuple[str, ...]
     arguments: str
+    request: type[Request]
     build: Callable[[str], Request | None]
 
     @property
@@ -55,18 +57,18 @@ def _history(arguments: str) -> Request | None:
 
 
 COMMANDS = (
-    Command("me", (), "ACTION", lambda a: Emote(a) if a else None),
-    Command("msg", ("w", "tell"), "NAME TEXT", _tell),
-    Command("reply", ("r",), "TEXT", lambda a: Reply(a) if a else None),
-    Command("who", ("names", "users"), "", lambda _: Who()),
-    Command("nick", (), "NAME", lambda a: Nick(a) if a else None),
-    Command("history", (), "[N]", _history),
-    Command("search", (), "WORDS", lambda a: Search(a, limit=MAX_FOUND) if a else None),
-    Command("register", (), "PASSWORD", lambda a: Register(a) if a else None),
-    Command("password", (), "NEW", lambda a: ChangePassword(a) if a else None),
-    Command("unregister", (), "", lambda _: Unregister()),
-    Command("help", ("h", "?"), "", lambda _: Help()),
-    Command("exit", ("quit",), "", lambda _: Exit()),
+    Command("me", (), "ACTION", Emote, lambda a: Emote(a) if a else None),
+    Command("msg", ("w", "tell"), "NAME TEXT", Tell, _tell),
+    Command("reply", ("r",), "TEXT", Reply, lambda a: Reply(a) if a else None),
+    Command("who", ("names", "users"), "", Who, lambda _: Who()),
+    Command("nick", (), "NAME", Nick, lambda a: Nick(a) if a else None),
+    Command("history", (), "[N]", History, _history),
+    Command("search", (), "WORDS", Search, lambda a: Search(a, limit=MAX_FOUND) if a else None),
+    Command("register", (), "PASSWORD", Register, lambda a: Register(a) if a else None),
+    Command("password", (), "NEW", ChangePassword, lambda a: ChangePassword(a) if a else None),
+    Command("unregister", (), "", Unregister, lambda _: Unregister()),
+    Command("help", ("h", "?"), "", Help, lambda _: Help()),
+    Command("exit", ("quit",), "", Exit, lambda _: Exit()),
 )
 HELPED = Helped(tuple((command.usage, command.name) for command in COMMANDS))
 _PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)

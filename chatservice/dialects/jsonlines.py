@@ -6,7 +6,7 @@ fields are those of the dataclasses (see `objects`).
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, assert_never, cast
 
 from chatservice.core import requests
 from chatservice.core.events import (
@@ -20,9 +20,13 @@ from chatservice.core.events import (
     Error,
     ErrorCode,
     Event,
+    Helped,
     Joined,
     Left,
+    NameAsked,
     Online,
+    PasswordAsked,
+    PersonalEvent,
     Recalled,
     Refusal,
     Refused,
@@ -38,6 +42,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.requests import Request
 from chatservice.dialects.codec import Vocabulary
+from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.text import CRLF
 from chatservice.dialects.wording import ENGLISH
 
@@ -82,13 +87,6 @@ EVENTS = Vocabulary(
 )
 
 
-class Asked(NamedTuple):
-    """What a line asks for, or why it makes no sense; and the request's own mark."""
-
-    request: Request | Refusal
-    ref: str | None
-
-
 def read(line: bytes) -> Asked:
     """What a program's line means."""
     ref = None
@@ -121,15 +119,26 @@ def hear(line: bytes) -> tuple[Event, str | None]:
 
 
 class JsonLines:
-    """The dialect. Shared: it holds no state."""
+    """The dialect."""
+
+    wants = Wants(prompts=False, acknowledgements=True, replay=False, tokens=True)
+
+    def greet(self) -> PersonalEvent | None:
+        return None
+
+    def read(self, line: bytes, expected: Expected) -> Asked:
+        return read(line) if line.strip() else Asked(None)
+
+    def read_talk(self, data: bytes) -> tuple[str, ...]:
+        return ()
 
     def render(self, event: Event) -> bytes:
-        if isinstance(event, Answered):
-            return self._lines(event.event, event.ref)
-        return self._lines(event, None)
+        return _lines(event, None)
 
-    def _lines(self, event: Event, ref: str | None) -> bytes:
-        return b"".join([line_of(EVENTS.write(heard), ref) for heard in _as_heard(event)])
+    def render_personal(self, event: PersonalEvent) -> bytes:
+        if isinstance(event, Answered):
+            return _lines(event.event, event.ref)
+        return _lines(event, None)
 
 
 JSON = JsonLines()
@@ -145,8 +154,12 @@ def _object(line: bytes) -> dict[str, Any]:
     return given
 
 
-def _as_heard(event: Event) -> Iterable[Event]:
-    """`event` as programs hear it: some are said otherwise to people."""
+def _lines(event: Event, ref: str | None) -> bytes:
+    return b"".join([line_of(EVENTS.write(heard), ref) for heard in _as_heard(event)])
+
+
+def _as_heard(event: Event) -> Iterable[Event]:  # noqa: PLR0911 (a case for each kind)
+    """`event` as programs hear it: some are said otherwise to people, or to them only."""
     match event:
         case Burst():
             return event.messages()
@@ -156,7 +169,32 @@ def _as_heard(event: Event) -> Iterable[Event]:
             return events
         case Refused(refusal=refusal):
             return (Error(refusal.code, ENGLISH.refusal(refusal)),)
-    return (event,)
+        case Answered(event=answer):
+            return _as_heard(answer)
+        case NameAsked() | PasswordAsked() | Helped():
+            return ()
+        case (
+            Said()
+            | Emoted()
+            | Joined()
+            | Left()
+            | Renamed()
+            | Welcomed()
+            | Announced()
+            | Online()
+            | Told()
+            | Acked()
+            | Typing()
+            | Recalled()
+            | Saving()
+            | AccountChanged()
+            | Skipped()
+            | Closed()
+            | Error()
+        ):
+            return (event,)
+        case _:
+            assert_never(event)
 
 
 def line_of(written: dict[str, Any], ref: str | None) -> bytes:

@@ -1,5 +1,6 @@
-"""The text dialect: events as lines for a person behind ``nc``, ``telnet`` or the stdio client."""
+"""The text dialect: what a person at ``nc`` or ``telnet`` types and reads."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import assert_never
@@ -22,7 +23,9 @@ from chatservice.core.events import (
     NameAsked,
     Online,
     PasswordAsked,
+    PersonalEvent,
     Recalled,
+    Refusal,
     Refused,
     Renamed,
     Replayed,
@@ -34,18 +37,52 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
+from chatservice.core.requests import Password
+from chatservice.core.sanitize import safe_lines, sanitize
+from chatservice.dialects import commands
+from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.wording import ENGLISH, Catalogue
 
 CRLF = "\r\n"
 
+# A line that is a command, is blank, or may be blank.
+_NO_PLAIN_TALK = re.compile(rb"\n[/ \t\r\n]")
+
 
 class Text:
-    """The dialect. Shared: it holds no state. `zone`: that of the times; None: the one where this
-    runs. `words`: the language."""
+    """The dialect. `zone`: that of the times; None: the one where this runs. `words`: the
+    language."""
+
+    wants = Wants(prompts=True, acknowledgements=False, replay=True, tokens=False)
 
     def __init__(self, zone: tzinfo | None = UTC, words: Catalogue = ENGLISH) -> None:
         self._zone = zone
         self._words = words
+
+    def greet(self) -> PersonalEvent:
+        return NameAsked()
+
+    def read(self, line: bytes, expected: Expected) -> Asked:
+        text = sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))
+        if expected is Expected.PASSWORD:
+            return Asked(Password(text))
+        if not text.strip():
+            return Asked(None)
+        try:
+            return Asked(commands.parse(text, has_name=expected is Expected.REQUEST))
+        except Refusal as refusal:
+            return Asked(refusal)
+
+    def read_talk(self, data: bytes) -> tuple[str, ...]:
+        if data[0] in b"/ \t\r\n" or _NO_PLAIN_TALK.search(data):
+            return ()
+        lines = safe_lines(data)
+        if lines is None or not (data.isascii() or all(map(str.strip, lines))):
+            return ()  # some blanks are not ASCII
+        return tuple(lines)
+
+    def render_personal(self, event: PersonalEvent) -> bytes:
+        return self.render(event)
 
     def render(self, event: Event) -> bytes:
         """The line or lines for `event`, each with its end; nothing if the dialect is silent."""

@@ -16,8 +16,8 @@ from chatservice.core.limits import Admission, Limits, network_of
 from chatservice.dialects.text import TEXT
 from chatservice.server.line import CLOSE_SECONDS, ChatProtocol
 from chatservice.server.peer_log import PeerLog
+from chatservice.session.asker import Services, Settings
 from chatservice.session.offline_messages import OfflineMessages
-from chatservice.session.session import Settings
 
 STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
 
@@ -58,9 +58,9 @@ class ChatFactory(ServerFactory):
         authenticator: Authenticator | None = None,
     ) -> None:
         self.chat = chat
-        self.authenticator = authenticator or Authenticator(None, None, clock.seconds)
-        self.offline_messages = OfflineMessages(chat, self.authenticator.accounts)
-        self.settings = settings
+        authenticator = authenticator or Authenticator(None, None, clock.seconds)
+        offline_messages = OfflineMessages(chat, authenticator.accounts)
+        self.services = Services(chat, authenticator, offline_messages, settings)
         self.clock = clock
         self.limits = limits
         self.peer_log = PeerLog(clock)
@@ -70,6 +70,15 @@ class ChatFactory(ServerFactory):
         self._all_closed: Deferred[None] | None = None
         self._stuck: dict[ChatProtocol, tuple[tuple[int, int], float]] = {}
         self._look: IDelayedCall | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What an operator chose; another may be set while the server runs."""
+        return self.services.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self.services.settings = settings
 
     @property
     def users(self) -> dict[str, User]:

@@ -58,10 +58,7 @@ class ChatProtocol(LineReceiver):
     def _begin(self) -> None:
         factory, limits = self.factory, self.factory.limits
         self.session = Session(
-            factory.chat,
-            factory.authenticator,
-            factory.offline_messages,
-            factory.settings,
+            factory.services,
             self,
             visitor=Visitor(self.network, private=self._is_private()),
             peer=self.peer,

@@ -286,7 +286,7 @@ def peer_log(lines: Lines) -> Logger:
 
 
 def session(lines: Lines) -> Logger:
-    return Logger("chatservice.session.session", observer=lines)
+    return Logger("chatservice.session.talk", observer=lines)
 
 
 def test_a_warning_outlives_many_messages() -> None:

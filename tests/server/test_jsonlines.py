@@ -37,7 +37,7 @@ class TestWhatIsSaidOfIt:
         line = JSON.render(event)
         EVENT.validate(json.loads(line))
         assert jsonlines.hear(line) == (event, None)
-        assert jsonlines.hear(JSON.render(Answered(event, "r"))) == (event, "r")  # type: ignore[arg-type]
+        assert jsonlines.hear(JSON.render_personal(Answered(event, "r"))) == (event, "r")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("request_", REQUESTS, ids=str)
     def test_a_request_is_understood_as_it_was_meant(self, request_: Any) -> None:
@@ -100,7 +100,7 @@ class TestWhatIsSaidOfIt:
         refusal = jsonlines.read(line).request
         assert isinstance(refusal, Refusal)
         assert refusal.code == code
-        EVENT.validate(json.loads(JSON.render(Refused(refusal))))
+        EVENT.validate(json.loads(JSON.render_personal(Refused(refusal))))
 
 
 MUTATION: st.SearchStrategy[Any] = st.sampled_from(

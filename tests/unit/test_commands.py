@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.requests import (
-    BEFORE_NAME,
     Emote,
     Exit,
     Hello,
@@ -66,11 +65,14 @@ def test_what_is_no_command_is_refused(line: str) -> None:
     assert refused.value.code is ErrorCode.UNKNOWN_COMMAND
 
 
+ARGUMENTS = {"history": "5", "msg": "Bob lunch?"}
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_without_a_name_there_is_help_and_exit(command: commands.Command) -> None:
-    argument = "5" if command.name == "history" else "x y"
-    request = commands.parse(f"/{command.name} {argument}", has_name=False)
-    assert isinstance(request, BEFORE_NAME) == (command.name in ("help", "exit"))
+def test_a_command_is_the_request_that_its_row_says(command: commands.Command) -> None:
+    for word in (command.name, *command.aliases):
+        request = commands.parse(f"/{word} {ARGUMENTS.get(command.name, 'word')}")
+        assert type(request) is command.request
 
 
 def test_without_a_name_a_line_is_one() -> None:

@@ -19,7 +19,8 @@ from chatservice.core.chat import Chat
 from chatservice.core.limits import Limits
 from chatservice.server.factory import ChatFactory, TurnedAway
 from chatservice.server.line import CLOSE_SECONDS, ChatProtocol
-from chatservice.session.session import Session, Settings
+from chatservice.session.asker import Settings
+from chatservice.session.session import Session
 from chatservice.storage.memory import MemoryArchive
 
 reactor: Any = _reactor

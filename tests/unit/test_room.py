@@ -174,6 +174,8 @@ def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:
             self.calls += 1
             return TEXT.render(event)
 
+        render_personal = render
+
     dialect = Counting()
     for name in "abc":
         sink = house.enter(name)
@@ -566,6 +568,8 @@ def test_skipped_says_where_the_gap_is(house: House, monkeypatch: pytest.MonkeyP
         def render(self, event: Event) -> bytes:
             told.append(event)
             return b"x"
+
+        render_personal = render
 
     _, bob = house.populate("Alice", "Bob")
     bob.cursor.dialect = Recording()

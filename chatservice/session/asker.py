@@ -1,0 +1,64 @@
+"""What the handlers of requests see of the session of whoever asks."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.core.chat import Chat, User
+from chatservice.core.events import Burst, CloseReason, Emoted, PersonalEvent, Renamed
+from chatservice.core.requests import Hello, Password
+from chatservice.dialects.dialect import Dialect
+from chatservice.session.offline_messages import OfflineMessages
+
+# What a request comes to. Something that happened in a room is acknowledged to its author; None:
+# there is no answer.
+Answer = PersonalEvent | Burst | Emoted | Renamed | None
+# Or what has to be looked up, or written, first.
+Outcome = Answer | Coroutine[Any, Any, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator chose. `motd`: lines shown after the welcome. `history`: so many messages
+    are shown to a newcomer."""
+
+    history: int = 20
+    motd: tuple[str, ...] = ()
+    log_messages: bool = False
+
+
+@dataclass(slots=True)
+class Services:
+    """What all sessions share. `settings` may be replaced while the server runs."""
+
+    chat: Chat
+    authenticator: Authenticator
+    offline_messages: OfflineMessages
+    settings: Settings
+
+
+class Asker(Protocol):
+    """The session of whoever asks. What is asked in vain raises `Refusal`."""
+
+    services: Services
+    visitor: Visitor
+    note: Callable[..., None]  # takes a line for the log, and values for its fields
+    peer: object  # whose connection it is, as the log shows it
+
+    @property
+    def user(self) -> User:
+        """Who asks, once they are in."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """What they speak."""
+
+    def come_in(self, hello: Hello) -> None:
+        """Let them in, if they may."""
+
+    def take_password(self, password: Password) -> None:
+        """Go on with what needed it."""
+
+    def close(self, why: CloseReason) -> None:
+        """End the connection once everything due has been sent."""

@@ -1,0 +1,100 @@
+"""The table of requests: who may ask for each, where, what it weighs, and what carries it out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from typing import Any, TypeVar, cast
+
+from chatservice.core import requests
+from chatservice.core.chat import User
+from chatservice.core.events import ErrorCode, Helped, Refusal
+from chatservice.core.requests import Request
+from chatservice.dialects.commands import COMMANDS
+from chatservice.session import past, people, registration, talk
+from chatservice.session.asker import Asker, Outcome
+
+R = TypeVar("R", bound=Request)
+
+
+class By(Enum):
+    """Who may ask for something."""
+
+    ANYBODY = auto()
+    NAMELESS = auto()  # those who have not come in
+    NAMED = auto()  # those who are in
+    REGISTERED = auto()  # those who are in, and own an account
+    ASKED = auto()  # those who have been asked for it
+
+
+class Forms(Flag):
+    """The dialects in which something can be asked for."""
+
+    TEXT = auto()
+    JSON = auto()
+    BOTH = TEXT | JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table. `accounts`: only where names can be registered."""
+
+    carry_out: Callable[[Asker, Any], Outcome]
+    by: By = By.NAMED
+    forms: Forms = Forms.BOTH
+    accounts: bool = False
+
+    def check(self, user: User | None, *, has_accounts: bool) -> None:
+        """Raises `Refusal` if `user`, or somebody who has not come in, may not ask for it."""
+        if user is None and self.by in (By.NAMED, By.REGISTERED):
+            raise Refusal(ErrorCode.NAME_FIRST)
+        if user is not None and self.by is By.NAMELESS:
+            raise Refusal(ErrorCode.NAMED_ALREADY)
+        if self.accounts and not has_accounts:
+            raise Refusal(ErrorCode.NO_ACCOUNTS)
+        if user is not None and user.account is None and self.by is By.REGISTERED:
+            raise Refusal(ErrorCode.NOT_REGISTERED)
+
+
+def _row(
+    request: type[R],
+    carry_out: Callable[[Asker, R], Outcome],
+    by: By = By.NAMED,
+    forms: Forms = Forms.BOTH,
+    *,
+    accounts: bool = False,
+) -> tuple[type[Request], Rule]:
+    return cast(type[Request], request), Rule(carry_out, by, forms, accounts)
+
+
+def _help(asker: Asker, request: requests.Help) -> Helped:
+    """The commands that this server can carry out."""
+    has_accounts = asker.services.authenticator.accounts is not None
+    return Helped(
+        tuple(
+            (command.usage, command.name)
+            for command in COMMANDS
+            if has_accounts or not RULES[command.request].accounts
+        )
+    )
+
+
+RULES: Mapping[type[Request], Rule] = dict(
+    (
+        _row(requests.Hello, people.hello, By.NAMELESS),
+        _row(requests.Password, people.password, By.ASKED, Forms.TEXT),
+        _row(requests.Help, _help, By.ANYBODY, Forms.TEXT),
+        _row(requests.Exit, people.exit_, By.ANYBODY),
+        _row(requests.Say, talk.say),
+        _row(requests.Emote, talk.emote),
+        _row(requests.Tell, talk.tell),
+        _row(requests.Reply, talk.reply),
+        _row(requests.SetTyping, talk.set_typing, forms=Forms.JSON),
+        _row(requests.Who, people.who),
+        _row(requests.Nick, people.nick),
+        _row(requests.History, past.history),
+        _row(requests.Search, past.search),
+        _row(requests.Register, registration.change_account, accounts=True),
+        _row(requests.ChangePassword, registration.change_account, By.REGISTERED, accounts=True),
+        _row(requests.Unregister, registration.change_account, By.REGISTERED, accounts=True),
+    )
+)
