@@ -14,7 +14,12 @@ from chatservice.core import names
 from chatservice.core.events import Account, Refusal
 from chatservice.dialects.wording import ENGLISH
 from chatservice.storage.sqlite import accounts
-from chatservice.storage.sqlite.database import BadDatabase, open_existing, open_for_server
+from chatservice.storage.sqlite.database import (
+    BadDatabase,
+    open_existing,
+    open_for_server,
+    renew_keys,
+)
 
 PATIENCE = 10.0  # seconds for a server that is writing
 
@@ -36,7 +41,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="each name, and when it was registered (UTC)")
     for command, does in (
-        ("add", "register a name"),
+        ("add", "register a name, which may be one that is reserved for operators"),
         ("password", "give a name another password"),
         ("remove", "a name is anybody's again, and what waited for it is gone"),
     ):
@@ -68,7 +73,7 @@ def hashed(password: str) -> str:
 
 def work_of(options: argparse.Namespace) -> Callable[[sqlite3.Connection], None]:
     """What is to be done to the database. Raises `Refusal`."""
-    name = names.checked(options.name)
+    name = names.well_formed(options.name)
     if options.command == "remove":
         return lambda connection: accounts.remove(connection, called(connection, name))
     kept = hashed(asked_password())
@@ -103,6 +108,7 @@ def run(options: argparse.Namespace) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            renew_keys(connection)
             work(connection)
             connection.execute("COMMIT")
         finally:

@@ -74,7 +74,7 @@ class Authenticator:
 
     async def admit(self, name: str, password: str, visitor: Visitor) -> Account | None:
         """Somebody wants to come in as `name`. Their account; None for a guest."""
-        name = names.checked(name)
+        name = names.well_formed(name)
         owner = await self.owner(name)
         if not self._members_only and (owner is None or self._portal is None):
             return None
@@ -92,10 +92,12 @@ class Authenticator:
 
     async def expect_free(self, name: str, account: Account | None) -> None:
         """The owner of `account`, or a guest, may be called `name`."""
-        name = names.checked(name)
+        name = names.well_formed(name)
         if self.accounts is not None:
-            for owner in await self.accounts.owners(name) - {account}:
-                raise Refusal(ErrorCode.NAME_REGISTERED, name=owner.name)
+            owners = await self.accounts.owners(name)
+            is_own = account in owners and account.is_called(name)
+            if (others := owners - {account}) and not is_own:
+                raise Refusal(ErrorCode.NAME_REGISTERED, name=min(others).name)
         if self._members_only and (
             account is None or names.keys(name).isdisjoint(names.keys(account.name))
         ):

@@ -108,7 +108,7 @@ class Chat:
         self._secret = secret
         self._private_messages = 0
         self._echo = echo
-        self._by_key: dict[str, User] = {}
+        self._by_key: dict[str, set[User]] = {}  # see `_are_registered`
         self._by_token: dict[str, User] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
@@ -152,7 +152,7 @@ class Chat:
             self.lobby.take_over(connection.cursor, user.name, predecessor.cursor)
             predecessor.supersede()
             return user
-        user = User(self._free(name, None), connection, self._now())
+        user = User(self._free(name, None, account), connection, self._now())
         user.account = account
         self.lobby.enter(connection.cursor, user.name)
         self.archive.arrive(user.name)
@@ -214,7 +214,7 @@ class Chat:
 
     def seen(self, name: str) -> Awaitable[ReadPosition | None]:
         """Where `name`, who is about to come in, had stopped reading."""
-        return self.archive.seen(names.checked(name))
+        return self.archive.seen(names.well_formed(name))
 
     def recall(
         self, before: int | None, after: int | None, limit: int, room: str = LOBBY
@@ -256,7 +256,7 @@ class Chat:
     def rename(self, user: User, name: str) -> Renamed:
         """`user` is called `name` from now on. The same name again is no event: nobody hears what
         is returned then."""
-        old, new = user.name, self._free(name, user)
+        old, new = user.name, self._free(name, user, user.account)
         if old == new:
             last_id = self.lobby.log.next_id - 1
             return Renamed(last_id, self._now(), self.lobby.name, old, new)
@@ -282,38 +282,45 @@ class Chat:
 
     def _claimed(self, account: Account) -> User | None:
         """Its owner, if they are here under its name or one like it. Others who are have come in
-        before it was registered, and go."""
+        before it was registered, and go, unless theirs is registered as well."""
         owner = None
         for user in self._namesakes(account):
             if user.account == account:
                 owner = user
-            else:
+            elif not _are_registered(account, account.name, user):
                 user.connection.close(CloseReason.CLAIMED)
         return owner
 
     def _namesakes(self, account: Account) -> set[User]:
-        keys = names.keys(account.name)
-        return {self._by_key[key] for key in keys if key in self._by_key}
+        return self._alike(names.keys(account.name))
 
-    def _free(self, name: str, asker: User | None) -> str:
-        name = names.checked(name)
-        for key in names.keys(name):
-            if self._by_key.get(key, asker) is not asker:
+    def _alike(self, keys: Iterable[str]) -> set[User]:
+        """Everyone here whose name has one of `keys`."""
+        return {user for key in keys for user in self._by_key.get(key, ())}
+
+    def _free(self, name: str, asker: User | None, account: Account | None) -> str:
+        """`name`, checked, if `asker`, who owns `account`, may have it. Raises `Refusal`. (An
+        operator may have registered a reserved name.)"""
+        name = names.well_formed(name)
+        if names.is_reserved(name) and (account is None or not account.is_called(name)):
+            raise Refusal(ErrorCode.NAME_RESERVED, name=name)
+        for other in self._alike(names.keys(name)) - {asker}:
+            if not _are_registered(account, name, other):
                 raise Refusal(ErrorCode.NAME_TAKEN, name=name)
         return name
 
     def _named(self, name: str) -> User:
         try:
-            checked = names.checked(name)
+            name = names.well_formed(name)
         except Refusal:
             raise Refusal(ErrorCode.NOBODY, name=name) from None
-        user = self.users.get(checked)
-        if user is not None:
+        if (user := self.users.get(name)) is not None:
             return user
-        for key in names.keys(checked):
-            if key in self._by_key:
-                return self._by_key[key]
-        raise Refusal(ErrorCode.NOBODY, name=checked)
+        alike = self._alike(names.keys(name))
+        if not alike:
+            raise Refusal(ErrorCode.NOBODY, name=name)
+        folded = name.casefold()
+        return min(alike, key=lambda user: (user.name.casefold() != folded, user.since, user.name))
 
     def _send_private(self, sender: User, recipient: User, text: str) -> Sent:
         if recipient.cursor.backlogged:
@@ -329,13 +336,27 @@ class Chat:
     def _map(self, user: User) -> None:
         self.users[user.name] = user
         for key in user.keys:
-            self._by_key[key] = user
+            self._by_key.setdefault(key, set()).add(user)
         insort(self._sorted, user.name, key=str.casefold)
         self._online = None
 
     def _unmap(self, user: User) -> None:
         del self.users[user.name]
         for key in user.keys:
-            del self._by_key[key]
+            self._by_key[key].remove(user)
+            if not self._by_key[key]:
+                del self._by_key[key]
         del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
         self._online = None
+
+
+def _are_registered(account: Account | None, name: str, other: User) -> bool:
+    """Whether `name` is the name of `account`, and `other` has that of another account. These were
+    registered before they counted as alike, so their owners are here side by side."""
+    return (
+        account is not None
+        and account.is_called(name)
+        and other.account is not None
+        and other.account.is_called(other.name)
+        and not other.account.is_called(name)
+    )

@@ -194,6 +194,10 @@ class Account(NamedTuple):
     name: str
     since: float
 
+    def is_called(self, name: str) -> bool:
+        """Whether `name` is its name, and not just like it. Case makes no difference."""
+        return self.name.casefold() == name.casefold()
+
 
 class Change(StrEnum):
     """What has become of an account."""

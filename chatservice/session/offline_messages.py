@@ -92,7 +92,7 @@ class OfflineMessages:
     async def _owner(self, name: str) -> Account | None:
         """Whose account it is."""
         try:
-            checked = names.checked(name)
+            checked = names.well_formed(name)
         except Refusal:  # that is no name
             return None
         return await self._accounts.owner(checked) if self._accounts is not None else None

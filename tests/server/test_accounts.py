@@ -79,7 +79,7 @@ class TestANameWithAPassword:
             comes_in(server, "Carol", PASSWORD, "Carol")
 
     def test_asks_for_it_and_so_do_names_that_look_alike(self, keeping: Server) -> None:
-        for name in ("Alice", "ALICE", "AIice"):
+        for name in ("Alice", "ALICE", "AIice", "ALlCE", "AL1CE"):
             person = claims(keeping, name, "not that one")
             person.hears(WRONG.format(name=name))
         for name in ("Alice", "alice"):
@@ -128,14 +128,15 @@ class TestANameWithAPassword:
             again.hears("error", code="password_needed")
 
     def test_is_refused_with_what_is_like_it_and_like_ones_own(self, keeping: Server) -> None:
-        for name in ("Lal", "Iai"):
+        """Greek nu looks like v, and its capital like N."""
+        for name in ("Na", "Va"):
             person = keeping.join(name)
             person.types(f"/register {PASSWORD}", "/exit")
             person.hears_until(f"*** Goodbye, {name}.")
         time.sleep(2 * GATHER_SECONDS)
-        for name, other in (("Lal", "Iai"), ("Iai", "Lal")):
+        for name, other in (("Na", "Va"), ("Va", "Na")):
             person = comes_in(keeping, name, PASSWORD, name)
-            person.types("/nick LaI")
+            person.types("/nick να")
             person.hears(f"Error: {other} is registered.")
             person.types("/exit")
             person.hears_until(f"*** Goodbye, {name}.")
@@ -436,6 +437,29 @@ class TestTheOperator:
         bob.hears(left("carol"), joined("Carol"))
         owner.types("/who")
         owner.hears(left("carol"), "*** Online (2): Bob, Carol")
+
+    def test_registers_a_reserved_name(self, tmp_path: Path, keeping: Server) -> None:
+        """Which is the operator's from then on; those like it are nobody's."""
+        guest = keeping.connect()
+        guest.hears(QUESTION)
+        guest.types("r00t", "Server", "rooty")
+        guest.hears(f"Error: r00t is a reserved name. {QUESTION}")
+        guest.hears(f"Error: Server is a reserved name. {QUESTION}")
+        guest.hears_until("*** Online (1): rooty")
+        guest.types("/nick ADMlN")
+        guest.hears("Error: ADMlN is a reserved name.")
+        assert self.run(tmp_path, "add", "root", typed=OTHER)[0] == 0
+        owner = comes_in(keeping, "R00T", OTHER, "root")
+        guest.hears(joined("root"))
+        guest.types("/msg root hello", "/nick root")
+        guest.hears("[you -> root] hello", "Error: root is registered.")
+        owner.hears("[rooty -> you] hello")
+        owner.types("/nick Carol", "/nick ROOT")
+        owner.hears("*** root is now known as Carol.", "*** Carol is now known as ROOT.")
+        assert self.run(tmp_path, "add", "Error", typed=OTHER) == (
+            *(1, ""),
+            "accounts: Error is a reserved name.\n",
+        )
 
     def test_is_told_what_is_wrong(self, tmp_path: Path) -> None:
         assert self.run(tmp_path, "list") == (

@@ -57,7 +57,8 @@ def test_the_map_and_the_list_are_right_whatever_happens(
     assert set(chat._by_key) == {key for user in here for key in user.keys}
     for user in here:
         chat.leave(user, lost=True)
-    assert chat.users == chat._by_key == chat._by_token == {}
+    assert chat.users == chat._by_token == {}
+    assert chat._by_key == {}
     assert chat.online() == ()
 
 

@@ -278,3 +278,70 @@ def test_an_owner_takes_their_name_from_a_guest_and_their_own_place() -> None:
         assert another.joins("Alice", Account("Alice", 2.0)) is not owner  # registered anew
         assert list(chat.users) == ["Alice"]
         chat.leave(chat.users["Alice"], lost=False)
+
+
+def test_owners_of_names_that_have_become_alike_are_here_side_by_side() -> None:
+    """They were registered before they counted as alike. Guests are neither of them."""
+    alice, imitator = Account("Alice", 1.0), Account("ALlCE", 2.0)
+    chat = Chat(Clock(), MemoryArchive("epoch"))
+    connections = [Connection(chat) for _ in range(5)]
+    first = connections[0].joins("Alice", alice)
+    second = connections[1].joins("ALlCE", imitator)
+    assert chat.online() == ("Alice", "ALlCE")
+    assert connections[2].joins("alice", alice) is first
+    assert connections[3].joins("ALlCE", imitator) is second
+    assert [connection.closing for connection in connections] == [
+        *(["superseded"], ["superseded"], [], [], []),
+    ]
+    chat.rename(first, "Carol")
+    chat.rename(first, "ALICE")
+    assert chat._named("allce") is second
+    assert chat._named("AIice") is first  # of those who are like it, who came first
+    for name, account in (("AIice", None), ("A1ICE", Account("Bob", 3.0))):
+        with pytest.raises(Refusal) as refused:
+            connections[4].joins(name) if account is None else chat.rename(
+                connections[4].joins("Bob", account), name
+            )
+        assert refused.value.code is ErrorCode.NAME_TAKEN
+    for user in (first, second):
+        chat.leave(user, lost=False)
+    assert list(chat.users) == ["Bob"]
+
+
+def test_the_owner_of_a_reserved_name_has_it_and_nobody_else() -> None:
+    """An operator has registered it, or it was registered before it was reserved."""
+    root = Account("root", 1.0)
+    chat = Chat(Clock(), MemoryArchive("epoch"))
+    for name in ("root", "R00T", "Server"):
+        with pytest.raises(Refusal) as refused:
+            Connection(chat).joins(name)
+        assert refused.value.code is ErrorCode.NAME_RESERVED
+    owner = Connection(chat).joins("r00t", root)
+    assert owner.name == "root"
+    chat.rename(owner, "Carol")
+    for name in ("r00t", "admin"):
+        with pytest.raises(Refusal) as refused:
+            chat.rename(owner, name)
+        assert refused.value.code is ErrorCode.NAME_RESERVED
+    chat.rename(owner, "Root")
+    bob = Connection(chat).joins("Bob")
+    with pytest.raises(Refusal) as refused:
+        chat.rename(bob, "root")
+    assert refused.value.code is ErrorCode.NAME_RESERVED
+
+
+def test_one_may_go_back_to_ones_own_name_though_another_is_like_it(house: House) -> None:
+    class TwoAlike(Book):
+        async def owners(self, name: str) -> frozenset[Account]:
+            return frozenset((ALICE, Account("ALlCE", 2.0)))
+
+    house.book = TwoAlike()
+    house.make()
+
+    def may_be(name: str, account: Account | None) -> Any:
+        return outcome(house.authenticator.expect_free(name, account))
+
+    assert may_be("alice", ALICE) is None
+    assert may_be("AIice", ALICE) is ErrorCode.NAME_REGISTERED
+    assert may_be("Alice", Account("Alice", 3.0)) is ErrorCode.NAME_REGISTERED
+    assert may_be("Alice", None) is ErrorCode.NAME_REGISTERED

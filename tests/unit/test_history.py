@@ -410,7 +410,7 @@ def test_with_an_index_or_without_the_same_is_found(
     """And with an index of the first few; just those that have each of the words."""
     looked_for = [phrase for part in wanted.split() if (phrase := search.words(part))]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(UPGRADES[0])
+        connection.executescript("".join(UPGRADES))
         assert search.has_index(connection)
         said: list[Said] = []
         for number, texts in enumerate(bursts):
@@ -439,7 +439,7 @@ def test_a_step_of_the_housekeeping_is_short() -> None:
     """However long the rows are: who waits for the thread that writes does not wait for long."""
     texts = ("word " * 60,) * 100
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(UPGRADES[0])
+        connection.executescript("".join(UPGRADES))
         assert search.has_index(connection)
         entries = [
             log.Entry(Burst(1 + number * 100, 0.0, "lobby", "Alice", texts), (), 100, 1)
@@ -979,6 +979,7 @@ def test_after_a_crash_ids_leave_a_gap_that_counts_as_nothing(tmp_path: Path) ->
     third.clock.wait_for(third.archive.close())
 
 
+VERSION = len(UPGRADES)
 NEWER = (*UPGRADES, "CREATE TABLE more(id INTEGER PRIMARY KEY)")
 
 
@@ -991,12 +992,14 @@ def test_an_older_file_is_brought_up_to_date_after_a_backup(tmp_path: Path) -> N
     again = opened(path, upgrades=NEWER)
     assert list(again.clock.wait_for(again.archive.recent(again.log.next_id, 10))) == happened
     again.clock.wait_for(again.archive.close())
-    with closing(sqlite3.connect(tmp_path / "chat.version-1")) as backup:
-        assert backup.execute("PRAGMA user_version").fetchone() == (1,)
+    saved = tmp_path / f"chat.version-{VERSION}"
+    with closing(sqlite3.connect(saved)) as backup:
+        assert backup.execute("PRAGMA user_version").fetchone() == (VERSION,)
         assert backup.execute("SELECT count(*) FROM events").fetchone() == (2,)
         assert backup.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert (tmp_path / "chat.version-1").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(BadDatabase, match="version 2 of the schema, which a newer chatservice"):
+    assert saved.stat().st_mode & 0o777 == 0o600
+    too_new = f"version {VERSION + 1} of the schema, which a newer chatservice"
+    with pytest.raises(BadDatabase, match=too_new):
         opened(path)
 
 
@@ -1005,10 +1008,10 @@ def test_an_upgrade_that_was_cut_off_is_not_done_twice(tmp_path: Path) -> None:
     path = tmp_path / "chat"
     made = opened(path)
     made.archive._opened.connection.executescript(
-        f"BEGIN; {NEWER[-1]}; PRAGMA user_version = 2; COMMIT"
+        f"BEGIN; {NEWER[-1]}; PRAGMA user_version = {VERSION + 1}; COMMIT"
     )
     crash(made.archive)
-    assert path.read_bytes()[60:64] == (1).to_bytes(4)
+    assert path.read_bytes()[60:64] == VERSION.to_bytes(4)
     copy = tmp_path / "copy"
     for end in ("", "-wal"):
         shutil.copy(f"{path}{end}", f"{copy}{end}")

@@ -19,24 +19,30 @@ T = TypeVar("T")
 
 
 def find(connection: sqlite3.Connection, name: str) -> Credentials | None:
-    """The account that protects `name`, which is checked: its name may be another like it."""
-    return next(_protecting(connection, name), None)
+    """The account that protects `name`, which is checked: its name may be another like it. If there
+    are several, it is the one that is called that, or else the oldest."""
+
+    def likeness(found: Credentials) -> tuple[bool, bool, float, str]:
+        account = found.account
+        return account.name != name, not account.is_called(name), account.since, account.name
+
+    return min(_protecting(connection, name), key=likeness, default=None)
 
 
 def owners(connection: sqlite3.Connection, name: str) -> frozenset[Account]:
     """All accounts that protect `name`, which is checked; they need not be like each other."""
-    return frozenset(kept.account for kept in _protecting(connection, name))
+    return frozenset(found.account for found in _protecting(connection, name))
 
 
 def _protecting(connection: sqlite3.Connection, name: str) -> Iterator[Credentials]:
-    for key in sorted(names.keys(name)):
-        row = connection.execute(
-            "SELECT name, hash, created FROM accounts "
+    """Each of them, maybe more than once."""
+    for key in names.keys(name):
+        rows = connection.execute(
+            "SELECT name, created, hash FROM accounts "
             "JOIN account_keys ON account = name WHERE key = ?",
             (key,),
-        ).fetchone()
-        if row is not None:
-            found, kept, created = row
+        )
+        for found, created, kept in rows:
             yield Credentials(Account(found, created), kept)
 
 

@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from chatservice.core import names
+
 # What makes a file ours (PRAGMA application_id): "chat" in ASCII.
 APPLICATION = int.from_bytes(b"chat")
 # Version n of the schema is what the first n of these make. A file of an older version is brought
@@ -61,7 +63,20 @@ UPGRADES: tuple[str, ...] = (
     );
     CREATE INDEX letters_to ON letters(recipient, id);
     """,
+    # Accounts may have a key in common: what counts as alike has changed since they were made. The
+    # keys are made anew by `renew_keys`.
+    """
+    DROP TABLE account_keys;
+    CREATE TABLE account_keys(
+        key TEXT NOT NULL,
+        account TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        PRIMARY KEY(key, account)
+    ) WITHOUT ROWID;
+    CREATE INDEX keys_of_account ON account_keys(account);
+    """,
 )
+# The key among the facts under which stands what `account_keys` were made by.
+_KEYS_MADE_BY = "account keys"
 # How long the writer waits for somebody else who writes, in seconds, before it gives up for now.
 BUSY_SECONDS = 1.0
 # Ids that are left out after a crash. While the disk fails people see ids that are not saved; with
@@ -121,6 +136,9 @@ def open_for_server(path: Path, upgrades: Sequence[str] = UPGRADES) -> Opened:
             _check(connection)
         _upgrade(connection, path, upgrades)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        renew_keys(connection)
+        connection.execute("COMMIT")
     except (sqlite3.Error, OSError, BadDatabase) as error:
         if connection is not None:
             connection.close()
@@ -142,6 +160,23 @@ def open_existing(path: Path, upgrades: Sequence[str] = UPGRADES) -> sqlite3.Con
     except (sqlite3.Error, OSError) as error:
         raise BadDatabase(f"{path}: {error}.") from None
     return connection
+
+
+def renew_keys(connection: sqlite3.Connection) -> None:
+    """Within a transaction: make the keys of all accounts anew, if those that are there are not
+    what `names.keys` says today. Accounts that have come to collide by that all stay."""
+    made_by = connection.execute("SELECT value FROM facts WHERE key = ?", (_KEYS_MADE_BY,))
+    if made_by.fetchone() == (names.KEYS_VERSION,):
+        return
+    accounts = connection.execute("SELECT name FROM accounts").fetchall()
+    connection.execute("DELETE FROM account_keys")
+    connection.executemany(
+        "INSERT INTO account_keys VALUES(?, ?)",
+        ((key, name) for (name,) in accounts for key in names.keys(name)),
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO facts VALUES(?, ?)", (_KEYS_MADE_BY, names.KEYS_VERSION)
+    )
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
