@@ -54,7 +54,7 @@ def makeService(options: Options) -> ChatService:
             hashing = module.Argon2(reactor)
     chat = Chat(
         reactor,
-        history if history is not None else MemoryArchive(new_secret()),
+        history if history is not None else MemoryArchive(new_secret(), reactor),
         echo=bool(options["echo"]),
     )
     if history is not None:

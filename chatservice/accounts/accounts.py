@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chatservice.accounts.passwords import prepared
 from chatservice.core.events import Account, Refusal, Told
-from chatservice.core.stores import AccountStore, OfflineMessage
+from chatservice.core.stores import AccountsAndMessages, OfflineMessage
 
 
 class Hashing(Protocol):
@@ -24,7 +24,9 @@ class Accounts:
     `seconds` tells the time, in seconds since 1970.
     """
 
-    def __init__(self, store: AccountStore, hashing: Hashing, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, store: AccountsAndMessages, hashing: Hashing, seconds: Callable[[], float]
+    ) -> None:
         self._store = store
         self._hashing = hashing
         self._seconds = seconds

@@ -354,6 +354,8 @@ class ErrorCode(StrEnum):
     NO_ACCOUNTS = "no_accounts"
     TOO_MANY_ACCOUNTS = "too_many_accounts"
     LETTERBOX_FULL = "letterbox_full"
+    TOO_MANY_WORDS = "too_many_words"
+    TOO_SLOW = "too_slow"
 
 
 class Refusal(Exception):

@@ -1,4 +1,9 @@
-"""What the chat asks of a store: protocols, which the modules of `storage` implement."""
+"""What the chat asks of its stores: protocols, which the modules of `storage` implement.
+
+What takes time is awaited, and may raise `Refusal` (NOT_SAVED, BUSY). How a store fails is its own
+policy. `asker` is the network that something is looked up for: askers take turns. Cancelling the
+Deferred behind an answer that is awaited takes the question back.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
@@ -10,51 +15,63 @@ from chatservice.core.log import Batch, Log, Messages
 MAX_ACCOUNTS = 100_000
 # Offline messages for one person: as many as somebody reads.
 MAX_OFFLINE_MESSAGES = 100
-# People whose place is remembered, those longest away forgotten first: some 2 MB.
+# People whose read position is kept, those longest away forgotten first: some 2 MB.
 MAX_READ_POSITIONS = 20_000
 
 
 class ReadPosition(NamedTuple):
-    """Where somebody has stopped reading: they have heard all below the id `position`."""
+    """How far somebody has read: they have heard all below the id `position`."""
 
     position: int
     messages: int  # that there had ever been until then
 
 
 class MissedCount(NamedTuple):
-    """What was said while somebody was away: how many messages there are, and how many of them are
-    gone."""
+    """What was said while somebody was away: how many messages are kept, and how many are gone."""
 
     kept: int
     gone: int
 
 
-class Archive(Protocol):
-    """What there is of the past. What takes time is awaited; it may raise `Refusal`."""
+class EventStore(Protocol):
+    """Commits batches, and knows the past."""
 
-    trouble: Saving | None  # why what is said is not being saved, if it is not
-
-    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
-        """A `log.Commit`."""
+    @property
+    def trouble(self) -> Saving | None:
+        """Why what is said is not being saved, if it is not."""
 
     @property
     def first_id(self) -> int:
         """Nothing older is kept."""
 
     def attach(self, log: Log) -> None:
-        """`log` has the newest part, and goes on where the archive ends."""
+        """`log` has the newest part, and goes on where the store ends."""
 
-    def recall(self, before: int, after: int | None, limit: int) -> Awaitable[Recalled]:
-        """What happened between two ids, as `recalled` has it."""
+    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
+        """A `log.Commit`."""
 
-    def recent(self, before: int, limit: int) -> Awaitable[Messages]:
+    def recall(
+        self, before: int, after: int | None, limit: int, asker: str = ""
+    ) -> Awaitable[Recalled]:
+        """What happened between two ids: of more than a page the oldest, or the newest if `after`
+        is None."""
+
+    def recent(self, before: int, limit: int, asker: str = "") -> Awaitable[Messages]:
         """The newest messages before that id, the oldest of them first."""
 
-    def find(self, words: str, before: int, limit: int) -> Awaitable[Messages]:
-        """The newest messages before that id that have these words."""
+    def find(self, words: str, before: int, limit: int, asker: str = "") -> Awaitable[Messages]:
+        """The newest messages before that id that have these words (see `storage.words`). Raises
+        `Refusal` (TOO_MANY_WORDS, TOO_SLOW)."""
 
-    def seen(self, name: str) -> Awaitable[ReadPosition | None]:
-        """Where `name`, who is not here, had stopped reading."""
+    def missed(self, since: ReadPosition, before: int, asker: str = "") -> Awaitable[MissedCount]:
+        """How many messages there were since then, before that id."""
+
+
+class ReadPositionStore(Protocol):
+    """Remembers how far people had read when they left."""
+
+    def seen(self, name: str, asker: str = "") -> Awaitable[ReadPosition | None]:
+        """How far `name`, who is not here, had read."""
 
     def arrive(self, name: str) -> None:
         """`name` is here, and hears everything from now on."""
@@ -62,8 +79,9 @@ class Archive(Protocol):
     def depart(self, name: str, position: int) -> None:
         """`name` has stopped reading there."""
 
-    def away(self, since: ReadPosition, before: int) -> Awaitable[MissedCount]:
-        """What was said since then, before that id."""
+
+class Archive(EventStore, ReadPositionStore, Protocol):
+    """What a chat needs of the past."""
 
 
 class Credentials(NamedTuple):
@@ -73,21 +91,13 @@ class Credentials(NamedTuple):
     hash: str
 
 
-class OfflineMessage(NamedTuple):
-    """A private message that is kept until its recipient returns. `sender`: the account of its
-    author, if their name was registered when they wrote it."""
-
-    told: Told
-    sender: Account | None
-
-
 class AccountStore(Protocol):
-    """Accounts and their offline messages. All of it may raise `Refusal` (NOT_SAVED)."""
+    """Registered names."""
 
-    def find(self, name: str) -> Awaitable[Credentials | None]:
+    def find(self, name: str, asker: str = "") -> Awaitable[Credentials | None]:
         """The account that protects `name`, a checked name: its own may be another one like it."""
 
-    def owners(self, name: str) -> Awaitable[frozenset[Account]]:
+    def owners(self, name: str, asker: str = "") -> Awaitable[frozenset[Account]]:
         """All accounts that protect `name`, a checked name; they need not be like each other."""
 
     def add(self, account: Account, hashed: str) -> Awaitable[None]:
@@ -99,6 +109,18 @@ class AccountStore(Protocol):
     def remove(self, account: Account) -> Awaitable[None]:
         """With its offline messages. Raises `Refusal` (NOT_REGISTERED)."""
 
+
+class OfflineMessage(NamedTuple):
+    """A private message that is kept until its recipient returns. `sender`: the account of its
+    author, if their name was registered when they wrote it."""
+
+    told: Told
+    sender: Account | None
+
+
+class OfflineMessageStore(Protocol):
+    """Private messages to registered people who are not here."""
+
     def post(self, owner: Account, message: Told) -> Awaitable[int]:
         """Keep `message` for `owner`. Returns its number. Raises `Refusal`: NOT_REGISTERED,
         LETTERBOX_FULL."""
@@ -108,3 +130,7 @@ class AccountStore(Protocol):
 
     def discard(self, messages: tuple[Told, ...]) -> Awaitable[None]:
         """Delete them. Their numbers may be used again."""
+
+
+class AccountsAndMessages(AccountStore, OfflineMessageStore, Protocol):
+    """What a server with accounts needs: removing an account removes its messages."""

@@ -52,6 +52,8 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.NO_ACCOUNTS: "this server has no accounts.",
     ErrorCode.TOO_MANY_ACCOUNTS: "there are too many registered names.",
     ErrorCode.LETTERBOX_FULL: "too many messages are waiting for {name} already.",
+    ErrorCode.TOO_MANY_WORDS: "a search can have at most {limit} words.",
+    ErrorCode.TOO_SLOW: "that search takes too long. Use rarer or longer words.",
 }
 
 _CLOSINGS: Mapping[CloseReason, str] = {

@@ -53,7 +53,7 @@ class Replay:
 
     async def _send_missed(self, since: ReadPosition, here: int) -> int:
         """Returns where the cursor is to read on: the log may move past `here` meanwhile."""
-        away = await self._archive.away(since, here)
+        away = await self._archive.missed(since, here)
         if away.gone:
             self._cursor.send(Replayed(ReplayReason.AWAY, (), self._now, away.kept, away.gone))
         continues = away.gone > 0

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from chatservice.core.events import LOBBY, Burst
 from chatservice.core.log import Entry
-from chatservice.storage.sqlite import archive as history
-from chatservice.storage.sqlite import database, rows, search
+from chatservice.storage.sqlite import database, positions, rows, search
+from chatservice.storage.words import Query
 from tests.faults.crowd import rss
 from tests.support.people import QUESTION, Server
 from tests.support.programs import Program
@@ -182,11 +182,11 @@ def print_plans(path: Path, total: int) -> None:
         list(itertools.islice(newest, 10))
         rows.messages_before(connection, total // 2)
         rows.first_id(connection)
-        search.find(connection, RARE, total, 10, indexed=True)
-        history._mark(connection, "Away")
+        search.find(connection, Query.parse(RARE), total, 10, indexed=True)
+        positions.find(connection, "Away")
         connection.set_trace_callback(None)
         for short, sql in statements.items():
-            if not short.startswith("SELECT") or "words_config" in short:
+            if not short.startswith("SELECT") or "message_words_config" in short:
                 continue
             print(f"\n  {short}")
             for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"):

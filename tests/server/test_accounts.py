@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
-from chatservice.core.events import Account, ErrorCode, Refusal, Told
+from chatservice.core.events import Account
 from chatservice.core.limits import RateLimiter, is_loopback
 from chatservice.core.room import GATHER_SECONDS
 from chatservice.storage.sqlite import accounts
@@ -605,41 +605,6 @@ def test_what_could_not_be_typed_again_is_no_password(keeping: Server, password:
     dave = keeping.join("Dave")
     dave.sends(b"/register latin-1: \xe9\xe8\n")
     dave.hears("Error: a password must have 8 to 256 printable characters.")
-
-
-class TestLettersToAnAccountThatIsGone:
-    """What is asked of the database directly: in a chat it is a matter of milliseconds."""
-
-    @pytest.fixture
-    def connection(self, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-        opened = open_for_server(tmp_path / "chat.sqlite3")
-        yield opened.connection
-        opened.close()
-
-    def test_are_refused(self, connection: sqlite3.Connection) -> None:
-        first, second = Account("Alice", 1.0), Account("Alice", 2.0)
-        accounts.add(connection, first, "hash")
-        accounts.post(connection, first, Told(0, 5.0, "Bob", "Alice", "lunch?"))
-        accounts.remove(connection, first)
-        for _ in range(2):
-            with pytest.raises(Refusal) as refused:
-                accounts.post(connection, first, Told(0, 6.0, "Bob", "Alice", "supper?"))
-            assert refused.value.code is ErrorCode.NOT_REGISTERED
-            if accounts.find(connection, "Alice") is None:
-                accounts.add(connection, second, "hash")
-        assert accounts.letters_to(connection, second) == ()
-
-    def test_take_no_others_with_them(self, connection: sqlite3.Connection) -> None:
-        alice, bob = Account("Alice", 1.0), Account("Bob", 1.0)
-        accounts.add(connection, alice, "hash")
-        accounts.add(connection, bob, "hash")
-        accounts.post(connection, alice, Told(0, 5.0, "Carol", "Alice", "lunch?"))
-        read = accounts.letters_to(connection, alice)
-        accounts.remove(connection, alice)
-        accounts.post(connection, bob, Told(0, 6.0, "Carol", "Bob", "lunch?"))  # the same number
-        accounts.discard(connection, tuple(letter.told for letter in read))
-        (letter,) = accounts.letters_to(connection, bob)
-        assert letter.told.id == read[0].told.id
 
 
 def test_tries_are_counted_and_forgotten() -> None:

@@ -1,4 +1,4 @@
-"""Accounts and offline messages as rows of the SQLite file. The functions block."""
+"""Accounts as rows of the SQLite file. The functions block."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -8,12 +8,8 @@ from twisted.internet.defer import Deferred
 
 from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
-from chatservice.core.stores import (
-    MAX_ACCOUNTS,
-    MAX_OFFLINE_MESSAGES,
-    Credentials,
-    OfflineMessage,
-)
+from chatservice.core.stores import MAX_ACCOUNTS, Credentials, OfflineMessage
+from chatservice.storage.sqlite import offline_messages
 
 T = TypeVar("T")
 
@@ -46,30 +42,30 @@ def _protecting(connection: sqlite3.Connection, name: str) -> Iterator[Credentia
             yield Credentials(Account(found, created), kept)
 
 
-def add(connection: sqlite3.Connection, account: Account, kept: str) -> None:
+def add(connection: sqlite3.Connection, account: Account, hashed: str) -> None:
     """Within a transaction. Raises `Refusal`: NAME_REGISTERED, TOO_MANY_ACCOUNTS."""
     name, since = account
     if (other := find(connection, name)) is not None:
         raise Refusal(ErrorCode.NAME_REGISTERED, name=other.account.name)
     if connection.execute("SELECT count(*) FROM accounts").fetchone()[0] >= MAX_ACCOUNTS:
         raise Refusal(ErrorCode.TOO_MANY_ACCOUNTS)
-    connection.execute("INSERT INTO accounts VALUES(?, ?, ?)", (name, kept, since))
+    connection.execute("INSERT INTO accounts VALUES(?, ?, ?)", (name, hashed, since))
     connection.executemany(
         "INSERT INTO account_keys VALUES(?, ?)", [(key, name) for key in names.keys(name)]
     )
 
 
-def change(connection: sqlite3.Connection, account: Account, kept: str) -> None:
-    """Within a transaction: it has another password. Raises `Refusal` (NOT_REGISTERED)."""
+def change(connection: sqlite3.Connection, account: Account, hashed: str) -> None:
+    """Within a transaction: set another password. Raises `Refusal` (NOT_REGISTERED)."""
     changed = connection.execute(
-        "UPDATE accounts SET hash = ? WHERE name = ? AND created = ?", (kept, *account)
+        "UPDATE accounts SET hash = ? WHERE name = ? AND created = ?", (hashed, *account)
     )
     if not changed.rowcount:
         raise Refusal(ErrorCode.NOT_REGISTERED)
 
 
 def remove(connection: sqlite3.Connection, account: Account) -> None:
-    """Within a transaction: it is gone, with the letters to it. Raises `Refusal`
+    """Within a transaction: delete it, and its offline messages. Raises `Refusal`
     (NOT_REGISTERED)."""
     removed = connection.execute("DELETE FROM accounts WHERE name = ? AND created = ?", account)
     if not removed.rowcount:
@@ -82,69 +78,27 @@ def all_accounts(connection: sqlite3.Connection) -> list[Account]:
     return [Account(*row) for row in rows]
 
 
-def post(connection: sqlite3.Connection, owner: Account, letter: Told) -> int:
-    """Within a transaction: `letter` waits for `owner`. Its number. Raises `Refusal`
-    (NOT_REGISTERED, LETTERBOX_FULL)."""
-    found = find(connection, owner.name)
-    if found is None or found.account != owner:
-        raise Refusal(ErrorCode.NOT_REGISTERED)
-    waiting = connection.execute(
-        "SELECT count(*) FROM letters WHERE recipient = ?", (owner.name,)
-    ).fetchone()[0]
-    if waiting >= MAX_OFFLINE_MESSAGES:
-        raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
-    posted = connection.execute(
-        "INSERT INTO letters(at, sender, recipient, text) VALUES(?, ?, ?, ?)",
-        (letter.at, letter.sender, owner.name, letter.text),
-    )
-    return int(posted.lastrowid or 0)
-
-
-def letters_to(connection: sqlite3.Connection, owner: Account) -> tuple[OfflineMessage, ...]:
-    """What waits for `owner`."""
-    rows = connection.execute(
-        "SELECT id, at, sender, recipient, text, senders.created "
-        "FROM letters JOIN accounts AS owners ON recipient = owners.name "
-        "LEFT JOIN accounts AS senders ON sender = senders.name AND senders.created <= at "
-        "WHERE owners.name = ? AND owners.created = ? ORDER BY id",
-        owner,
-    )
-    return tuple(
-        OfflineMessage(
-            Told(number, at, sender, recipient, text, waited=True),
-            None if since is None else Account(sender, since),
-        )
-        for number, at, sender, recipient, text, since in rows
-    )
-
-
-def discard(connection: sqlite3.Connection, letters: tuple[Told, ...]) -> None:
-    """Within a transaction: they are kept no longer. Numbers of others may be used again."""
-    connection.executemany(
-        "DELETE FROM letters WHERE id = ? AND at = ? AND recipient = ?",
-        [(letter.id, letter.at, letter.recipient) for letter in letters],
-    )
-
-
 class Threads(Protocol):
-    """Runs functions of a connection off the reactor's thread (see `archive.SqliteArchive`)."""
+    """Runs functions of a connection off the reactor's thread: a `SqliteArchive` does."""
 
-    def read(self, question: Callable[[sqlite3.Connection], T]) -> "Deferred[T]": ...
+    def read(
+        self, question: Callable[[sqlite3.Connection], T], *, asker: str = ""
+    ) -> "Deferred[T]": ...
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> "Deferred[T]": ...
+    def write(self, work: Callable[[sqlite3.Connection], T], size: int = 0) -> "Deferred[T]": ...
 
 
 class SqliteAccountStore:
-    """A `stores.AccountStore` in the file that `threads` reads and writes."""
+    """`stores.AccountsAndMessages` in the file that `threads` reads and writes."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
 
-    def find(self, name: str) -> "Deferred[Credentials | None]":
-        return self._threads.read(lambda c: find(c, name))
+    def find(self, name: str, asker: str = "") -> "Deferred[Credentials | None]":
+        return self._threads.read(lambda c: find(c, name), asker=asker)
 
-    def owners(self, name: str) -> "Deferred[frozenset[Account]]":
-        return self._threads.read(lambda c: owners(c, name))
+    def owners(self, name: str, asker: str = "") -> "Deferred[frozenset[Account]]":
+        return self._threads.read(lambda c: owners(c, name), asker=asker)
 
     def add(self, account: Account, hashed: str) -> "Deferred[None]":
         return self._threads.write(lambda c: add(c, account, hashed))
@@ -156,10 +110,12 @@ class SqliteAccountStore:
         return self._threads.write(lambda c: remove(c, account))
 
     def post(self, owner: Account, message: Told) -> "Deferred[int]":
-        return self._threads.write(lambda c: post(c, owner, message))
+        return self._threads.write(
+            lambda c: offline_messages.post(c, owner, message), len(message.text)
+        )
 
     def offline_messages(self, owner: Account) -> "Deferred[tuple[OfflineMessage, ...]]":
-        return self._threads.read(lambda c: letters_to(c, owner))
+        return self._threads.read(lambda c: offline_messages.kept_for(c, owner))
 
     def discard(self, messages: tuple[Told, ...]) -> "Deferred[None]":
-        return self._threads.write(lambda c: discard(c, messages))
+        return self._threads.write(lambda c: offline_messages.discard(c, messages))

@@ -1,4 +1,4 @@
-"""Events as rows of the database, and questions about them. Everything here blocks (see `history`).
+"""Events as rows of the database, and questions about them. Everything here blocks.
 
 A range of ids is given as `after` and `before`, both exclusive.
 """
@@ -63,8 +63,8 @@ def rows_between(
     spoken: bool = False,
     where: tuple[str, Sequence[str]] = ("", ()),
 ) -> Iterator[Row]:
-    """The rows that have an id between these. `spoken`: those with messages alone. `where`: and for
-    which that is so (a condition in SQL, and its parameters)."""
+    """The rows that have an id between these. `spoken`: only those with messages. `where`: only
+    those that meet a condition in SQL, with its parameters."""
     # A row can begin before the range and reach into it; rows do not overlap.
     first = connection.execute("SELECT max(id) FROM events WHERE id <= ?", (after + 1,)).fetchone()
     condition, parameters = where
@@ -78,6 +78,15 @@ def rows_between(
         row = Row(*values)
         if row.end > after + 1:
             yield row
+
+
+def row_with(connection: sqlite3.Connection, id_: int) -> Row | None:
+    """The row that has this id, or the last one before it."""
+    values = connection.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE id <= ? ORDER BY id DESC LIMIT 1",  # noqa: S608
+        (id_,),
+    ).fetchone()
+    return None if values is None else Row(*values)
 
 
 def happenings(row: Row) -> list[Happening]:

@@ -1,0 +1,100 @@
+"""Read positions: how far people had read when they left. Those that change are saved with the next
+group of messages."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from chatservice.core.log import Log
+from chatservice.core.stores import MAX_READ_POSITIONS, ReadPosition
+from chatservice.storage.sqlite import rows
+
+
+class Reached(NamedTuple):
+    """How far somebody had read: all below the id `position`. `messages`: how many there had ever
+    been until then; None: that is to be looked up in the database."""
+
+    position: int
+    messages: int | None
+
+    def read(self, connection: sqlite3.Connection) -> ReadPosition:
+        if self.messages is not None:
+            return ReadPosition(self.position, self.messages)
+        return ReadPosition(self.position, rows.messages_before(connection, self.position))
+
+
+Changes = Mapping[str, Reached | None]  # None: they are here
+
+
+class PendingPositions:
+    """The positions that have changed and are not saved so far: the `Positions` of a group commit.
+
+    `is_saved` tells whether everything before an id is on disk.
+    """
+
+    def __init__(self, is_saved: Callable[[int], bool]) -> None:
+        self._is_saved = is_saved
+        self._changed: dict[str, Reached | None] = {}
+        self._saving: Changes = {}
+
+    def attach(self, log: Log) -> None:
+        self._log = log
+
+    def __bool__(self) -> bool:
+        return bool(self._changed)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._changed or name in self._saving
+
+    def __getitem__(self, name: str) -> Reached | None:
+        return self._changed[name] if name in self._changed else self._saving[name]
+
+    def arrive(self, name: str) -> None:
+        self._changed[name] = None
+
+    def depart(self, name: str, position: int) -> None:
+        if name not in self._changed and len(self._changed) >= MAX_READ_POSITIONS:
+            return  # the disk has failed for long
+        counted = position >= self._log.first_id and not self._is_saved(position)
+        messages = self._log.messages_before(position) if counted else None
+        self._changed[name] = Reached(position, messages)
+
+    def take(self) -> Changes:
+        self._saving, self._changed = self._changed, {}
+        return self._saving
+
+    def taken(self, *, saved: bool) -> None:
+        if not saved:
+            self._changed = {**self._saving, **self._changed}
+        self._saving = {}
+
+
+def save(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Within a transaction."""
+    now = time.time()
+    for name, reached in changes.items():
+        position, earlier = (None, None) if reached is None else reached.read(connection)
+        connection.execute(
+            "INSERT OR REPLACE INTO readers VALUES(?, ?, ?, ?)", (name, position, earlier, now)
+        )
+
+
+def find(connection: sqlite3.Connection, name: str) -> ReadPosition | None:
+    """That of somebody who is not here."""
+    row = connection.execute("SELECT id, earlier FROM readers WHERE name = ?", (name,)).fetchone()
+    return ReadPosition(*row) if row is not None and row[0] is not None else None
+
+
+def leave_all(connection: sqlite3.Connection, position: ReadPosition) -> None:
+    """Within a transaction: everyone who was here when the server ended stopped reading there."""
+    connection.execute("UPDATE readers SET id = ?, earlier = ? WHERE id IS NULL", position)
+
+
+def forget_some(connection: sqlite3.Connection) -> None:
+    """Within a transaction: those of guests who have been away for longest, beyond the bound."""
+    connection.execute(
+        "DELETE FROM readers WHERE name NOT IN (SELECT name FROM accounts) AND name IN "
+        "(SELECT name FROM readers WHERE id IS NOT NULL ORDER BY at DESC LIMIT -1 OFFSET ?)",
+        (MAX_READ_POSITIONS,),
+    )

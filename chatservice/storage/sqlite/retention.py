@@ -1,0 +1,160 @@
+"""Housekeeping, in small steps behind the commits: words are indexed, and what need not be kept is
+deleted."""
+
+import sqlite3
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatservice.core.events import Refusal
+from chatservice.storage.sqlite import positions, rows, search
+
+log = Logger()
+
+# Rows in one step, and characters: some 10 ms, for which the next commit may have to wait.
+PRUNE_ROWS = 500
+PRUNE_SIZE = 256 * 1024
+POSITIONS_SECONDS = 60.0  # between looks at read positions: each sorts all of them
+STEP_SECONDS = 0.1  # between steps
+IDLE_SECONDS = 1.0  # the same when there is nothing to do
+DAY = 86400.0
+
+
+class Keep(NamedTuple):
+    """What is kept: messages for so many days, or so many of them, or all."""
+
+    days: float | None = None
+    messages: int | None = None
+
+
+KEEP_ALL = Keep()
+
+
+class _Done(NamedTuple):
+    """What a step has done: whether there is more to do, and the first id that is kept."""
+
+    more: bool
+    first_id: int | None
+
+
+class Housekeeping:
+    """Does a step now and then. `enqueue` does work on the thread that writes; `now` tells the time
+    of day; `deleted_before` is told of the first id that is kept."""
+
+    def __init__(
+        self,
+        clock: Any,
+        enqueue: "Callable[[Callable[[sqlite3.Connection], _Done]], Deferred[_Done]]",
+        keep: Keep,
+        now: Callable[[], float],
+        deleted_before: Callable[[int], None],
+    ) -> None:
+        self._clock = clock
+        self._enqueue = enqueue
+        self._pruning = Pruning(keep)
+        self._now = now
+        self._deleted_before = deleted_before
+        self._next: IDelayedCall | None = None
+        self._positions_at: float | None = None
+        self._stopped = False
+
+    def start(self, *, indexed: bool) -> None:
+        """`indexed`: there is an index to be kept up to date."""
+        self._indexed = indexed
+        self._next = self._clock.callLater(STEP_SECONDS, self._step)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._next is not None:
+            self._next.cancel()
+
+    def _step(self) -> None:
+        self._next = None
+        clock, now = self._clock.seconds(), self._now()
+        positions_due = (
+            self._positions_at is None or clock - self._positions_at >= POSITIONS_SECONDS
+        )
+        if positions_due:
+            self._positions_at = clock
+
+        def step(connection: sqlite3.Connection) -> _Done:
+            # Both, each time: somebody who never stops talking must keep neither from being done.
+            more = self._indexed and search.index_some(connection)
+            if positions_due:
+                positions.forget_some(connection)
+            more = self._pruning.step(connection, now, indexed=self._indexed) or more
+            return _Done(more, rows.first_id(connection))
+
+        self._enqueue(step).addCallbacks(self._stepped, self._failed).addErrback(
+            lambda failure: log.failure("A fault in the housekeeping.", failure)
+        )
+
+    def _stepped(self, done: _Done) -> None:
+        if done.first_id is not None:
+            self._deleted_before(done.first_id)
+        self._wait(STEP_SECONDS if done.more else IDLE_SECONDS)
+
+    def _failed(self, failure: Failure) -> None:
+        failure.trap(Refusal)  # the disk fails, and that has been told
+        self._wait(IDLE_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        if not self._stopped:
+            self._next = self._clock.callLater(seconds, self._step)
+
+
+class Pruning:
+    """Deletes what need not be kept; the newest row says where the ids go on, and stays."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._past_from = 0  # every row before this one is of the future
+
+    def step(self, connection: sqlite3.Connection, now: float, *, indexed: bool) -> bool:
+        """Delete some, within a transaction. Whether there may be more."""
+        if self._keep == KEEP_ALL:
+            return False
+        newest = connection.execute(
+            "SELECT id, earlier + messages FROM events ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        if newest is None:
+            return False
+        newest_id, ever = newest
+        size = 0
+        for row in list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS)):
+            if not (self._is_excess(row, ever) or self._is_old(connection, row, now)):
+                return False
+            if size >= PRUNE_SIZE:
+                return True
+            if indexed:
+                search.forget(connection, row)
+            connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
+            size += len(row.text)
+        return size > 0
+
+    def _is_excess(self, row: rows.Row, ever: int) -> bool:
+        most = self._keep.messages
+        return most is not None and ever - row.earlier - row.messages >= most
+
+    def _is_old(self, connection: sqlite3.Connection, row: rows.Row, now: float) -> bool:
+        """A row is at least as old as each that follows it, whatever its own time says: when it was
+        written the clock may have been ahead. So of one of the future the next one that is of the
+        past decides."""
+        if self._keep.days is None:
+            return False
+        at = row.at
+        if at > now:
+            self._past_from = max(self._past_from, row.id)
+            decisive = connection.execute(
+                "SELECT id, at FROM events WHERE id >= ? AND at <= ? ORDER BY id LIMIT 1",
+                (self._past_from, now),
+            ).fetchone()
+            if decisive is None:
+                return False
+            self._past_from, at = decisive
+        return bool(at < now - self._keep.days * DAY)

@@ -1,0 +1,381 @@
+"""The contract of the stores: every one of them passes the same tests.
+
+Another store joins it in `tests.support.stores.KINDS`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+
+from chatservice.core import log
+from chatservice.core.events import Account, Burst, Emoted, ErrorCode, Refusal, Said, Told
+from chatservice.core.log import Batch, Log
+from chatservice.core.stores import (
+    MAX_OFFLINE_MESSAGES,
+    Credentials,
+    MissedCount,
+    OfflineMessage,
+    ReadPosition,
+)
+from chatservice.storage.words import MAX_WORDS, Query, words
+from tests.support.stores import KINDS, Kept, happen, spoken, stores
+
+EACH_KIND = pytest.mark.parametrize("kind", list(KINDS))
+# pytest-twisted wraps a test once more for each of its parameters, which Hypothesis's cannot take:
+# so the kind is drawn, too.
+A_KIND = st.sampled_from(list(KINDS))
+STEPS = st.lists(st.integers(0, 7), max_size=40)
+PLACE = st.integers(0, 80)
+
+
+def settled(made: Kept) -> None:
+    """All of it is committed, and indexed if the store does that."""
+    made.clock.turn(10)
+    for _ in range(4):
+        made.clock.advance(1)
+        made.clock.turn(10)
+
+
+@contextmanager
+def short_log(kind: str) -> Iterator[None]:
+    """A store with more than the log in memory has to read the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        if kind != "memory":
+            patch.setattr(log, "LOG_MESSAGES", 10)
+        yield
+
+
+# The past.
+
+
+@settings(max_examples=120)
+@given(A_KIND, STEPS, PLACE, st.none() | PLACE, st.integers(1, 30))
+def test_a_store_has_what_happened(
+    kind: str, steps: list[int], before: int, after: int | None, limit: int
+) -> None:
+    with short_log(kind), stores(kind) as made:
+        happened = happen(made, steps)
+        before = min(before, made.log.next_id)
+        between = [e for e in happened if e.id < before and (after is None or e.id > after)]
+        recalled = made.clock.wait_for(made.archive.recall(before, after, limit))
+        assert list(recalled.events) == (between[-limit:] if after is None else between[:limit])
+        assert (recalled.first_id, recalled.gone) == (1, 0)
+        recent = made.clock.wait_for(made.archive.recent(before, limit))
+        assert list(recent) == spoken([e for e in happened if e.id < before])[-limit:]
+
+
+@settings(max_examples=80)
+@given(A_KIND, STEPS, STEPS, PLACE)
+def test_a_store_knows_how_far_somebody_has_read(
+    kind: str, first: list[int], then: list[int], position: int
+) -> None:
+    with short_log(kind), stores(kind) as made:
+        archive, clock = made.archive, made.clock
+        assert clock.wait_for(archive.seen("Alice")) is None
+        archive.arrive("Alice")
+        happened = happen(made, first)
+        clock.turn(10)
+        position = min(max(position, 1), made.log.next_id)
+        archive.depart("Alice", position)
+        happened += happen(made, then)
+        clock.turn(10)
+        reached = clock.wait_for(archive.seen("Alice"))
+        said = [event.id for event in spoken(happened)]
+        assert reached == ReadPosition(position, sum(id_ < position for id_ in said))
+        before = made.log.next_id
+        missed = clock.wait_for(archive.missed(reached, before))
+        assert missed == MissedCount(sum(position <= id_ < before for id_ in said), 0)
+        archive.arrive("Alice")
+        clock.turn(10)
+        assert clock.wait_for(archive.seen("Alice")) is None
+
+
+# Searching.
+
+PIECES = (
+    *(
+        "hello",
+        "Hello",
+        "hell",
+        "CAFÉ",
+        "café",
+        "cafe",
+        "re\u0301sume\u0301",
+        "ﬁne",
+        "fine",
+        "ＦＵＬＬ",
+    ),
+    *(
+        "under_score",
+        "100%",
+        "a-b",
+        "東京都",
+        "京",
+        "สวัสดี",
+        "ΣΊΣΥΦΟΣ",
+        "straße",
+        "STRASSE",
+        "\U0001f600",
+    ),
+    *("\U0001f600!", "❤️", "❤", "👍🏽", "🇩🇪", "🫠", "→", "20 €", ":)", "??", "。。。", "C++"),
+)
+SAYING = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(" ".join)
+
+
+def has(text: str, wanted: str) -> bool:
+    """What a search promises: each of the words, or the beginning of one; signs to the letter."""
+    said = " ".join(["", *words(text)])
+    return all(
+        " ".join(["", *phrase]) in said if (phrase := words(part)) else part in text
+        for part in wanted.split()
+    )
+
+
+@settings(max_examples=200)
+@given(
+    A_KIND,
+    st.lists(st.lists(SAYING, min_size=1, max_size=3), max_size=8),
+    SAYING,
+    *(st.integers(0, 8), st.integers(1, 5), st.integers(0, 2)),
+)
+def test_a_search_finds_just_the_messages_with_all_of_its_words(
+    kind: str, bursts: list[list[str]], wanted: str, settled_after: int, limit: int, ago: int
+) -> None:
+    with short_log(kind), stores(kind) as made:
+        said: list[Said] = []
+        for number, texts in enumerate(bursts):
+            burst = Burst(made.log.next_id, 1e9, "lobby", "Alice", tuple(texts))
+            made.log.append(burst, 1, messages=len(texts))
+            said += burst.messages()
+            made.clock.turn(5)
+            if number == settled_after:
+                settled(made)
+        before = made.log.next_id - ago
+        found = made.clock.wait_for(made.archive.find(wanted, before, limit))
+        expected = [each for each in said if each.id < before and has(each.text, wanted)]
+        assert list(found) == expected[-limit:]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World_2", ["hello", "world", "2"]),
+        ("Crème Brûlée", ["creme", "brulee"]),
+        ("東京", ["東", "京"]),
+        ("hi\U0001f44b\U0001f3fd", ["hi", "\U0001f44b", "\U0001f3fd"]),
+        ("❤️", ["❤"]),
+        ("5 € → ✓", ["5", "€", "→", "✓"]),
+        ("… ¿ -- !", []),
+    ],
+)
+def test_what_is_a_word(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@EACH_KIND
+@pytest.mark.parametrize("wanted", ["", "   "])
+def test_a_search_for_nothing_finds_nothing(kind: str, wanted: str) -> None:
+    with stores(kind) as made:
+        happen(made, [5, 0])
+        assert made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5)) == ()
+
+
+@EACH_KIND
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        " ".join(f"w{number}" for number in range(1000)),
+        "-".join(f"w{number}" for number in range(1000)),
+        "京" * 1000,
+        "? " * 1000,
+    ],
+)
+def test_a_search_for_too_many_words_is_refused(kind: str, wanted: str) -> None:
+    with stores(kind) as made, pytest.raises(Refusal) as refused:
+        made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5))
+    assert refused.value.code is ErrorCode.TOO_MANY_WORDS
+    assert refused.value.details == {"limit": MAX_WORDS}
+
+
+@EACH_KIND
+def test_as_many_words_as_are_allowed_are_looked_for(kind: str) -> None:
+    text = " ".join(f"w{number}" for number in range(MAX_WORDS))
+    with stores(kind) as made:
+        made.log.append(Emoted(1, 1e9, "lobby", "Alice", text), 1, messages=1)
+        settled(made)
+        (found,) = made.clock.wait_for(made.archive.find(text, made.log.next_id, 5))
+        assert found.text == text
+
+
+@EACH_KIND
+def test_a_question_that_is_taken_back_is_not_answered(kind: str) -> None:
+    """And holds up none that follow."""
+    with stores(kind) as made:
+        happened = happen(made, [7, 0] * 20)
+        settled(made)
+        asked = [
+            Deferred.fromCoroutine(made.archive.find("hello", made.log.next_id, 5, "192.0.2.1"))
+            for _ in range(5)
+        ]
+        answers: list[object] = []
+        for each in asked:
+            each.addBoth(answers.append)
+        for each in asked[:4]:
+            each.cancel()
+        made.clock.turn(20)
+        made.clock.advance(1)
+        made.clock.turn(20)
+        *cancelled, found = answers
+        assert all(getattr(answer, "type", None) is CancelledError for answer in cancelled)
+        assert found == tuple(spoken(happened)[-5:])
+
+
+def test_the_length_of_a_search_costs_no_more_than_its_words() -> None:
+    """Text is bounded before it is put in order: a run of accents would take its square."""
+    query = Query.parse("a" + "\u0301" * 8000)
+    assert query.phrases == (("a",),)
+
+
+# Committing.
+
+
+@EACH_KIND
+def test_batches_come_back_once_and_in_order(kind: str) -> None:
+    with stores(kind) as made:
+        delivered: list[Batch] = []
+        again = Log(made.clock, made.archive.commit, delivered.append)
+        made.archive.attach(again)
+        again.begin(log.Origin("epoch"))
+        for number in range(50):
+            event = Burst(again.next_id, 1e9, "lobby", "Alice", (f"m{number}",))
+            again.append(event, 5, messages=1)
+            if number % 3 == 0:
+                made.clock.turn()
+        settled(made)
+        assert [e.event.id for b in delivered for e in b.entries] == list(range(1, 51))
+        assert made.archive.trouble is None
+
+
+# Accounts.
+
+ALICE = Account("Alice", 1.0)
+
+
+@EACH_KIND
+def test_an_account_protects_its_name_and_those_like_it(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        for name in ("Alice", "ALICE", "AIice", "alice"):
+            assert wait(accounts.find(name)) == Credentials(ALICE, "hash")
+            assert wait(accounts.owners(name)) == {ALICE}
+            with pytest.raises(Refusal) as refused:
+                wait(accounts.add(Account(name, 2.0), "other"))
+            assert refused.value.code is ErrorCode.NAME_REGISTERED
+            assert refused.value.details == {"name": "Alice"}
+        assert wait(accounts.find("Bob")) is None
+        assert wait(accounts.owners("Bob")) == frozenset()
+
+
+@EACH_KIND
+def test_a_name_can_be_like_two_that_are_not_alike(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        lal, iai = Account("Lal", 1.0), Account("Iai", 2.0)
+        wait(accounts.add(lal, "hash"))
+        wait(accounts.add(iai, "hash"))
+        assert wait(accounts.owners("LaI")) == {lal, iai}
+
+
+@EACH_KIND
+def test_an_account_can_be_changed_and_removed_by_its_owner(kind: str) -> None:
+    """Whoever registers the name anew has another account."""
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        wait(accounts.change(ALICE, "other"))
+        assert wait(accounts.find("Alice")) == Credentials(ALICE, "other")
+        wait(accounts.remove(ALICE))
+        assert wait(accounts.find("Alice")) is None
+        wait(accounts.add(Account("ALICE", 2.0), "third"))
+        for attempt in (accounts.change(ALICE, "fourth"), accounts.remove(ALICE)):
+            with pytest.raises(Refusal) as refused:
+                wait(attempt)
+            assert refused.value.code is ErrorCode.NOT_REGISTERED
+        assert wait(accounts.find("alice")) == Credentials(Account("ALICE", 2.0), "third")
+
+
+# Offline messages.
+
+
+def message(at: float, text: str, sender: str = "Bob") -> Told:
+    return Told(0, at, sender, "Alice", text)
+
+
+def kept(made: Kept, owner: Account = ALICE) -> tuple[OfflineMessage, ...]:
+    return made.clock.wait_for(made.accounts.offline_messages(owner))
+
+
+@EACH_KIND
+def test_offline_messages_are_kept_in_order_until_they_are_discarded(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        numbers = [wait(accounts.post(ALICE, message(5.0 + n, f"m{n}"))) for n in range(3)]
+        assert [m.told.text for m in kept(made)] == ["m0", "m1", "m2"]
+        assert [m.told.id for m in kept(made)] == numbers
+        assert all(m.told.waited and m.sender is None for m in kept(made))
+        wait(accounts.discard(tuple(m.told for m in kept(made)[:2])))
+        assert [m.told for m in kept(made)] == [
+            Told(numbers[2], 7.0, "Bob", "Alice", "m2", waited=True)
+        ]
+
+
+@EACH_KIND
+def test_a_message_has_its_senders_account_if_they_had_one_then(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        bob, carol = Account("Bob", 3.0), Account("Carol", 9.0)
+        for account in (ALICE, bob, carol):
+            wait(accounts.add(account, "hash"))
+        for sender in ("Bob", "Carol", "Dave"):
+            wait(accounts.post(ALICE, message(5.0, "lunch?", sender)))
+        assert [m.sender for m in kept(made)] == [bob, None, None]
+
+
+@EACH_KIND
+def test_the_messages_of_an_account_go_with_it(kind: str) -> None:
+    """And take no others with them, though numbers are used again."""
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        bob, again = Account("Bob", 1.0), Account("Alice", 2.0)
+        wait(accounts.add(ALICE, "hash"))
+        wait(accounts.add(bob, "hash"))
+        wait(accounts.post(ALICE, message(5.0, "lunch?", "Carol")))
+        read = tuple(m.told for m in kept(made))
+        wait(accounts.remove(ALICE))
+        wait(accounts.post(bob, Told(0, 6.0, "Carol", "Bob", "lunch?")))
+        wait(accounts.discard(read))
+        assert [m.told.text for m in kept(made, bob)] == ["lunch?"]
+        wait(accounts.add(again, "hash"))
+        assert kept(made, again) == kept(made) == ()
+        with pytest.raises(Refusal) as refused:
+            wait(accounts.post(ALICE, message(7.0, "supper?")))
+        assert refused.value.code is ErrorCode.NOT_REGISTERED
+
+
+@EACH_KIND
+def test_so_many_messages_are_kept_for_one_person(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        for number in range(MAX_OFFLINE_MESSAGES):
+            wait(accounts.post(ALICE, message(5.0, f"m{number}", f"Bob{number}")))
+        with pytest.raises(Refusal) as refused:
+            wait(accounts.post(ALICE, message(5.0, "one more", "Carol")))
+        assert refused.value.code is ErrorCode.LETTERBOX_FULL
+        assert len(kept(made)) == MAX_OFFLINE_MESSAGES
