@@ -5,7 +5,7 @@ policy. `asker` is the network that something is looked up for: askers take turn
 Deferred behind an answer that is awaited takes the question back.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from chatservice.core.events import Account, Recalled, Saving, Told
@@ -91,11 +91,23 @@ class Credentials(NamedTuple):
     hash: str
 
 
+def closest(found: Iterable[Credentials], name: str) -> Credentials | None:
+    """Of the accounts that protect `name`, the one that is called that, or most nearly so, or else
+    the oldest."""
+
+    def likeness(each: Credentials) -> tuple[bool, bool, float, str]:
+        account = each.account
+        return account.name != name, not account.is_called(name), account.since, account.name
+
+    return min(found, key=likeness, default=None)
+
+
 class AccountStore(Protocol):
     """Registered names."""
 
     def find(self, name: str, asker: str = "") -> Awaitable[Credentials | None]:
-        """The account that protects `name`, a checked name: its own may be another one like it."""
+        """The account that protects `name`, a checked name: its own may be another one like it. Of
+        several it is the `closest`."""
 
     def owners(self, name: str, asker: str = "") -> Awaitable[frozenset[Account]]:
         """All accounts that protect `name`, a checked name; they need not be like each other."""

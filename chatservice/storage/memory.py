@@ -37,6 +37,7 @@ from chatservice.core.stores import (
     MissedCount,
     OfflineMessage,
     ReadPosition,
+    closest,
 )
 from chatservice.storage.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.recent import RecentMessages
@@ -183,13 +184,13 @@ class MemoryAccountStore:
         self._numbers = 0
 
     async def find(self, name: str, asker: str = "") -> Credentials | None:
-        return next(self._protecting(name), None)
+        return closest(self._protecting(name), name)
 
     async def owners(self, name: str, asker: str = "") -> frozenset[Account]:
         return frozenset(found.account for found in self._protecting(name))
 
     async def add(self, account: Account, hashed: str) -> None:
-        other = next(self._protecting(account.name), None)
+        other = closest(self._protecting(account.name), account.name)
         if other is not None:
             raise Refusal(ErrorCode.NAME_REGISTERED, name=other.account.name)
         if len(self._accounts) >= MAX_ACCOUNTS:
@@ -238,7 +239,7 @@ class MemoryAccountStore:
                 del self._messages[message.id]
 
     def _protecting(self, name: str) -> Iterator[Credentials]:
-        for key in sorted(names.keys(name)):
+        for key in names.keys(name):
             if key in self._by_key:
                 yield self._accounts[self._by_key[key]]
 

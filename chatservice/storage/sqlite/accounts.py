@@ -8,21 +8,15 @@ from twisted.internet.defer import Deferred
 
 from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
-from chatservice.core.stores import MAX_ACCOUNTS, Credentials, OfflineMessage
+from chatservice.core.stores import MAX_ACCOUNTS, Credentials, OfflineMessage, closest
 from chatservice.storage.sqlite import offline_messages
 
 T = TypeVar("T")
 
 
 def find(connection: sqlite3.Connection, name: str) -> Credentials | None:
-    """The account that protects `name`, which is checked: its name may be another like it. If there
-    are several, it is the one that is called that, or else the oldest."""
-
-    def likeness(found: Credentials) -> tuple[bool, bool, float, str]:
-        account = found.account
-        return account.name != name, not account.is_called(name), account.since, account.name
-
-    return min(_protecting(connection, name), key=likeness, default=None)
+    """The account that protects `name` (see `stores.AccountStore`)."""
+    return closest(_protecting(connection, name), name)
 
 
 def owners(connection: sqlite3.Connection, name: str) -> frozenset[Account]:
