@@ -63,9 +63,7 @@ class Attackers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for person in self.people:
-            person.leaves()
-        self.server.forget(self.people)
+        self.leave()
 
     def gather(self, count: int = CONNECTIONS) -> "Attackers":
         """So many come."""
@@ -78,7 +76,7 @@ class Attackers:
 
     def send(
         self,
-        data: bytes | Sequence[bytes],
+        data: bytes | Sequence[bytes] | Callable[[], bytes],
         seconds: float,
         *,
         again: bool = True,
@@ -86,12 +84,17 @@ class Attackers:
         takes: bool = True,
         at_once: int = AT_ONCE,
     ) -> None:
-        """All of them send `data` (or each its own) for so long.
+        """All of them send `data` (or each its own, or what it makes for each) for so long.
 
         `again`: without end, and else once. `back`: who has been cut off comes back. `takes`: they
         read what they are sent. `at_once`: bytes in one `send`.
         """
-        each = [data] * len(self.people) if isinstance(data, bytes) else data
+        count = len(self.people)
+        make = data if callable(data) else None
+        if callable(data):
+            each: Sequence[bytes] = [data() for _ in range(count)]
+        else:
+            each = [data] * count if isinstance(data, bytes) else data
         with selectors.DefaultSelector() as selector:
             for person, theirs in zip(self.people, each, strict=True):
                 self._watch(selector, _Attacker(person, theirs, again=again), takes=takes)
@@ -107,7 +110,7 @@ class Attackers:
                         if not attacker.left:
                             self._watch(selector, attacker, takes=takes)
                     except OSError:
-                        self._replace(selector, attacker, takes=takes, back=back)
+                        self._replace(selector, attacker, make, takes=takes, back=back)
 
     def _watch(self, selector: selectors.BaseSelector, attacker: _Attacker, *, takes: bool) -> None:
         wanted = (selectors.EVENT_READ if takes else 0) | (
@@ -119,7 +122,13 @@ class Attackers:
             selector.register(attacker.person.socket, wanted, attacker)
 
     def _replace(
-        self, selector: selectors.BaseSelector, attacker: _Attacker, *, takes: bool, back: bool
+        self,
+        selector: selectors.BaseSelector,
+        attacker: _Attacker,
+        make: Callable[[], bytes] | None,
+        *,
+        takes: bool,
+        back: bool,
     ) -> None:
         self.closed += 1
         selector.unregister(attacker.person.socket)
@@ -133,7 +142,15 @@ class Attackers:
         except (OSError, AssertionError):
             return
         self.people.append(person)
-        self._watch(selector, _Attacker(person, attacker.data, again=attacker.again), takes=takes)
+        data = attacker.data if make is None else make()
+        self._watch(selector, _Attacker(person, data, again=attacker.again), takes=takes)
+
+    def leave(self) -> None:
+        """All of them close."""
+        for person in self.people:
+            person.leaves()
+        self.server.forget(self.people)
+        self.people.clear()
 
 
 def strangers(server: Server, source: str, count: int = CONNECTIONS) -> Attackers:

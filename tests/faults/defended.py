@@ -1,6 +1,8 @@
 """Servers with the default limits, which are what holds strangers; and a bystander at each."""
 
+import os
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,3 +56,16 @@ class Defended:
             server.process.kill()
             server.killed = True
             self.close()
+
+
+def cpu_seconds(server: Server) -> float:
+    """What it has used of the processors so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds_in(server: Server, seconds: float) -> float:
+    """The same, from now on for so long."""
+    before = cpu_seconds(server)
+    time.sleep(seconds)
+    return cpu_seconds(server) - before

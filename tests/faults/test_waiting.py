@@ -3,8 +3,11 @@ that these allow it. What a bystander measures meanwhile is in the table at the 
 
 import itertools
 import json
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from tests.faults.attackers import CONNECTIONS, guests, repeated, strangers
 from tests.faults.bystander import Bystander
 from tests.faults.conftest import LONG
-from tests.faults.defended import Defended
+from tests.faults.defended import DefaultServer, Defended, cpu_seconds_in
 from tests.support.people import Server
 
 SECONDS = 5.0 if LONG else 1.5  # that an attack lasts
@@ -186,3 +189,106 @@ def test_requests(defended: Choice, waiting: Waiting, options: str, kind: str) -
         waiting(bystander, f"{options}: {kind}"),
     ):
         attackers.send([asked.of(n) for n in range(asked.count)], SECONDS, again=False)
+
+
+# In messages of which one half has "harbour" and the other "lantern".
+SEARCHES = {
+    "words that share no message": asking("search", words="harbour lantern"),
+    "ten letters": asking("search", words="h a r b o l n t e i"),
+    "1,000 words": asking("search", words="ha " * 1000),
+    "a word that is nowhere": asking("search", words="nowhere"),
+    "pages from anywhere": lambda n, t: json.dumps(
+        {"type": "history", "limit": 1000, "after": (n * 7919 + t * 104729) % 100_000}
+    ),
+    "newest messages before anything": lambda n, t: json.dumps(
+        {"type": "history", "limit": 1000, "before": (n * 7919 + t * 104729) % 100_000}
+        | {"messages": True}
+    ),
+}
+LINES = 110_000
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database in which much was said: some 7 MB."""
+    folder = tmp_path_factory.mktemp("spoken")
+    database = folder / "chat.sqlite3"
+    with Server(folder, "--database", str(database)) as server:
+        speaker = server.join("Speaker")
+        for number in range(LINES):
+            word = ("harbour", "lantern")[number % 2]
+            speaker.sends(f"{number} the old {word} is where all of them go at night\n".encode())
+        speaker.types("/me has said all")
+        while speaker.next_line() != "* Speaker has said all":
+            pass
+        while cpu_seconds_in(server, 0.5) > 0.02:  # it makes its index
+            pass
+    return database
+
+
+# Connections that are used up, and come again as fast as they can. {} stands for a number.
+COMERS = {
+    "names that are refused": f"{NAME}\n".encode() * 5,
+    "names that come and go": b"comer{}\n/exit\n",
+    "programs that come and go": b'{"type": "hello", "name": "comer{}"}\n{"type": "exit"}\n',
+    "long lines": b"x" * 9000,
+    "passwords": b'{"type": "hello", "name": "Owner", "password": "guess {}"}\n' * 5,
+    "passwords of accents": json.dumps(
+        {"type": "hello", "name": "Owner", "password": ACCENTS[:1300]}
+    ).encode()
+    + b"\n",
+    "PROXY headers": b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", COMERS)
+def test_coming_again_and_again(defended: Choice, waiting: Waiting, kind: str) -> None:
+    """Through TLS, each with its handshake."""
+    server, bystander = defended("by default")
+    numbers = itertools.count()
+
+    def next_data() -> bytes:
+        return COMERS[kind].replace(b"{}", str(next(numbers)).encode())
+
+    with strangers(server, next(SOURCES)) as attackers, waiting(bystander, f"comers: {kind}"):
+        attackers.send(next_data, SECONDS, again=False)
+
+
+def test_connections_that_come_and_go(defended: Choice, waiting: Waiting) -> None:
+    """Without a word, as many as there may be."""
+    server, bystander = defended("by default")
+    with strangers(server, next(SOURCES), 0) as attackers, waiting(bystander, "comers: silent"):
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            with suppress(OSError):
+                attackers.gather()
+            attackers.leave()
+
+
+def test_connections_that_are_refused(defended: Choice, waiting: Waiting) -> None:
+    """One address has all that it may have, and asks for more."""
+    server, bystander = defended("by default")
+    with strangers(server, next(SOURCES)) as attackers, waiting(bystander, "comers: too many"):
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            with suppress(OSError):
+                server.forget([refused := server.connect_bare(attackers.source)])
+                refused.leaves()
+
+
+@pytest.mark.parametrize("count", [1, 4, 100])
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_searches_in_a_large_database(
+    tmp_path: Path, waiting: Waiting, spoken: Path, kind: str, count: int
+) -> None:
+    """And however many wait for their answers, the server ends when it is asked to."""
+    shutil.copyfile(spoken, tmp_path / "chat.sqlite3")
+    options = ("--shutdown-timeout", "2")
+    with DefaultServer(tmp_path, *options) as server, Bystander(server) as bystander:
+        asked = Requests(SEARCHES[kind], 20, count, json=True)
+        with guests(server, next(SOURCES), count, json=True) as attackers:
+            with waiting(bystander, f"7 MB, {count} connections: {kind}"):
+                attackers.send([asked.of(n) for n in range(count)], SECONDS, again=False)
+            start = time.monotonic()
+            server.stop()
+            assert time.monotonic() - start < 2 + 3
