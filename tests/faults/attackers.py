@@ -4,6 +4,7 @@ import selectors
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from json import loads
 
 from tests.support.people import PATIENCE, QUESTION, Person, Server
 
@@ -56,6 +57,7 @@ class Attackers:
         self.people: list[Person] = []
         self.sent = 0  # bytes, most of which the kernels may hold
         self.closed = 0  # connections, by the server
+        self.tokens: list[str] = []  # that programs among them were given
         self._come = come
         self._names = 0
 
@@ -170,8 +172,10 @@ def guests(
         person.hears(QUESTION)
         person.types(f'{{"type": "hello", "name": "{name}"}}' if json else name)
         welcome = '{"type": "welcome"' if json else f"Welcome {name}, "
-        while not person.next_line().startswith(welcome):
+        while not (line := person.next_line()).startswith(welcome):
             pass
+        if json:
+            its.tokens.append(loads(line)["token"])
         return person
 
     return Attackers(server, source, come).gather(count)

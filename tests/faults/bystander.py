@@ -63,7 +63,11 @@ class Bystander:
         )
 
     def __enter__(self) -> "Bystander":
-        self._hears()
+        try:
+            self._hears()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

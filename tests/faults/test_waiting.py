@@ -4,6 +4,7 @@ that these allow it. What a bystander measures meanwhile is in the table at the 
 import itertools
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -12,11 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.faults.attackers import CONNECTIONS, guests, repeated, strangers
+from tests.faults.attackers import CONNECTIONS, Attackers, guests, repeated, strangers
 from tests.faults.bystander import Bystander
 from tests.faults.conftest import LONG
 from tests.faults.defended import DefaultServer, Defended, cpu_seconds_in
-from tests.support.people import Server
+from tests.support.people import Person, Server
 
 SECONDS = 5.0 if LONG else 1.5  # that an attack lasts
 SOURCES = (f"127.0.66.{number}" for number in itertools.count(1))  # each attack has its own
@@ -292,3 +293,78 @@ def test_searches_in_a_large_database(
             start = time.monotonic()
             server.stop()
             assert time.monotonic() - start < 2 + 3
+
+
+def test_history_of_a_log_full_of_notices(tls: bool, tmp_path: Path, waiting: Waiting) -> None:
+    """There is no message among them, and whoever asks for one makes the server look at all."""
+    with DefaultServer(tmp_path, "--database", "none", tls=tls) as server:
+        with guests(server, next(SOURCES), 50) as fillers:
+            for turn in range(400):
+                for number, filler in enumerate(fillers.people):
+                    filler.types(f"/nick filler{number}{'ab'[turn % 2]}")
+                time.sleep(0.01)
+        with Bystander(server) as bystander:
+            for asked in (
+                Requests(asking("history", limit=1, messages=True), 200, 10, json=True),
+                Requests(asking("search", words="nothing"), 500, 10, json=True),
+            ):
+                kind = json.loads(asked.line(0, 0))["type"]
+                with (
+                    guests(server, next(SOURCES), asked.count, json=True) as attackers,
+                    waiting(bystander, f"--database none, a log of notices: {kind}"),
+                ):
+                    attackers.send([asked.of(n) for n in range(10)], SECONDS, again=False)
+
+
+def test_history_while_the_disk_hangs(tls: bool, tmp_path: Path, waiting: Waiting) -> None:
+    """Tens of thousands of messages are held for it, and looked through."""
+    with DefaultServer(tmp_path, tls=tls) as server:
+        with guests(server, next(SOURCES)) as speakers:
+            locked = sqlite3.connect(tmp_path / "chat.sqlite3", isolation_level=None)
+            locked.execute("BEGIN IMMEDIATE")
+            said = Requests(lambda n, t: f"{n} {t}", 900 if LONG else 500)
+            speakers.send([said.of(n) for n in range(CONNECTIONS)], 12 if LONG else 4, again=False)
+        with Bystander(server) as bystander:
+            for kind, line in {
+                "newest": asking("history", limit=1000, messages=True),
+                "oldest": asking("history", limit=1000, after=0),
+            }.items():
+                asked = Requests(line, 20, 10, json=True)
+                with (
+                    guests(server, next(SOURCES), 10, json=True) as attackers,
+                    waiting(bystander, f"the disk hangs: history, {kind}"),
+                ):
+                    attackers.send([asked.of(n) for n in range(10)], SECONDS, again=False)
+        locked.close()
+
+
+def test_guesses_at_a_password(tls: bool, tmp_path: Path, waiting: Waiting) -> None:
+    with DefaultServer(tmp_path, tls=tls) as server, Bystander(server) as bystander:
+        with guests(server, "127.0.5.1", 1) as owners:
+            owners.people[0].types("/register correct horse")
+            server.wait_for_log("registered")
+        sources = itertools.count()
+        guess = b'{"type": "hello", "name": "attacker1", "password": "guess"}\n' * 5
+        for source, who in (("127.0.5.2", "one address"), ("", "many addresses")):
+
+            def come(its: Attackers) -> Person:
+                return its.server.connect(its.source or f"127.0.6.{next(sources) % 250 + 1}")
+
+            with (
+                Attackers(server, source, come).gather() as attackers,
+                waiting(bystander, f"guesses at a password, of {who}"),
+            ):
+                attackers.send(guess, SECONDS, again=False)
+
+
+def test_tokens_that_are_used_again_and_again(defended: Choice, waiting: Waiting) -> None:
+    """Programs that come in the place of themselves, which end and come back in turn."""
+    server, bystander = defended("by default")
+    source = next(SOURCES)
+    with guests(server, source, 20, json=True) as programs:
+        hellos = itertools.cycle(
+            json.dumps({"type": "hello", "name": "again", "token": token}).encode() + b"\n"
+            for token in programs.tokens
+        )
+        with strangers(server, source, 80) as attackers, waiting(bystander, "comers: tokens"):
+            attackers.send(lambda: next(hellos), SECONDS, again=False)
