@@ -264,6 +264,9 @@ class Replayed:
     more: bool = False
 
 
+SLOW_DISK = "the disk does not respond"  # a trouble of `Saving` that is no error of the disk's
+
+
 @dataclass(frozen=True, slots=True)
 class Saving:
     """Whether what is said is being saved (`on`), or cannot be for now, because of `trouble`.
@@ -276,9 +279,9 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Helped:
-    """The commands: pairs of usage and name."""
+    """The names of the commands that there are."""
 
-    commands: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,11 +361,20 @@ class ErrorCode(StrEnum):
     TOO_SLOW = "too_slow"
 
 
+@dataclass(frozen=True, slots=True)
+class FieldKind:
+    """What a field of an object must be. `values` fill the text that the catalogue of words has for
+    `code`."""
+
+    code: str
+    values: tuple["int | str | FieldKind", ...] = ()
+
+
 class Refusal(Exception):
     """Something asked for is declined. `details` fill the text that the
     catalogue of words has for `code`."""
 
-    def __init__(self, code: ErrorCode, **details: str | int) -> None:
+    def __init__(self, code: ErrorCode, **details: str | int | FieldKind) -> None:
         super().__init__(code)
         self.code = code
         self.details = details

@@ -167,7 +167,7 @@ def _enforced(name: str) -> str:
 
 def _refused_character(character: str) -> Refusal:
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
-    return Refusal(ErrorCode.NAME_CHARACTER, character="a space" if character == " " else shown)
+    return Refusal(ErrorCode.NAME_CHARACTER, character=shown)
 
 
 def _piles_up_marks(name: str) -> bool:

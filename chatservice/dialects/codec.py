@@ -7,22 +7,25 @@ default may be missing, and is left out where it has it. Fields may be strings, 
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.events import ErrorCode, FieldKind, Refusal
 from chatservice.core.sanitize import sanitize
 
 Json = dict[str, Any]
 
+MAX_SHOWN = 40  # characters of a type that is not known, in the error that says so
+
 
 class _Kind(NamedTuple):
-    """A type of field. `read` raises ValueError for what is not `called`."""
+    """A type of field. `read` raises ValueError for what is not of this `kind`."""
 
-    called: str
+    kind: FieldKind
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
     schema: Callable[[str], Json]
@@ -78,7 +81,7 @@ class Vocabulary:
                 try:
                     values[name] = kind.read(given[key])
                 except ValueError:
-                    raise Refusal(ErrorCode.BAD_FIELD, field=key, kind=kind.called) from None
+                    raise Refusal(ErrorCode.BAD_FIELD, field=key, kind=kind.kind) from None
             elif required:
                 raise Refusal(ErrorCode.MISSING_FIELD, field=key)
         return cls(**values)
@@ -140,11 +143,11 @@ class Vocabulary:
         def schema(prefix: str) -> Json:
             return {"oneOf": [{"$ref": prefix + word} for word in words]}
 
-        return _Kind(" or ".join(f"`{word}`" for word in words), read, self.write, schema)
+        return _Kind(FieldKind("object", tuple(words)), read, self.write, schema)
 
 
 def _shown(given: object) -> str:
-    return sanitize(given)[:40] if isinstance(given, str) else str(type(given).__name__)
+    return (sanitize(given) if isinstance(given, str) else json.dumps(given))[:MAX_SHOWN]
 
 
 def _read_boolean(given: Any) -> bool:
@@ -177,11 +180,14 @@ def _same(value: Any) -> Any:
 
 
 _KINDS = {
-    str: _Kind("string", _read_string, _same, lambda _: {"type": "string"}),
-    bool: _Kind("true or false", _read_boolean, _same, lambda _: {"type": "boolean"}),
-    float: _Kind("number", float, _same, lambda _: {"type": "number"}),
+    str: _Kind(FieldKind("string"), _read_string, _same, lambda _: {"type": "string"}),
+    bool: _Kind(FieldKind("boolean"), _read_boolean, _same, lambda _: {"type": "boolean"}),
+    float: _Kind(FieldKind("number"), float, _same, lambda _: {"type": "number"}),
     Annotated[float, "time"]: _Kind(
-        "time", _read_time, _write_time, lambda _: {"type": "string", "format": "date-time"}
+        FieldKind("time"),
+        _read_time,
+        _write_time,
+        lambda _: {"type": "string", "format": "date-time"},
     ),
 }
 
@@ -193,14 +199,14 @@ def _number(least: int, most: int) -> _Kind:
         return given
 
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    called = f"integer from {least}" + (f" to {most}" if most < 2**53 else "")
-    return _Kind(called, read, _same, lambda _: schema)
+    kind = FieldKind("integer", (least, most)) if most < 2**53 else FieldKind("natural", (least,))
+    return _Kind(kind, read, _same, lambda _: schema)
 
 
 def _choice(enumeration: type[StrEnum]) -> _Kind:
     values = [member.value for member in enumeration]
     return _Kind(
-        f"one of {', '.join(f'`{value}`' for value in values)}",
+        FieldKind("choice", tuple(values)),
         enumeration,
         lambda member: member.value,
         lambda _: {"enum": values},
@@ -219,4 +225,4 @@ def _several(kind: _Kind) -> _Kind:
     def schema(prefix: str) -> Json:
         return {"type": "array", "items": kind.schema(prefix)}
 
-    return _Kind(f"list of {kind.called}", read, write, schema)
+    return _Kind(FieldKind("list", (kind.kind,)), read, write, schema)

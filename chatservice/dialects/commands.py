@@ -30,17 +30,12 @@ MAX_FOUND = 20
 @dataclass(frozen=True, slots=True)
 class Command:
     """A row of the table. `request` is what it asks for, and `build` makes that of the arguments
-    as typed; None: they do not fit `usage`."""
+    as typed; None: they do not fit. (How it is used, the catalogue of words says.)"""
 
     name: str
     aliases: tuple[str, ...]
-    arguments: str
     request: type[Request]
     build: Callable[[str], Request | None]
-
-    @property
-    def usage(self) -> str:
-        return f"/{self.name} {self.arguments}".rstrip()
 
 
 def _tell(arguments: str) -> Request | None:
@@ -57,20 +52,20 @@ def _history(arguments: str) -> Request | None:
 
 
 COMMANDS = (
-    Command("me", (), "ACTION", Emote, lambda a: Emote(a) if a else None),
-    Command("msg", ("w", "tell"), "NAME TEXT", Tell, _tell),
-    Command("reply", ("r",), "TEXT", Reply, lambda a: Reply(a) if a else None),
-    Command("who", ("names", "users"), "", Who, lambda _: Who()),
-    Command("nick", (), "NAME", Nick, lambda a: Nick(a) if a else None),
-    Command("history", (), "[N]", History, _history),
-    Command("search", (), "WORDS", Search, lambda a: Search(a, limit=MAX_FOUND) if a else None),
-    Command("register", (), "PASSWORD", Register, lambda a: Register(a) if a else None),
-    Command("password", (), "NEW", ChangePassword, lambda a: ChangePassword(a) if a else None),
-    Command("unregister", (), "", Unregister, lambda _: Unregister()),
-    Command("help", ("h", "?"), "", Help, lambda _: Help()),
-    Command("exit", ("quit",), "", Exit, lambda _: Exit()),
+    Command("me", (), Emote, lambda a: Emote(a) if a else None),
+    Command("msg", ("w", "tell"), Tell, _tell),
+    Command("reply", ("r",), Reply, lambda a: Reply(a) if a else None),
+    Command("who", ("names", "users"), Who, lambda _: Who()),
+    Command("nick", (), Nick, lambda a: Nick(a) if a else None),
+    Command("history", (), History, _history),
+    Command("search", (), Search, lambda a: Search(a, limit=MAX_FOUND) if a else None),
+    Command("register", (), Register, lambda a: Register(a) if a else None),
+    Command("password", (), ChangePassword, lambda a: ChangePassword(a) if a else None),
+    Command("unregister", (), Unregister, lambda _: Unregister()),
+    Command("help", ("h", "?"), Help, lambda _: Help()),
+    Command("exit", ("quit",), Exit, lambda _: Exit()),
 )
-HELPED = Helped(tuple((command.usage, command.name) for command in COMMANDS))
+HELPED = Helped(tuple(command.name for command in COMMANDS))
 _PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
 _BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
@@ -93,7 +88,7 @@ def parse(line: str, *, has_name: bool = True) -> Request:
         raise Refusal(ErrorCode.UNKNOWN_COMMAND, command="/" + word)
     request = command.build(arguments.strip())
     if request is None:
-        raise Refusal(ErrorCode.USAGE, usage=command.usage)
+        raise Refusal(ErrorCode.USAGE, command=command.name)
     return request
 
 

@@ -20,6 +20,7 @@ from chatservice.core.events import (
     Error,
     ErrorCode,
     Event,
+    FieldKind,
     Helped,
     Joined,
     Left,
@@ -44,7 +45,7 @@ from chatservice.core.requests import Request
 from chatservice.dialects.codec import Vocabulary
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.text import CRLF
-from chatservice.dialects.wording import ENGLISH
+from chatservice.dialects.wording import ENGLISH, Catalogue
 
 REQUESTS = Vocabulary(
     {
@@ -94,7 +95,7 @@ def read(line: bytes) -> Asked:
         given = _object(line)
         if (ref := given.get("ref")) is not None and not isinstance(ref, str):
             ref = None
-            raise Refusal(ErrorCode.BAD_FIELD, field="ref", kind="string")
+            raise Refusal(ErrorCode.BAD_FIELD, field="ref", kind=FieldKind("string"))
         request: Request = REQUESTS.read(given)
         if not getattr(request, "text", "some").strip():
             raise Refusal(ErrorCode.EMPTY_TEXT)
@@ -119,9 +120,12 @@ def hear(line: bytes) -> tuple[Event, str | None]:
 
 
 class JsonLines:
-    """The dialect."""
+    """The dialect. `words`: the language of the messages of errors."""
 
     wants = Wants(prompts=False, acknowledgements=True, replay=False, tokens=True)
+
+    def __init__(self, words: Catalogue = ENGLISH) -> None:
+        self._words = words
 
     def greet(self) -> PersonalEvent | None:
         return None
@@ -133,12 +137,16 @@ class JsonLines:
         return ()
 
     def render(self, event: Event) -> bytes:
-        return _lines(event, None)
+        return self._lines(event, None)
 
     def render_personal(self, event: PersonalEvent) -> bytes:
         if isinstance(event, Answered):
-            return _lines(event.event, event.ref)
-        return _lines(event, None)
+            return self._lines(event.event, event.ref)
+        return self._lines(event, None)
+
+    def _lines(self, event: Event, ref: str | None) -> bytes:
+        heard = _as_heard(event, self._words)
+        return b"".join([line_of(EVENTS.write(event), ref) for event in heard])
 
 
 JSON = JsonLines()
@@ -154,11 +162,9 @@ def _object(line: bytes) -> dict[str, Any]:
     return given
 
 
-def _lines(event: Event, ref: str | None) -> bytes:
-    return b"".join([line_of(EVENTS.write(heard), ref) for heard in _as_heard(event)])
-
-
-def _as_heard(event: Event) -> Iterable[Event]:  # noqa: PLR0911 (a case for each kind)
+def _as_heard(  # noqa: PLR0911 (a case for each kind)
+    event: Event, words: Catalogue
+) -> Iterable[Event]:
     """`event` as programs hear it: some are said otherwise to people, or to them only."""
     match event:
         case Burst():
@@ -168,9 +174,9 @@ def _as_heard(event: Event) -> Iterable[Event]:  # noqa: PLR0911 (a case for eac
         case Replayed(events=events):
             return events
         case Refused(refusal=refusal):
-            return (Error(refusal.code, ENGLISH.refusal(refusal)),)
+            return (Error(refusal.code, words.refusal(refusal)),)
         case Answered(event=answer):
-            return _as_heard(answer)
+            return _as_heard(answer, words)
         case NameAsked() | PasswordAsked() | Helped():
             return ()
         case (

@@ -146,7 +146,7 @@ def _rows(vocabulary: Vocabulary) -> list[str]:
     rows = []
     for word in vocabulary.types:
         fields = ", ".join(
-            f"`{field.key}` {field.kind.called}{_default(field)}"
+            f"`{field.key}` {ENGLISH.kind(field.kind.kind)}{_default(field)}"
             for field in vocabulary.fields(word)
         )
         rows.append(f"| `{word}` | {fields} | {vocabulary.meaning(word)} |")

@@ -126,8 +126,12 @@ class Text:
             case Online(names=names):
                 return (self._online(names),)
             case Helped(commands=commands):
-                width = max(len(usage) for usage, _ in commands)
-                return [f"*** {usage:<{width}}  {words.commands[name]}" for usage, name in commands]
+                usages = [words.usage(name) for name in commands]
+                width = max(map(len, usages))
+                return [
+                    f"*** {usage:<{width}}  {words.commands[name]}"
+                    for usage, name in zip(usages, commands, strict=True)
+                ]
             case Skipped(count=count):
                 return (f"*** {words.skipped.format(messages=words.counted(count))}",)
             case Saving():
@@ -165,7 +169,7 @@ class Text:
     def _saving(self, event: Saving) -> str:
         words = self._words
         if not event.on:
-            return words.not_saving.format(trouble=event.trouble)
+            return words.not_saving.format(trouble=words.trouble(event.trouble))
         if event.lost:
             return words.saving_lost.format(messages=words.counted(event.lost))
         return words.saving

@@ -7,7 +7,15 @@ has any: another language is another `Catalogue`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chatservice.core.events import Change, CloseReason, ErrorCode, Refusal, ReplayReason
+from chatservice.core.events import (
+    SLOW_DISK,
+    Change,
+    CloseReason,
+    ErrorCode,
+    FieldKind,
+    Refusal,
+    ReplayReason,
+)
 
 MAX_NAMED = 3  # of people who come or go together, before "and 497 others"
 
@@ -90,6 +98,29 @@ _COMMANDS: Mapping[str, str] = {
 }
 
 
+# What follows a command's name, by that name.
+_ARGUMENTS: Mapping[str, str] = {
+    "me": "ACTION",
+    "msg": "NAME TEXT",
+    "reply": "TEXT",
+    "nick": "NAME",
+    "history": "[N]",
+    "search": "WORDS",
+    "register": "PASSWORD",
+    "password": "NEW",
+}
+
+# What a field of an object must be, by the code of a `FieldKind`.
+_KINDS: Mapping[str, str] = {
+    "string": "string",
+    "boolean": "true or false",
+    "number": "number",
+    "time": "time",
+    "natural": "integer from {}",
+    "integer": "integer from {} to {}",
+}
+
+
 def _counted(count: int) -> str:
     return "1 message" if count == 1 else f"{count} messages"
 
@@ -160,10 +191,44 @@ class Catalogue:
     closings: Mapping[CloseReason, str] = field(default_factory=lambda: _CLOSINGS)
     changes: Mapping[Change, str] = field(default_factory=lambda: _CHANGES)
     commands: Mapping[str, str] = field(default_factory=lambda: _COMMANDS)
+    arguments: Mapping[str, str] = field(default_factory=lambda: _ARGUMENTS)
+    kinds: Mapping[str, str] = field(default_factory=lambda: _KINDS)
+    kind_list: str = "list of {kind}"
+    kind_choice: str = "one of {values}"
+    kind_or: str = " or "
+    space: str = "a space"
+    troubles: Mapping[str, str] = field(default_factory=lambda: {SLOW_DISK: SLOW_DISK})
 
     def refusal(self, refusal: Refusal) -> str:
         """Why something was refused."""
-        return self.errors[refusal.code].format_map(refusal.details)
+        details: dict[str, object] = dict(refusal.details)
+        if isinstance(kind := details.get("kind"), FieldKind):
+            details["kind"] = self.kind(kind)
+        if details.get("character") == " ":
+            details["character"] = self.space
+        if refusal.code is ErrorCode.USAGE:
+            details["usage"] = self.usage(str(details["command"]))
+        return self.errors[refusal.code].format_map(details)
+
+    def usage(self, command: str) -> str:
+        """How the command of that name is typed."""
+        return f"/{command} {self.arguments.get(command, '')}".rstrip()
+
+    def kind(self, kind: FieldKind) -> str:
+        """What a field must be."""
+        values = [self.kind(v) if isinstance(v, FieldKind) else v for v in kind.values]
+        match kind.code:
+            case "list":
+                return self.kind_list.format(kind=values[0])
+            case "choice":
+                return self.kind_choice.format(values=", ".join(f"`{value}`" for value in values))
+            case "object":
+                return self.kind_or.join(f"`{value}`" for value in values)
+        return self.kinds[kind.code].format(*values)
+
+    def trouble(self, trouble: str) -> str:
+        """Why messages are not being saved; most often in the words of the system."""
+        return self.troubles.get(trouble, trouble)
 
     def heading(
         self, reason: ReplayReason, count: int, *, gone: int = 0, more: bool = False

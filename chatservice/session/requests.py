@@ -71,7 +71,7 @@ def _help(asker: Asker, request: requests.Help) -> Helped:
     has_accounts = asker.services.authenticator.accounts is not None
     return Helped(
         tuple(
-            (command.usage, command.name)
+            command.name
             for command in COMMANDS
             if has_accounts or not RULES[command.request].accounts
         )

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.core.events import Burst, ErrorCode, Happening, Refusal, Saving
+from chatservice.core.events import SLOW_DISK, Burst, ErrorCode, Happening, Refusal, Saving
 from chatservice.core.log import Batch, Entry
 
 log = Logger()
@@ -297,7 +297,7 @@ class GroupCommit:
 
     def _lose_patience(self) -> None:
         self._enter(State.LATE)
-        self._tell_trouble(f"the disk has taken more than {PATIENCE_SECONDS:g} seconds")
+        self._tell_trouble(SLOW_DISK)
 
     def _written(self, tell: Callable[[], None]) -> None:
         group, self._group = self._group, Group([], {}, [])

@@ -19,6 +19,7 @@ from chatservice.core.requests import (
 )
 from chatservice.dialects import commands
 from chatservice.dialects.commands import COMMANDS
+from chatservice.dialects.wording import ENGLISH
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
     assert refused.value.code is ErrorCode.USAGE
-    assert str(refused.value.details["usage"]).startswith("/")
+    assert ENGLISH.refusal(refused.value).startswith("usage: /")
 
 
 @pytest.mark.parametrize("line", ["/", "/ who", "/dance", "/whoami"])

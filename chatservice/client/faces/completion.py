@@ -38,8 +38,8 @@ def _commands(word: str) -> Iterator[Completion]:
     for command in COMMANDS:
         if command.name.startswith(word):
             yield Completion(
-                f"/{command.name}{' ' if command.arguments else ''}",
+                f"/{command.name}{' ' if command.name in ENGLISH.arguments else ''}",
                 len(word) + 1,
                 f"/{command.name}",
-                f"{command.usage}: {ENGLISH.commands[command.name]}",
+                f"{ENGLISH.usage(command.name)}: {ENGLISH.commands[command.name]}",
             )

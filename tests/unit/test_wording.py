@@ -1,0 +1,189 @@
+"""Every text that people read comes from the catalogue of words: another language is another one.
+
+MARKED is a catalogue in which each text is marked: «like this». What is rendered with it, of data
+without letters, must have no letter outside of the marks.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Formatter
+from typing import Any, get_args
+
+import pytest
+
+from chatservice.core import events
+from chatservice.core.events import (
+    Change,
+    Closed,
+    CloseReason,
+    ErrorCode,
+    Event,
+    FieldKind,
+    LeaveReason,
+    Refusal,
+    Refused,
+    ReplayReason,
+)
+from chatservice.dialects import jsonlines
+from chatservice.dialects.commands import COMMANDS, HELPED
+from chatservice.dialects.jsonlines import JsonLines
+from chatservice.dialects.text import Text
+from chatservice.dialects.wording import ENGLISH, Catalogue
+
+PACKAGE = Path(__file__).parents[2] / "chatservice"
+NAME, OTHER, TEXT = "1", "2", "3"
+SAID = events.Said(1, 0.0, "4", NAME, TEXT)
+
+
+def mark(words: Any) -> Any:
+    """`words` of a catalogue, with their letters marked."""
+    match words:
+        case str():
+            return "".join(
+                (f"«{text}»" if text else "") + ("" if field is None else f"{{{field}}}")
+                for text, field, _, _ in Formatter().parse(words)
+            )
+        case Mapping():
+            return {key: mark(value) for key, value in words.items()}
+        case _ if callable(words):
+            return lambda given: re.sub(r"[^\W\d_]+", "«\\g<0>»", words(given))
+        case _ if dataclasses.is_dataclass(words) and not isinstance(words, type):
+            names = [field.name for field in dataclasses.fields(words)]
+            return dataclasses.replace(words, **{n: mark(getattr(words, n)) for n in names})
+    raise AssertionError(words)
+
+
+MARKED: Catalogue = mark(ENGLISH)
+
+
+def assert_all_marked(text: str) -> None:
+    rest = re.sub("«[^»]*»", "", text)
+    assert not any(character.isalpha() for character in rest), text
+
+
+def samples() -> Iterator[Event]:
+    """One of each event, at least, of data without letters."""
+    yield events.Burst(1, 0.0, "4", NAME, (TEXT, TEXT))
+    yield SAID
+    yield events.Emoted(1, 0.0, "4", NAME, TEXT)
+    for people in ((NAME,), (NAME, OTHER), tuple("123456")):
+        yield events.Joined(1, 0.0, "4", people)
+        for reason in LeaveReason:
+            yield events.Left(1, 0.0, "4", people, reason)
+    yield events.Renamed(1, 0.0, "4", NAME, OTHER)
+    yield events.NameAsked()
+    yield events.Welcomed(NAME, (NAME, OTHER), "5", 1, "6")
+    yield events.Announced(("7", "8"))
+    yield events.Online((NAME, OTHER))
+    yield events.Told(1, 0.0, NAME, OTHER, TEXT)
+    yield from (events.Sent(1, 0.0, NAME, TEXT, waiting) for waiting in (False, True))
+    yield events.Acked(1, 0.0)
+    yield events.Typing(NAME, True)
+    yield events.Recalled((SAID,), 1)
+    for why in ReplayReason:
+        for count, gone, more in ((0, 0, False), (0, 2, False), (1, 1, True), (2, 0, True)):
+            yield events.Replayed(why, (SAID,) * count, 0.0, count, gone, more=more)
+    yield events.Saving(False, "9")
+    yield events.Saving(False, events.SLOW_DISK)
+    yield from (events.Saving(True, lost=lost) for lost in (0, 1, 2))
+    yield from (events.AccountChanged(NAME, change) for change in Change)
+    yield events.PasswordAsked(NAME)
+    yield HELPED
+    yield from (events.Skipped(count, 1, 9) for count in (1, 2))
+    yield from (Closed(name, reason) for name in ("", NAME) for reason in CloseReason)
+    for code in ErrorCode:
+        yield Refused(refusal(code))
+        yield Refused(refusal(code), asks_name=True)
+        yield Refused(refusal(code), asks_password=NAME)
+    yield Refused(Refusal(ErrorCode.NAME_CHARACTER, character=" "))
+    yield events.Error("10", "11")
+    yield events.Answered(events.NameAsked(), "12")
+
+
+def refusal(code: ErrorCode) -> Refusal:
+    """With whatever its text needs."""
+    special: dict[str, Any] = {"usage": "", "kind": FieldKind("string")}
+    fields = {f for _, f, _, _ in Formatter().parse(ENGLISH.errors[code]) if f is not None}
+    details = {field: special.get(field, "13") for field in {*fields, "command"}}
+    return Refusal(code, **details)
+
+
+def test_there_is_a_sample_of_each_event() -> None:
+    assert {type(event) for event in samples()} == set(get_args(Event))
+
+
+def test_the_catalogue_has_words_for_every_code() -> None:
+    assert set(ENGLISH.errors) == set(ErrorCode)
+    assert set(ENGLISH.closings) == set(CloseReason)
+    assert set(ENGLISH.changes) == set(Change)
+    assert set(ENGLISH.commands) == {command.name for command in COMMANDS}
+    assert set(ENGLISH.arguments) <= set(ENGLISH.commands)
+
+
+@pytest.mark.parametrize("event", list(samples()), ids=lambda event: type(event).__name__)
+def test_what_is_shown_comes_from_the_catalogue(event: Event) -> None:
+    for line in Text(words=MARKED).lines(event):
+        if event is HELPED:  # a command's name is typed, in every language
+            _, usage, explanation = re.split(r"^\*\*\* (/\w+)", line)
+            assert usage[1:] in ENGLISH.commands
+            assert_all_marked(explanation)
+        else:
+            assert_all_marked(line)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_so_does_the_message_of_an_error_in_json(code: ErrorCode) -> None:
+    error, _ = jsonlines.hear(JsonLines(MARKED).render(Refused(refusal(code))))
+    assert isinstance(error, events.Error)
+    assert_all_marked(error.message)
+
+
+def test_so_does_how_a_command_is_used() -> None:
+    for command in COMMANDS:
+        usage = MARKED.refusal(Refusal(ErrorCode.USAGE, command=command.name))
+        assert_all_marked(usage.replace(f"/{command.name}", ""))
+
+
+def test_so_does_what_a_field_must_be() -> None:
+    for vocabulary in (jsonlines.REQUESTS, jsonlines.EVENTS):
+        for word in vocabulary.types:
+            for field in vocabulary.fields(word):
+                assert_all_marked(re.sub("`[^`]*`", "", MARKED.kind(field.kind.kind)))
+
+
+def modules() -> Iterator[Path]:
+    """All that speaks to people without a catalogue of its own."""
+    for folder in ("core", "accounts", "session", "server", "dialects", "storage"):
+        yield from sorted((PACKAGE / folder).rglob("*.py"))
+
+
+NOT_FOR_PEOPLE = PACKAGE / "dialects" / "schema.py"  # its examples
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.value
+
+
+@pytest.mark.parametrize(
+    "path", sorted({*modules()} - {NOT_FOR_PEOPLE}), ids=lambda path: path.stem
+)
+def test_no_words_are_handed_over_as_data(path: Path) -> None:
+    """A refusal has a code and details; what is announced comes from an operator."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if called == "Refusal":
+            # The name of a field is the protocol's; a kind is a code.
+            details = [k.value for k in node.keywords if k.arg not in ("field", "kind")]
+        elif called in ("Announced", "Error", "Saving"):
+            details = [*node.args, *(k.value for k in node.keywords)]
+        else:
+            continue
+        for text in (text for detail in details for text in texts(detail)):
+            assert not any(map(str.isalpha, text)), f"{path}:{node.lineno}: {text!r}"
