@@ -48,6 +48,7 @@ from chatservice.session.state import EXPECTED, State, transition
 log = Logger()
 T = TypeVar("T")
 
+BLANKS = b" \t\r\n"  # a line of these only says nothing in either dialect, so it chooses none
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
@@ -212,7 +213,7 @@ class Session:
     def _receive_line(self, line: bytes) -> None:
         if self.closing:
             return
-        if self._state is State.OPENING and line.strip():
+        if self._state is State.OPENING and line.strip(BLANKS):
             self.cursor.dialect = detect(line)
             self._move(State.NAMING)
         request, self._ref = self.dialect.read(line, EXPECTED[self._state])

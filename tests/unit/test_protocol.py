@@ -149,6 +149,19 @@ def test_bytes_that_drip_do_not_renew_the_login_clock() -> None:
     assert transport.aborted
 
 
+@pytest.mark.parametrize("first", [*range(0x21), 0x7F, 0x85, 0xA0, 0x2028, 0x3000, 0xFEFF])
+def test_whatever_control_character_comes_first_is_answered_or_ignored(first: int) -> None:
+    door = Door()
+    protocol, transport = door.connect()
+    with capturedLogs() as events:
+        protocol.dataReceived(chr(first).encode() + b"\n")
+        door.clock.advance(1)
+        protocol.dataReceived(b"Alice\n")
+        door.clock.advance(1)
+    assert faults(events) == []
+    assert b"Welcome Alice" in transport.value()
+
+
 def test_who_has_come_in_in_time_stays() -> None:
     door = Door(Limits(login_timeout=10))
     _, transport = door.join("Alice")
