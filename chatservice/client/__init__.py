@@ -3,8 +3,17 @@
 ``python -m chatservice.client`` is the one for the terminal and for pipes.
 """
 
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
-from chatservice.client.errors import ChatError, Declined, Gone, Unsure, Untrusted
+from chatservice.client.chat_client import ChatClient
+from chatservice.client.errors import (
+    ChatError,
+    Declined,
+    Gone,
+    PasswordInClear,
+    Unsure,
+    Untrusted,
+)
+from chatservice.client.events import Disconnected, Heard, Missed
+from chatservice.client.state import State
 
 __all__ = [
     "ChatClient",
@@ -14,6 +23,8 @@ __all__ = [
     "Gone",
     "Heard",
     "Missed",
+    "PasswordInClear",
+    "State",
     "Unsure",
     "Untrusted",
 ]

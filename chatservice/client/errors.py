@@ -30,3 +30,12 @@ class Unsure(ChatError):
 
 class Untrusted(ChatError):
     """What answers may not be the server that it should be: it was told nothing."""
+
+
+class PasswordInClear(ChatError):
+    """The password was not sent: others could have read it on the way. `pinned`: this server has
+    been reached over TLS before."""
+
+    def __init__(self, message: str, *, pinned: bool) -> None:
+        super().__init__(message)
+        self.pinned = pinned

@@ -1,7 +1,8 @@
 """The requests that have not been answered, in the order in which they were made."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from enum import Enum, auto
+from typing import Any, assert_never
 
 from twisted.internet.defer import Deferred
 
@@ -15,34 +16,92 @@ from chatservice.core.events import (
     ErrorCode,
     Happening,
     Left,
+    Online,
+    Recalled,
     Renamed,
     Said,
 )
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
+    History,
+    Nick,
+    Question,
     Register,
     Reply,
-    Request,
     Say,
+    Search,
     Tell,
     Unregister,
+    Who,
 )
 from chatservice.core.sanitize import sanitize
+from chatservice.dialects.wording import ClientWords
 
 
-class Asked:
-    """A request. `answer` fires with the event that answers it. `again`: it was sent before, on a
-    connection that broke, and may have been done then."""
+class AfterLoss(Enum):
+    """What becomes of a request that was sent on a connection which broke before the answer."""
 
-    __slots__ = ("again", "answer", "ref", "request", "sent")
+    REPEAT = auto()  # to do it twice is to do it once
+    LOOK_IN_LOG = auto()  # it stands there, or it is said again
+    UNSURE = auto()  # nobody can tell whether it was done
 
-    def __init__(self, ref: str, request: Request, answer: "Deferred[Any]") -> None:
+
+def after_loss(request: Question) -> AfterLoss:
+    """What becomes of `request`."""
+    match request:
+        case Say() | Emote():
+            return AfterLoss.LOOK_IN_LOG
+        case Tell() | Reply():
+            return AfterLoss.UNSURE
+        case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
+            return AfterLoss.REPEAT
+        case _:
+            assert_never(request)
+
+
+def answer_of(request: Question) -> type:
+    """The event that answers `request`, if it is not declined."""
+    match request:
+        case Say() | Emote() | Tell() | Reply() | Nick():
+            return Acked
+        case Who():
+            return Online
+        case History() | Search():
+            return Recalled
+        case Register() | ChangePassword() | Unregister():
+            return AccountChanged
+        case _:
+            assert_never(request)
+
+
+class Sending(Enum):
+    """Whether a request has been sent."""
+
+    NOT_YET = auto()
+    SENT = auto()
+    LOST = auto()  # on a connection that broke: it may have been carried out
+
+
+class Pending:
+    """A request. `answer` fires with the event that answers it. `again`: it is being sent again,
+    and may have been carried out the first time."""
+
+    __slots__ = ("again", "answer", "ref", "request", "sending")
+
+    def __init__(self, ref: str, request: Question, answer: "Deferred[Any]") -> None:
         self.ref = ref
         self.request = request
         self.answer = answer
-        self.sent = False
+        self.sending = Sending.NOT_YET
         self.again = False
+
+    def mark_sent(self, password: str) -> None:
+        """It is being sent, by somebody whose password is `password`."""
+        self.again = self.sending is Sending.LOST
+        if isinstance(self.request, Register) and password not in ("", self.request.password):
+            self.again = False  # a name that has another password was refused before
+        self.sending = Sending.SENT
 
     def done_before(self, error: Error, name: str) -> AccountChanged | None:
         """What `error`, the answer to what we, called `name`, sent again, says of the first time:
@@ -55,13 +114,12 @@ class Asked:
         return None
 
     @property
-    def is_logged(self) -> bool:
-        """Whether what it asks for comes to stand in the room's log."""
-        return isinstance(self.request, Say | Emote)
+    def after_loss(self) -> AfterLoss:
+        return after_loss(self.request)
 
     @property
-    def is_private(self) -> bool:
-        return isinstance(self.request, Tell | Reply)
+    def was_sent(self) -> bool:
+        return self.sending is not Sending.NOT_YET
 
     def has_become(self, event: Said | Emoted) -> bool:
         """Whether `event` is what comes of it."""
@@ -71,22 +129,62 @@ class Asked:
         return False
 
 
+class Settlement:
+    """Finds what was asked for in a part of the log that we, called `name`, did not hear. Our own
+    messages stand there in the order in which they were sent, under our name; what comes after we
+    have left is somebody else's."""
+
+    def __init__(self, outstanding: "Outstanding", name: str | None) -> None:
+        self._outstanding = outstanding
+        self._name = name
+        self._sent = [
+            each
+            for each in outstanding
+            if each.was_sent and each.after_loss is AfterLoss.LOOK_IN_LOG
+        ]
+
+    def settle(self, events: Iterable[Happening], *, echo: bool) -> Iterator[Happening]:
+        """Acknowledge what stands among `events`, the next part. Yields the events that we are to
+        hear: our own messages only with `echo`."""
+        for event in events:
+            match event:
+                case Left(names=names) if self._name in names:
+                    self._name = None
+                case Renamed(old=old, new=new) if self._name == old:
+                    self._name = new
+                case Said() | Emoted() if event.name == self._name:
+                    if self._acknowledge(event) and isinstance(event, Said) and not echo:
+                        continue
+            yield event
+
+    def _acknowledge(self, event: Said | Emoted) -> bool:
+        """Whether `event` is one of those."""
+        found = next((each for each in self._sent if each.has_become(event)), None)
+        if found is None:
+            return False
+        del self._sent[: self._sent.index(found) + 1]
+        if self._outstanding.pop(found.ref) is not None:
+            found.answer.callback(Acked(event.id, event.at))
+        return True
+
+
 class Outstanding:
     """Requests by their ref. `dropped` is called when somebody cancels one."""
 
-    def __init__(self, dropped: Callable[[], None]) -> None:
+    def __init__(self, dropped: Callable[[], None], words: ClientWords) -> None:
         self._dropped = dropped
+        self._words = words
         self._made = 0
-        self._asked: dict[str, Asked] = {}
+        self._pending: dict[str, Pending] = {}
 
     def __len__(self) -> int:
-        return len(self._asked)
+        return len(self._pending)
 
-    def __iter__(self) -> Iterator[Asked]:
-        return iter(list(self._asked.values()))
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(list(self._pending.values()))
 
-    def add(self, request: Request) -> Asked:
-        """Nobody has sent it so far. Who cancels `answer` does not want it any more."""
+    def add(self, request: Question) -> Pending:
+        """Nobody has sent it so far. Whoever cancels `answer` does not want it any more."""
         self._made += 1
         ref = str(self._made)
 
@@ -95,60 +193,45 @@ class Outstanding:
             self._dropped()
 
         answer: Deferred[Any] = Deferred(cancelled)
-        self._asked[ref] = asked = Asked(ref, request, answer)
-        return asked
+        self._pending[ref] = pending = Pending(ref, request, answer)
+        return pending
 
     def passwords(self) -> list[str]:
         """Those that have been sent for our name, which may have one of them by now."""
         found = []
-        for asked in self:
-            match asked.request:
-                case Register(password=password) | ChangePassword(password=password) if asked.sent:
+        for each in self:
+            match each.request:
+                case Register(password=password) | ChangePassword(password=password) if (
+                    each.was_sent
+                ):
                     found.append(password)
         return found
 
-    def pop(self, ref: str | None) -> Asked | None:
+    def pop(self, ref: str | None) -> Pending | None:
         """The request with that ref, which is answered now."""
-        return self._asked.pop(ref, None) if ref is not None else None
+        return self._pending.pop(ref, None) if ref is not None else None
 
-    def settle(
-        self, events: Iterable[Happening], name: str | None, *, echo: bool
-    ) -> Iterator[Happening]:
-        """Acknowledge what stands among `events`, the part of the log that we did not hear.
+    def lose(self) -> None:
+        """The connection is gone, and with it the answers to what was sent."""
+        for each in self:
+            if each.sending is Sending.SENT:
+                each.sending = Sending.LOST
+        self._fail_lost(AfterLoss.UNSURE)
 
-        Yields the events that we are to hear: our own messages only with `echo`. Those stand there
-        in the order in which they were sent, under `name`; what comes after we have left is
-        somebody else's.
-        """
-        sent = [asked for asked in self if asked.sent and asked.is_logged]
-        for event in events:
-            match event:
-                case Left(names=names) if name in names:
-                    name = None
-                case Renamed(old=old, new=new) if name == old:
-                    name = new
-                case Said() | Emoted() if event.name == name:
-                    found = next((a for a in sent if a.has_become(event)), None)
-                    if found is not None:
-                        del sent[: sent.index(found) + 1]
-                        if self.pop(found.ref) is not None:
-                            found.answer.callback(Acked(event.id, event.at))
-                        if isinstance(event, Said) and not echo:
-                            continue
-            yield event
-
-    def unsettled(self, *, lost_track: bool) -> None:
-        """The connection is gone. Nobody knows what became of the private messages that were sent;
-        nor, if we `lost_track` of the log, of the others."""
-        for asked in self:
-            if asked.sent and (asked.is_private or (lost_track and asked.is_logged)):
-                self._fail(asked, Unsure("The connection broke: it may not have arrived."))
+    def lose_track(self) -> None:
+        """What was sent on connections that broke cannot be looked for in the log."""
+        self._fail_lost(AfterLoss.LOOK_IN_LOG)
 
     def fail(self, error: ChatError) -> None:
         """There will be no answers."""
-        for asked in self:
-            self._fail(asked, error)
+        for each in self:
+            self._fail(each, error)
 
-    def _fail(self, asked: Asked, error: ChatError) -> None:
-        if self.pop(asked.ref) is not None:  # it may have been cancelled because of another
-            asked.answer.errback(error)
+    def _fail_lost(self, kind: AfterLoss) -> None:
+        for each in self:
+            if each.sending is Sending.LOST and each.after_loss is kind:
+                self._fail(each, Unsure(self._words.unsure))
+
+    def _fail(self, pending: Pending, error: ChatError) -> None:
+        if self.pop(pending.ref) is not None:  # it may have been cancelled because of another
+            pending.answer.errback(error)

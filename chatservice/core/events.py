@@ -428,3 +428,19 @@ PersonalEvent = (
     | Answered
 )
 Event = RoomEvent | Said | PersonalEvent
+# What a program hears: all others have become one of these. (`jsonlines.EVENTS` has their names.)
+ProgramEvent = (
+    Happening
+    | Welcomed
+    | Announced
+    | Online
+    | Told
+    | Acked
+    | Typing
+    | Recalled
+    | Saving
+    | AccountChanged
+    | Skipped
+    | Closed
+    | Error
+)

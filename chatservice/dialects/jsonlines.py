@@ -28,6 +28,7 @@ from chatservice.core.events import (
     Online,
     PasswordAsked,
     PersonalEvent,
+    ProgramEvent,
     Recalled,
     Refusal,
     Refused,
@@ -104,19 +105,19 @@ def read(line: bytes) -> Asked:
     return Asked(request, ref)
 
 
-def asking(request: Request, ref: str | None = None) -> bytes:
+def encode_request(request: Request, ref: str | None = None) -> bytes:
     """The line for `request`: what `read` reads."""
     return line_of(REQUESTS.write(request), ref)
 
 
-def hear(line: bytes) -> tuple[Event, str | None]:
-    """The event that a server's line tells of, and the mark of the request that it answers.
+def decode_event(line: bytes) -> tuple[ProgramEvent, str | None]:
+    """The event that a server's line tells of, and the `ref` of the request that it answers.
 
-    Raises `Refusal` for a line that is none, or of a type that we do not know.
+    Raises `Refusal` for a line that is not a JSON object, or not of a type that we know.
     """
     given = _object(line)
     ref = given.get("ref")
-    return cast(Event, EVENTS.read(given)), ref if isinstance(ref, str) else None
+    return cast(ProgramEvent, EVENTS.read(given)), ref if isinstance(ref, str) else None
 
 
 class JsonLines:

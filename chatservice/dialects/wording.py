@@ -154,6 +154,42 @@ Named = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True)
+class ClientWords:
+    """The words that our own clients add to those of the server."""
+
+    # Why there is no connection, or will be none.
+    closed: str = "the server closed the connection"
+    closed_silently: str = (
+        "the server closed the connection without a word; if it expects TLS, use TLS (--tls)"
+    )
+    silent: str = "what listens there does not answer as a chat; if it expects TLS, use TLS (--tls)"
+    no_chat: str = "what listens there does not answer as a chat"
+    no_host: str = "there is no such host"
+    no_goodbye: str = "the server does not say goodbye"
+    long_line: str = "the server sent a line of more than {limit} bytes"
+    too_much: str = "the server sends more than can be kept"
+    tls_wanted: str = "the server expects TLS on this port; use TLS (--tls), or its plain port"
+    tls_unknown: str = (
+        "the server does not speak TLS on this port; leave out TLS (--tls), or use its TLS port"
+    )
+    tls_failed: str = "TLS: {reason}"
+    taken_over: str = "You logged in elsewhere."
+    claimed: str = "Your name is registered, and its owner has logged in."
+    kicked: str = "The operator has ended your connection."
+    left: str = "You have left the chat."
+    fault: str = "a fault in the client: {error}"
+    # What becomes of a request.
+    unsure: str = "The connection broke: it may not have arrived."
+    backlog: str = "Too much else has arrived before the answer."
+    odd_answer: str = "The server gave an answer that does not fit."
+    password_in_clear: str = "The password was not sent: this connection is not encrypted."
+    password_in_clear_pinned: str = (
+        "The password was not sent: this connection is not encrypted, and earlier ones to this "
+        "server were."
+    )
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The words of one language (by default English).
 
@@ -198,6 +234,7 @@ class Catalogue:
     kind_or: str = " or "
     space: str = "a space"
     troubles: Mapping[str, str] = field(default_factory=lambda: {SLOW_DISK: SLOW_DISK})
+    client: ClientWords = field(default_factory=ClientWords)
 
     def refusal(self, refusal: Refusal) -> str:
         """Why something was refused."""

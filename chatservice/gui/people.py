@@ -10,7 +10,7 @@ from chatservice.client.faces.looks import PALETTE, colour
 from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
 
-WRITING = " …"
+TYPING = " …"
 AT_ONCE = 300  # that are new: in a room with thousands, the next ones come with the next look
 
 
@@ -21,7 +21,7 @@ class People(ttk.Frame):
         super().__init__(parent)
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
-        self._writing: set[str] = set()
+        self._typing: set[str] = set()
         self._me: str | None = None
         self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(4), look.px(7), 0, 0))
         self._head.pack(side="top", fill="x", pady=(0, look.px(4)))
@@ -40,7 +40,7 @@ class People(ttk.Frame):
         self.list.bind("<Return>", lambda _: self._choose(self.list.focus()))
         self.list.bind("<FocusIn>", lambda _: self._focus_first())
 
-    def show(self, users: Collection[str], writing: Collection[str], me: str | None) -> None:
+    def show(self, users: Collection[str], typing: Collection[str], me: str | None) -> None:
         """These are online; only what has changed is drawn anew."""
         before = {name for _, name in self._names}
         for name in before - set(users):
@@ -51,10 +51,10 @@ class People(ttk.Frame):
             place = bisect(self._names, key)
             self._names.insert(place, key)
             self.list.insert("", place, iid=name, text=shown(name), tags=(colour(name),))
-        for name in filter(self.list.exists, self._writing ^ set(writing)):
-            mark = WRITING if name in writing else ""
+        for name in filter(self.list.exists, self._typing ^ set(typing)):
+            mark = TYPING if name in typing else ""
             self.list.item(name, text=shown(name) + mark)
-        self._writing = set(writing)
+        self._typing = set(typing)
         for either in {me, self._me}:
             if either is not None and self.list.exists(either):
                 style = (colour(either), "me") if either == me else (colour(either),)

@@ -13,12 +13,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.client.chat_client import ChatClient, Disconnected
+from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError
+from chatservice.client.events import Disconnected
 from chatservice.client.faces.looks import mentions
-from chatservice.client.faces.notices import Notices
-from chatservice.client.faces.status import Status, writing_in_words
+from chatservice.client.faces.status import Status, typing_in_words
 from chatservice.client.faces.talk import Shown, Talk, in_words
+from chatservice.client.faces.typing_notices import TypingNotices
 from chatservice.core.events import (
     Emoted,
     Error,
@@ -42,10 +43,10 @@ from chatservice.gui import lines
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.finding import FindBar
 from chatservice.gui.glyphs import shown
+from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.people import People
 from chatservice.gui.theme import ChatLook
-from chatservice.gui.writing import WritingLine
 
 log = Logger()
 
@@ -107,7 +108,7 @@ class Window(ttk.Frame):
         self._tabs: dict[str, Tab] = {}  # by the widgets' paths
         self._private: dict[str, Tab] = {}
         self._current: Tab | None = None
-        self._notices = Notices(self._write, reactor.seconds)
+        self._notices = TypingNotices(self._tell_typing, reactor.seconds)
         self._choices = ""  # that Tab has
         self._make()
         self._everyone = self._open(None)
@@ -347,9 +348,9 @@ class Window(ttk.Frame):
         if self._current is self._everyone and not self.talk.asks_name:
             self._notices.changed(text)
 
-    def _write(self, on: bool) -> None:
+    def _tell_typing(self, on: bool) -> None:
         if self.client is not None:
-            self.client.write(on)
+            self.client.set_typing(on)
 
     def _typed_elsewhere(self, text: str) -> None:
         self.line.focus_set()
@@ -377,7 +378,7 @@ class Window(ttk.Frame):
             if self._book.tab(path, "text") != tab.title:
                 self._book.tab(path, text=tab.title)
         self._show_title()
-        self.people.show(client.users if client.connected else (), client.writing, client.name)
+        self.people.show(client.users if client.connected else (), client.typing, client.name)
         status = Status(
             self._where,
             connected=self.talk.ready,
@@ -395,7 +396,7 @@ class Window(ttk.Frame):
         turned = shown(line)  # Tk's entry cannot show it so
         self._hint.configure(
             text=self._choices
-            or (turned if turned != line else shown(writing_in_words(client.writing)))
+            or (turned if turned != line else shown(typing_in_words(client.typing)))
         )
         if self.line.is_secret is not self.talk.asks_password:
             self.line.is_secret = self.talk.asks_password
@@ -442,7 +443,7 @@ class Window(ttk.Frame):
         self._hint.pack(side="top", fill="x", pady=(px(4), px(2)))
         self._label = ttk.Label(below, style="Dim.TLabel")
         self._label.pack(side="left", padx=(0, px(10)))
-        self.line = WritingLine(
+        self.line = InputLine(
             below,
             typed=self._typed,
             changed=self._changed,

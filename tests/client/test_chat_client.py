@@ -21,7 +21,7 @@ from chatservice.client import (
     Gone,
     Missed,
     Unsure,
-    chat_client,
+    greeting,
 )
 from chatservice.core.events import Closed, CloseReason, Emoted, Said, Sent, Skipped, Told, Welcomed
 from tests.support.people import PATIENCE, Server
@@ -144,7 +144,7 @@ async def test_no_server_is_an_exception_unless_it_is_to_be_tried_again() -> Non
 
 @pytest_twisted.ensureDeferred
 async def test_what_listens_there_may_be_no_chat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_client, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(greeting, "HELLO_SECONDS", 0.1)
     silent = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
         Factory.forProtocol(Protocol)
     )
@@ -303,9 +303,9 @@ async def events_of(client: ChatClient) -> AsyncIterator[Any]:
 async def test_a_second_self_takes_over_and_the_first_one_ends(server: Server) -> None:
     first, second = client_of(server, "Alice"), client_of(server, "Alice")
     await heard(first, Welcomed)
-    second._token = first._token
+    second._login.token = first._login.token
     await heard(second, Welcomed)
-    with pytest.raises(Gone, match="from elsewhere"):
+    with pytest.raises(Gone, match="logged in elsewhere"):
         async for _ in first:
             pass
     await end(second)

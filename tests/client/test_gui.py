@@ -21,11 +21,11 @@ from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.gui import glyphs, lines, memory
 from chatservice.gui.conversation import KEPT, Conversation
+from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
-from chatservice.gui.writing import WritingLine
 from tests.support.people import PATIENCE, Server, joined, left
 from tests.support.quick_passwords import QUICKLY
 from tests.support.xdisplay import Display
@@ -242,7 +242,7 @@ def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
 
 
 def test_a_password_in_a_command_is_not_shown(root: tk.Tk) -> None:
-    line = WritingLine(
+    line = InputLine(
         root, typed=lambda _: True, changed=lambda _: None, names=tuple, tell=lambda _: None
     )
     for text, covered in (("/register ", ""), ("/register o", "•"), ("/registers o", "")):

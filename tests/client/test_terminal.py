@@ -21,11 +21,11 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.utils import get_cwidth
 
+from chatservice.client import Heard, Missed
 from chatservice.client.__main__ import arguments, wants_terminal
-from chatservice.client.chat_client import Heard, Missed
 from chatservice.client.faces.completer import LineCompleter, fit
 from chatservice.client.faces.looks import PALETTE, colour, look, mentions, rings
-from chatservice.client.faces.status import Status, writing_in_words
+from chatservice.client.faces.status import Status, typing_in_words
 from chatservice.core.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
 from chatservice.dialects.jsonlines import JSON
 from tests.support.people import QUESTION, Server, client_command, joined, left
@@ -111,9 +111,9 @@ class TestTheLine:
         alice.presses("Up", "Up", "Enter")
         bob.hears("Alice: Bob: hello")
 
-    def test_you_see_that_others_are_writing(self, server: Server, alice: Tmux) -> None:
+    def test_you_see_that_others_are_typing(self, server: Server, alice: Tmux) -> None:
         join(server, "Bob").asks("typing", on=True)
-        alice.shows("Bob is writing…")
+        alice.shows("Bob is typing…")
 
     def test_a_terminal_can_be_small(self, alice: Tmux) -> None:
         alice.types("小" * 20)
@@ -419,17 +419,17 @@ class TestLooks:
 
 class TestStatusLine:
     def test_says_what_there_is_to_know(self) -> None:
-        status = Status(HERE, connected=True, name="Alice", online=2, writing={"Bob"}, waiting=2)
+        status = Status(HERE, connected=True, name="Alice", online=2, typing={"Bob"}, waiting=2)
         assert status.line == (
-            f"connected to {HERE} · 2 lines wait · 2 online · Alice · Bob is writing…"
+            f"connected to {HERE} · 2 lines wait · 2 online · Alice · Bob is typing…"
         )
         assert Status(HERE, connected=False, again=2.1).line == "no connection, again in 3 s"
         assert Status(HERE, connected=False, again=-1).line == f"connecting to {HERE}…"
 
-    def test_who_is_writing(self) -> None:
-        assert writing_in_words(set()) == ""
-        assert writing_in_words({"Carol", "Bob"}) == "Bob and Carol are writing…"
-        assert writing_in_words({"Carol", "Bob", "Dave"}) == "several people are writing…"
+    def test_who_is_typing(self) -> None:
+        assert typing_in_words(set()) == ""
+        assert typing_in_words({"Carol", "Bob"}) == "Bob and Carol are typing…"
+        assert typing_in_words({"Carol", "Bob", "Dave"}) == "several people are typing…"
 
     @pytest.mark.parametrize("text", ["short", "a text of 22 characters", "小明和小红在这里聊天吗"])
     def test_fits(self, text: str) -> None:

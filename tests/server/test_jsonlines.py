@@ -36,12 +36,13 @@ class TestWhatIsSaidOfIt:
     def test_an_event_is_heard_as_it_was_meant(self, event: Event) -> None:
         line = JSON.render(event)
         EVENT.validate(json.loads(line))
-        assert jsonlines.hear(line) == (event, None)
-        assert jsonlines.hear(JSON.render_personal(Answered(event, "r"))) == (event, "r")  # type: ignore[arg-type]
+        assert jsonlines.decode_event(line) == (event, None)
+        answer = JSON.render_personal(Answered(event, "r"))  # type: ignore[arg-type]
+        assert jsonlines.decode_event(answer) == (event, "r")
 
     @pytest.mark.parametrize("request_", REQUESTS, ids=str)
     def test_a_request_is_understood_as_it_was_meant(self, request_: Any) -> None:
-        line = jsonlines.asking(request_, "r")
+        line = jsonlines.encode_request(request_, "r")
         assert jsonlines.read(line) == (request_, "r")
         (word,) = (w for w, c in jsonlines.REQUESTS.types.items() if c is type(request_))
         Draft202012Validator(definition(word)).validate(json.loads(line))
@@ -49,14 +50,14 @@ class TestWhatIsSaidOfIt:
     @given(st.text(), st.text(), st.floats(0, 4e9), st.integers(0, 2**53))
     def test_whatever_is_said_arrives(self, name: str, text: str, at: float, number: int) -> None:
         said = Said(number, round(at, 3), "lobby", sanitize(name), sanitize(text))
-        heard, _ = jsonlines.hear(JSON.render(said))
+        heard, _ = jsonlines.decode_event(JSON.render(said))
         assert isinstance(heard, Said)
         assert replace(heard, at=0.0) == replace(said, at=0.0)
         assert abs(heard.at - said.at) < 0.002
 
     def test_a_burst_is_heard_one_by_one(self) -> None:
         lines = JSON.render(Burst(7, 0.0, "lobby", "Alice", ("one", "two"))).splitlines()
-        assert [jsonlines.hear(line)[0] for line in lines] == [
+        assert [jsonlines.decode_event(line)[0] for line in lines] == [
             Said(7, 0.0, "lobby", "Alice", "one"),
             Said(8, 0.0, "lobby", "Alice", "two"),
         ]
@@ -218,7 +219,7 @@ class TestARealServer:
             program = Program(server.connect())
             if jsonlines.REQUESTS.write(request)["type"] != "hello":
                 program.comes_in("Eve")
-            program.person.sends(jsonlines.asking(request, "r"))
+            program.person.sends(jsonlines.encode_request(request, "r"))
             program.asks("exit", ref="last")
             while (heard := json.loads(program.person.next_line()))["type"] != "bye":
                 assert heard.get("code") in expected, heard

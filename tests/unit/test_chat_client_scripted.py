@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -14,19 +15,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatservice.client import ChatClient, Declined, Disconnected, Gone, Missed, Unsure
-from chatservice.client.chat_client import GOODBYE_SECONDS
+from chatservice.client.link import GOODBYE_SECONDS
 from chatservice.core.events import AccountChanged, Acked, Change, Emoted, Said, Skipped
 from chatservice.core.requests import ChangePassword, Register, Unregister
 from chatservice.dialects.codec import Json
 
+HERE, ELSEWHERE = "127.0.0.1", "192.0.2.1"
 AT = "2026-11-21T12:00:00.000Z"
 
 
 class Wire(StringTransport):
-    """The client's end of a connection. `cut` loses it."""
+    """The client's end of a connection to a server at `host`. `cut` loses it."""
 
-    def __init__(self, clock: Clock, protocol: Any) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, protocol: Any, host: str) -> None:
+        super().__init__(peerAddress=IPv4Address("TCP", host, 12345))
         self._clock = clock
         self.protocol = protocol
 
@@ -44,8 +46,13 @@ class Script:
     the `events`."""
 
     def __init__(
-        self, on_event: Callable[[ChatClient, Any], object] = lambda *_: None, **options: Any
+        self,
+        on_event: Callable[[ChatClient, Any], object] = lambda *_: None,
+        *,
+        host: str = HERE,
+        **options: Any,
     ) -> None:
+        self._host = host
         self.clock = Clock()
         self.wires: list[Wire] = []
         self.events: list[Any] = []
@@ -61,7 +68,7 @@ class Script:
             self._on_event(self.client, event)
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        wire = Wire(self.clock, protocolFactory.buildProtocol(None))
+        wire = Wire(self.clock, protocolFactory.buildProtocol(None), self._host)
         self.wires.append(wire)
         wire.protocol.makeConnection(wire)
         return succeed(wire.protocol)

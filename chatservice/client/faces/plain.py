@@ -18,8 +18,9 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed
+from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined
+from chatservice.client.events import Disconnected, Heard, Missed
 from chatservice.client.faces.talk import AskedAgain, Shown, Talk, in_words, is_error, on_signals
 from chatservice.core.events import Acked, Closed, Error, Helped, NameAsked, Replayed
 from chatservice.core.sanitize import sanitize

@@ -1,4 +1,4 @@
-"""The status line: the state of the connection, who is here and who is writing, in one line."""
+"""The status line: the state of the connection, who is online and who is typing, in one line."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Status:
     leaving: bool = False
     name: str | None = None
     online: int = 0
-    writing: Collection[str] = ()
+    typing: Collection[str] = ()
     abort: str = "Ctrl-C"
 
     @property
@@ -42,18 +42,18 @@ class Status:
             f"{self.waiting} {lines}" if self.waiting else "",
             f"{self.online} online" if self.connected and self.online else "",
             self.name or "",
-            writing_in_words(self.writing),
+            typing_in_words(self.typing),
         )
 
 
-def writing_in_words(names: Collection[str]) -> str:
-    """Who is writing; empty if nobody is."""
+def typing_in_words(names: Collection[str]) -> str:
+    """Who is typing; empty if nobody is."""
     match sorted(names):
         case []:
             return ""
         case [name]:
-            return f"{name} is writing{CUT}"
+            return f"{name} is typing{CUT}"
         case [one, other]:
-            return f"{one} and {other} are writing{CUT}"
+            return f"{one} and {other} are typing{CUT}"
         case _:
-            return f"several people are writing{CUT}"
+            return f"several people are typing{CUT}"

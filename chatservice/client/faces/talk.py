@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from chatservice.client.chat_client import ChatClient, Disconnected, Heard, Missed, replayed
+from chatservice.client.catch_up import replayed
+from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
+from chatservice.client.events import Disconnected, Heard, Missed
 from chatservice.core.events import (
     Error,
     ErrorCode,
@@ -38,6 +40,7 @@ from chatservice.core.requests import (
     Request,
     Say,
     Search,
+    SetTyping,
     Tell,
     Unregister,
     Who,
@@ -154,16 +157,21 @@ class Talk:
         return request
 
     def _carry_out(self, request: Request) -> None:
+        """Raises `Refusal`."""
+        if self.asks_name and not isinstance(request, Help | Exit | Hello):
+            raise Refusal(ErrorCode.NAME_FIRST)
         match request:
             case Help():
                 self._show(HELPED)
             case Exit():
                 self.leave()
-            case Hello(name=name) if self._asking is not None:
+            case Hello(name=name):
+                if self._asking is None:
+                    raise Refusal(ErrorCode.NAMED_ALREADY)
                 asking, self._asking = self._asking, None
                 asking.callback(name)
-            case _ if self.asks_name:
-                raise Refusal(ErrorCode.NAME_FIRST)
+            case SetTyping(on=on):
+                self.client.set_typing(on)
             case History():
                 self._ask(request, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
@@ -180,6 +188,8 @@ class Talk:
                 | Unregister()
             ):
                 self._ask(request, self._show)
+            case _:
+                assert_never(request)
 
     def _ask(self, request: Question, show: Callable[[Any], None]) -> None:
         answer = self.client.request(request)

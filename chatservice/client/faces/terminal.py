@@ -43,13 +43,14 @@ from prompt_toolkit.utils import get_cwidth
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from chatservice.client.chat_client import ChatClient, Disconnected
+from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError
+from chatservice.client.events import Disconnected
 from chatservice.client.faces.completer import LineCompleter, fit
 from chatservice.client.faces.looks import Piece, look, rings
-from chatservice.client.faces.notices import Notices
 from chatservice.client.faces.status import Status
 from chatservice.client.faces.talk import Shown, Talk, in_words, on_signals
+from chatservice.client.faces.typing_notices import TypingNotices
 from chatservice.core.events import Error, NameAsked, Refused, Welcomed
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
@@ -109,7 +110,7 @@ class Face:
         self._lost = False
         self._again = 0.0  # when there will be another attempt
         self._nameless = False  # and who we are is asked for when there is one
-        self._notices = Notices(self._tell_writing, reactor.seconds)
+        self._notices = TypingNotices(self._tell_typing, reactor.seconds)
         self._screen = cast(
             Screen,
             Screen.from_pty(
@@ -275,7 +276,7 @@ class Face:
             leaving=self.talk.leaving,
             name=None if self.talk.asks_name else client.name,
             online=len(client.users),
-            writing=client.writing,
+            typing=client.typing,
         )
         return fit(status.line, self._screen.get_size().columns)
 
@@ -376,8 +377,8 @@ class Face:
     def _others(self) -> set[str]:
         return self.talk.client.users - {self.talk.client.name or ""}
 
-    def _tell_writing(self, on: bool) -> None:
-        self.talk.client.write(on)
+    def _tell_typing(self, on: bool) -> None:
+        self.talk.client.set_typing(on)
 
     def _input_lost(self, failure: Failure) -> None:
         """There is no terminal any more."""

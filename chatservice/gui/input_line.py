@@ -12,7 +12,7 @@ from chatservice.gui.glyphs import has_colours, without_colours
 MAX_HISTORY = 500  # lines
 
 
-class WritingLine(ttk.Entry):
+class InputLine(ttk.Entry):
     """`typed` is given each line that is finished, and says whether it was taken. `changed` is
     given what stands in the line now; `names` are those that Tab completes; `tell` is given what
     there is to choose from."""
