@@ -34,6 +34,7 @@ from chatservice.core.requests import (
     Help,
     History,
     Nick,
+    Password,
     Question,
     Register,
     Reply,
@@ -129,12 +130,12 @@ class Talk:
                 self._show(ChatError(f"you have left, and this was not sent: {sanitize(line)}"))
             self.refused = True
             return
-        if self._asking is not None and self._secret:
-            asking, self._asking = self._asking, None
-            asking.callback(line.strip())
-            return
         try:
-            self._carry_out(self._for(to, commands.parse(line, has_name=not self.asks_name)))
+            if self.asks_password:
+                request: Request = Password(line.strip())
+            else:
+                request = self._for(to, commands.parse(line, has_name=not self.asks_name))
+            self._carry_out(request)
         except ChatError as error:  # a slip must not make public what was meant for one person
             self.refused = True
             self._show(error)
@@ -158,18 +159,18 @@ class Talk:
 
     def _carry_out(self, request: Request) -> None:
         """Raises `Refusal`."""
-        if self.asks_name and not isinstance(request, Help | Exit | Hello):
+        if self.asks_name and not isinstance(request, Help | Exit | Hello | Password):
             raise Refusal(ErrorCode.NAME_FIRST)
         match request:
             case Help():
                 self._show(HELPED)
             case Exit():
                 self.leave()
-            case Hello(name=name):
+            case Hello(name=answer) | Password(password=answer):
                 if self._asking is None:
                     raise Refusal(ErrorCode.NAMED_ALREADY)
                 asking, self._asking = self._asking, None
-                asking.callback(name)
+                asking.callback(answer)
             case SetTyping(on=on):
                 self.client.set_typing(on)
             case History():
