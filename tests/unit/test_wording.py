@@ -136,7 +136,7 @@ def test_what_is_shown_comes_from_the_catalogue(event: Event) -> None:
 
 @pytest.mark.parametrize("code", ErrorCode)
 def test_so_does_the_message_of_an_error_in_json(code: ErrorCode) -> None:
-    error, _ = jsonlines.hear(JsonLines(MARKED).render(Refused(refusal(code))))
+    error, _ = jsonlines.decode_event(JsonLines(MARKED).render(Refused(refusal(code))))
     assert isinstance(error, events.Error)
     assert_all_marked(error.message)
 
