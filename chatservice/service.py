@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.server.factory import ChatFactory, peer_of
+from chatservice.server.factory import ChatFactory, display_address
 from chatservice.storage.sqlite.archive import SqliteArchive
 from chatservice.storage.sqlite.database import BadDatabase
 
@@ -71,7 +71,7 @@ class ChatService(Service):
     @property
     def addresses(self) -> list[object]:
         """Where it listens, as the log shows it."""
-        return [peer_of(port.getHost()) for port in self._ports]
+        return [display_address(port.getHost()) for port in self._ports]
 
     def privilegedStartService(self) -> None:
         """Listen. An endpoint that cannot ends the program with one line, before it has begun."""
@@ -149,7 +149,7 @@ class ChatService(Service):
         self._ports.append(port)
         # Of Twisted's own; there is no other way to what it logs.
         port._logger = Logger("accept", observer=self.factory.peer_log.about_accepting)  # type: ignore[attr-defined, arg-type]
-        address = peer_of(port.getHost())
+        address = display_address(port.getHost())
         log.info("The chat listens at {address}{how}.", address=address, how=listener.how)
 
 

@@ -24,20 +24,10 @@ from chatservice.core.limits import (
     PASSWORDS_OF_ADDRESS,
     RateLimiter,
 )
+from chatservice.core.peer import Peer
 from chatservice.core.requests import AboutAccount, ChangePassword, Register, Unregister
 
 T = TypeVar("T")
-
-
-class Visitor:
-    """A connection, for what it may do here. `network`: whom its guesses are counted for (see
-    `limits.network_of`). `private`: nobody can listen to what it sends."""
-
-    __slots__ = ("network", "private")
-
-    def __init__(self, network: str, *, private: bool) -> None:
-        self.network = network
-        self.private = private
 
 
 class Authenticator:
@@ -72,18 +62,18 @@ class Authenticator:
         """The account that protects `name`, which is checked, if there is one."""
         return await self.accounts.owner(name) if self.accounts is not None else None
 
-    async def admit(self, name: str, password: str, visitor: Visitor) -> Account | None:
+    async def admit(self, name: str, password: str, peer: Peer) -> Account | None:
         """Somebody wants to come in as `name`. Their account; None for a guest."""
         name = names.well_formed(name)
         owner = await self.owner(name)
         if not self._members_only and (owner is None or self._portal is None):
             return None
-        self._expect_private(visitor)
+        self._expect_private(peer)
         if not password:
             raise Refusal(ErrorCode.PASSWORD_NEEDED, name=name)
         # Whatever likeness of a name is tried, what is guessed at is one password.
         guessed = f"{owner.name}/{owner.since}" if owner is not None else name.casefold()
-        proven = await self._proven(name, password, visitor, guessed)
+        proven = await self._proven(name, password, peer, guessed)
         if self.accounts is None:
             return Account(proven, 0.0)
         if owner is None or owner.name != proven:  # it has become another's meanwhile
@@ -103,45 +93,45 @@ class Authenticator:
         ):
             raise Refusal(ErrorCode.NAME_NOT_YOURS, name=name)
 
-    async def serve(self, request: AboutAccount, user: User, visitor: Visitor) -> AccountChanged:
+    async def serve(self, request: AboutAccount, user: User, peer: Peer) -> AccountChanged:
         """What `user` asks about their account, which is their name's if they have none so far."""
         name, account = user.name, user.account
         match request:
             case Register(password=password):
-                user.account = await self._register(name, password, visitor)
+                user.account = await self._register(name, password, peer)
                 return AccountChanged(name, Change.REGISTERED)
             case _ if account is None:
                 raise Refusal(ErrorCode.NOT_REGISTERED)
             case ChangePassword(password=password):
-                await self._change(account, password, visitor)
+                await self._change(account, password, peer)
                 return AccountChanged(account.name, Change.PASSWORD)
             case Unregister():
                 await self._accounts().remove(account)
                 user.account = None
                 return AccountChanged(account.name, Change.UNREGISTERED)
 
-    async def _register(self, name: str, password: str, visitor: Visitor) -> Account:
-        accounts, password = self._accounts_for(visitor), fit(password)
-        return await self._made(visitor, lambda: accounts.register(name, password))
+    async def _register(self, name: str, password: str, peer: Peer) -> Account:
+        accounts, password = self._accounts_for(peer), fit(password)
+        return await self._made(peer, lambda: accounts.register(name, password))
 
-    async def _change(self, account: Account, password: str, visitor: Visitor) -> None:
-        accounts, password = self._accounts_for(visitor), fit(password)
-        await self._made(visitor, lambda: accounts.change(account, password))
+    async def _change(self, account: Account, password: str, peer: Peer) -> None:
+        accounts, password = self._accounts_for(peer), fit(password)
+        await self._made(peer, lambda: accounts.change(account, password))
 
-    async def _made(self, visitor: Visitor, make: Callable[[], Awaitable[T]]) -> T:
+    async def _made(self, peer: Peer, make: Callable[[], Awaitable[T]]) -> T:
         """What `make` makes of a password: this costs as much as to try one."""
-        if not self._makings.take(visitor.network):
+        if not self._makings.take(peer.network):
             raise Refusal(ErrorCode.TOO_OFTEN)
         try:
             return await make()
         except Refusal as refusal:
             if refusal.code is ErrorCode.BUSY:
-                self._makings.give_back(visitor.network)
+                self._makings.give_back(peer.network)
             raise
 
-    def _accounts_for(self, visitor: Visitor) -> Accounts:
+    def _accounts_for(self, peer: Peer) -> Accounts:
         accounts = self._accounts()
-        self._expect_private(visitor)
+        self._expect_private(peer)
         return accounts
 
     def _accounts(self) -> Accounts:
@@ -149,15 +139,15 @@ class Authenticator:
             raise Refusal(ErrorCode.NO_ACCOUNTS)
         return self.accounts
 
-    def _expect_private(self, visitor: Visitor) -> None:
-        if not (visitor.private or self._in_clear):
+    def _expect_private(self, peer: Peer) -> None:
+        if not (peer.private or self._in_clear):
             raise Refusal(ErrorCode.PASSWORD_IN_CLEAR)
 
-    async def _proven(self, name: str, password: str, visitor: Visitor, guessed: str) -> str:
+    async def _proven(self, name: str, password: str, peer: Peer, guessed: str) -> str:
         """The name of the account that they have proven to be theirs. What is tried is counted as
         wrong until it proves right, since much can be tried at once; `guessed`: at whose password.
         """
-        network = visitor.network
+        network = peer.network
         is_known = (guessed, network) in self._known
         if self._portal is None or not self._of_address.take(network):
             raise Refusal(ErrorCode.TOO_OFTEN)

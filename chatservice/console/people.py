@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chatservice.console.lines import address_in_words
 from chatservice.core.chat import Chat, User
+from chatservice.core.peer import Peer
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 
@@ -23,7 +24,7 @@ class Row(NamedTuple):
 
     item: str
     name: str
-    peer: object
+    peer: Peer
     day: str
 
 
@@ -91,7 +92,11 @@ class People(ttk.Frame):
 
     def _show(self, user: User, row: Row | None, today: str) -> None:
         peer = user.connection.peer
-        values = (shown(user.name), address_in_words(peer), since_in_words(user.since, today))
+        values = (
+            shown(user.name),
+            address_in_words(peer.address),
+            since_in_words(user.since, today),
+        )
         if row is None:
             item = self.tree.insert("", "end", values=values)
             self._users[item] = user
@@ -103,7 +108,7 @@ class People(ttk.Frame):
     def _arrange(self, order: list[User]) -> None:
         """By what the operator has asked for; those who are alike there, by name."""
         if self._by == "from":
-            order.sort(key=lambda user: address_in_words(user.connection.peer))
+            order.sort(key=lambda user: address_in_words(user.connection.peer.address))
         elif self._by == "since":
             order.sort(key=lambda user: user.since)
         items = [self._rows[user].item for user in order]

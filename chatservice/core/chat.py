@@ -23,6 +23,7 @@ from chatservice.core.events import (
     Told,
 )
 from chatservice.core.log import Clock, Messages, Now
+from chatservice.core.peer import Peer
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition
@@ -37,7 +38,7 @@ class UserSession(Protocol):
     """What the chat needs of a user's session."""
 
     cursor: Cursor
-    peer: object  # whose connection it is, as the log shows it
+    peer: Peer
 
     def close(self, why: CloseReason) -> None:
         """Say goodbye, and take the user out of the chat."""

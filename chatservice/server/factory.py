@@ -14,7 +14,8 @@ from chatservice.core.chat import Chat, User
 from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import Admission, Limits, network_of
 from chatservice.dialects.text import TEXT
-from chatservice.server.line import CLOSE_SECONDS, ChatProtocol
+from chatservice.server.connection import CLOSE_SECONDS, Connection
+from chatservice.server.line import ChatProtocol
 from chatservice.server.peer_log import PeerLog
 from chatservice.session.asker import Services, Settings
 from chatservice.session.offline_messages import OfflineMessages
@@ -24,8 +25,8 @@ STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting f
 STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
 
 
-def peer_of(address: object) -> object:
-    """How an address is shown in the log: ``('192.168.1.2', 54321)``, or as Twisted shows it."""
+def display_address(address: object) -> object:
+    """How the log shows an address: ``('192.168.1.2', 54321)``, or as Twisted shows it."""
     if hasattr(address, "host") and hasattr(address, "port"):
         return (address.host, address.port)
     return address
@@ -64,11 +65,11 @@ class ChatFactory(ServerFactory):
         self.clock = clock
         self.limits = limits
         self.peer_log = PeerLog(clock)
-        self.connections: set[ChatProtocol] = set()
+        self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
         self._all_closed: Deferred[None] | None = None
-        self._stuck: dict[ChatProtocol, tuple[tuple[int, int], float]] = {}
+        self._stuck: dict[Connection, tuple[tuple[int, int], float]] = {}
         self._look: IDelayedCall | None = None
 
     @property
@@ -94,19 +95,18 @@ class ChatFactory(ServerFactory):
             self._look.cancel()
             self._look = None
 
-    def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:
         """`addr`: whose connection it is, be it through TLS or a proxy."""
         network = network_of(getattr(addr, "host", ""))
         if (reason := self._admission.admit(network)) is not None:
             self.peer_log.about(
-                network, "{peer} has been turned away: {why}", peer=peer_of(addr), why=reason.value
+                network,
+                "{peer} has been turned away: {why}",
+                peer=display_address(addr),
+                why=reason.value,
             )
             return TurnedAway(reason)
-        connection = ChatProtocol()
-        connection.factory = self
-        connection.peer = peer_of(addr)
-        connection.network = network
-        return connection
+        return ChatProtocol(Connection(self, display_address(addr), network))
 
     def close_all(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when the last connection is gone: within the
@@ -119,9 +119,9 @@ class ChatFactory(ServerFactory):
         self._tell_if_closed()
         return closed
 
-    def forget(self, connection: ChatProtocol) -> None:
+    def forget(self, connection: Connection) -> None:
         """`connection` is gone."""
-        self._admission.release(connection.network)
+        self._admission.release(connection.peer.network)
         self.connections.discard(connection)
         self._tell_if_closed()
 
@@ -146,9 +146,9 @@ class ChatFactory(ServerFactory):
             self._stuck[connection] = taken, since
             if now - since >= self.limits.ping:
                 self.peer_log.about(
-                    connection.network,
+                    connection.peer.network,
                     "{peer} has taken nothing for {seconds:g} s: cut off.",
                     peer=connection.peer,
                     seconds=self.limits.ping,
                 )
-                connection.transport.abortConnection()
+                connection.cut()

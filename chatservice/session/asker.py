@@ -4,9 +4,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.accounts.authenticator import Authenticator
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Burst, CloseReason, Emoted, PersonalEvent, Renamed
+from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password
 from chatservice.dialects.dialect import Dialect
 from chatservice.session.offline_messages import OfflineMessages
@@ -42,9 +43,8 @@ class Asker(Protocol):
     """The session of whoever asks. What is asked in vain raises `Refusal`."""
 
     services: Services
-    visitor: Visitor
     note: Callable[..., None]  # takes a line for the log, and values for its fields
-    peer: object  # whose connection it is, as the log shows it
+    peer: Peer
 
     @property
     def user(self) -> User:

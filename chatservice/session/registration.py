@@ -7,7 +7,7 @@ from chatservice.session.asker import Asker
 
 async def change_account(asker: Asker, request: AboutAccount) -> AccountChanged:
     services, user = asker.services, asker.user
-    changed = await services.authenticator.serve(request, user, asker.visitor)
+    changed = await services.authenticator.serve(request, user, asker.peer)
     asker.note(
         "{peer}: the account {name}: {change}.",
         peer=asker.peer,

@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.accounts.authenticator import Visitor
 from chatservice.core.chat import User
 from chatservice.core.cursor import Cursor, Sink
 from chatservice.core.events import (
@@ -35,6 +34,7 @@ from chatservice.core.events import (
     Renamed,
     Welcomed,
 )
+from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password, Request
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
@@ -81,9 +81,9 @@ class _Admitted(NamedTuple):
 
 
 class Session:
-    """The conversation with one connection. `visitor` is what has to be known of the connection to
-    let them in; `peer` says in the log whose it is; `note` takes a line for the log, and values for
-    its fields; `dialect` is what they speak: None: the first line tells.
+    """The conversation with one connection. `peer` is whose connection it is; `note` takes a line
+    for the log, and values for its fields; `dialect` is what they speak, or None if the first line
+    tells.
     """
 
     __slots__ = (
@@ -97,7 +97,6 @@ class Session:
         "note",
         "peer",
         "services",
-        "visitor",
     )
 
     def __init__(
@@ -105,13 +104,11 @@ class Session:
         services: Services,
         connection: Connection,
         *,
-        visitor: Visitor,
-        peer: object,
+        peer: Peer,
         note: Callable[..., None],
         dialect: Dialect | None = None,
     ) -> None:
         self.services = services
-        self.visitor = visitor
         self.peer = peer
         self.note = note
         self.cursor = Cursor(dialect or UNTIL_THE_FIRST_LINE, connection)
@@ -318,7 +315,7 @@ class Session:
         if chat.knows(hello.token):
             return _Admitted(None, None)
         admit = self.services.authenticator.admit
-        account = await admit(hello.name, hello.password, self.visitor)
+        account = await admit(hello.name, hello.password, self.peer)
         mark = await chat.seen(hello.name if account is None else account.name)
         return _Admitted(account, mark)
 

@@ -24,6 +24,7 @@ from chatservice.console.logview import FILTERS, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
 from chatservice.core.chat import Chat, User
+from chatservice.core.peer import Peer
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, blended, is_dark, palette
 from chatservice.storage.memory import MemoryArchive
@@ -216,7 +217,7 @@ def names(table: People) -> list[str]:
 
 def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
     clock = Clock()
-    chat = Chat(clock, MemoryArchive("epoch"))
+    chat = Chat(clock, MemoryArchive("epoch"), now=clock.seconds)
     table = People(root, look, chat, lambda: None)
     table.refresh()
     assert rows(table) == []
@@ -235,7 +236,7 @@ def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
     assert names(table) == ["Carol", "Zoe"]
     assert table.chosen is here["Bob"]  # whatever the name
     again = Connection()
-    again.peer = ("::1", 1)
+    again.peer = Peer(("::1", 1))
     chat.join("Carol", again, chat.token(here["Carol"]))
     table.refresh()
     assert rows(table)[0][1] == "[::1]:1"
@@ -247,12 +248,12 @@ def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
 
 def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
     clock = Clock()
-    chat = Chat(clock, MemoryArchive("epoch"))
+    chat = Chat(clock, MemoryArchive("epoch"), now=clock.seconds)
     table = People(root, look, chat, lambda: None)
     for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
         clock.rightNow = second
         user = join(chat, name)
-        user.connection.peer = (f"10.0.0.{10 - second}", 1)
+        user.connection.peer = Peer((f"10.0.0.{10 - second}", 1))
     table.refresh()
     for by, order in (
         ("since", ["Carol", "Alice", "Bob"]),

@@ -11,7 +11,7 @@ from typing import Any
 from chatservice.core import chat, cursor, room
 from chatservice.core import typing as typing_tracker
 from chatservice.dialects import text
-from chatservice.server import line, output, peer_log
+from chatservice.server import connection, line, output, peer_log
 from chatservice.session import session
 
 UNSPEAKABLE = "unspeakable"  # what holds this cannot be rendered
@@ -22,7 +22,7 @@ Whose = Callable[..., Any]
 
 def of_sink(its: Any, *_: Any) -> Any:
     """A cursor's."""
-    return getattr(getattr(its, "_sink", None), "network", "")
+    return getattr(getattr(getattr(its, "_sink", None), "peer", None), "network", "")
 
 
 FAULTS: dict[str, tuple[type, str, Whose]] = {}
@@ -33,38 +33,34 @@ def fault(owner: type, method: str, whose: Whose, *variants: str) -> None:
         FAULTS[f"{owner.__name__}.{method}{variant and ' ' + variant}"] = (owner, method, whose)
 
 
+for name in ("connectionMade", "dataReceived", "serve", "lineLengthExceeded", "resumeProducing"):
+    fault(line.ChatProtocol, name, lambda its, *_: its.connection.peer.network)
 for name in (
-    "connectionMade",
     "_begin",
-    "dataReceived",
-    "_serve",
-    "lineLengthExceeded",
-    "_allowed",
-):
-    fault(line.ChatProtocol, name, lambda its, *_: its.network)
-for name in ("_go_on", "_hold", "lineLengthExceeded"):
-    fault(line.ChatProtocol, name, lambda its, *_: its.network)
-for name in (
+    "allow",
+    "hold_if_throttled",
+    "_end_throttling",
+    "_hold",
+    "_release",
     "let_in",
     "expect_close",
     "finish",
     "pause_reading",
-    "_end_deadline",
-    "resumeProducing",
+    "_set_deadline",
 ):
-    fault(line.ChatProtocol, name, lambda its, *_: its.network)
+    fault(connection.Connection, name, lambda its, *_: its.peer.network)
 for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
-    fault(session.Session, name, lambda its, *_: its._connection.network)
+    fault(session.Session, name, lambda its, *_: its.peer.network)
 fault(
     session.Session,
     "close",
-    lambda its, *_: its._connection.network,
+    lambda its, *_: its.peer.network,
     "by exit",
     "by the login clock",
 )
 fault(peer_log.PeerLog, "about", lambda its, network, *_: network)
-fault(chat.Chat, "join", lambda its, name, connection, *_: connection._connection.network)
-fault(chat.Chat, "leave", lambda its, user: user.connection._connection.network)
+fault(chat.Chat, "join", lambda its, name, connection, *_: connection.peer.network)
+fault(chat.Chat, "leave", lambda its, user: user.connection.peer.network)
 for name in (
     "deliver",
     "send_ephemeral",

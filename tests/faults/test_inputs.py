@@ -117,7 +117,7 @@ def test_a_whole_connection(figure: Callable[[str], None]) -> None:
         for number in range(INPUTS):
             index = choose.randrange(len(people))
             protocol, transport = people[index]
-            if transport.aborted or protocol.session.closing or choose.random() < 0.002:
+            if transport.aborted or protocol.connection.session.closing or choose.random() < 0.002:
                 if not transport.aborted:
                     transport.abortConnection()
                 people[index] = door.connect()

@@ -16,12 +16,12 @@ from tests.support.people import Server, joined
 RUNNER = (sys.executable, injected.__file__)
 TCP_ALONE = ("SocketSender", "StraightWriter")
 TLS_ALONE = ("TransportSender",)
-JSON = ("Cursor.hint",)
+JSON = ("Cursor.send_ephemeral",)
 STALL = (
     "Cursor.stall",
     "Cursor.resume",
     "_sent",
-    ".crowd",
+    ".pause_reading",
     "Sender.pauseProducing",
     "Sender.resumeProducing",
 )
@@ -72,7 +72,7 @@ def talk(crowd: Crowd, victim: Member, key: str) -> None:
 
 
 def flood(crowd: Crowd, victim: Member, key: str) -> None:
-    if "ChatProtocol" in key and not key.endswith(STALL):
+    if key.startswith(("ChatProtocol", "Connection")) and not key.endswith(STALL):
         crowd.type(victim.name, "\r\n".join(["x"] * 500))
         crowd.run_for(0.15)
 

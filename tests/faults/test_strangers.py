@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chatservice.server.line import CLOSE_SECONDS
+from chatservice.server.connection import CLOSE_SECONDS
 from tests.faults.crowd import Crowd, login, milliseconds, rss
 from tests.support.people import PATIENCE, QUESTION, Person, Server
 

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from chatservice.core.chat import Chat, User
 from chatservice.core.cursor import MAX_PERSONAL_EVENTS
 from chatservice.core.events import CloseReason, ErrorCode, Refusal
+from chatservice.core.peer import Peer
 from chatservice.storage.memory import MemoryArchive
 from tests.unit.test_room import Sink
 
@@ -20,7 +21,7 @@ class Connection:
     def __init__(self) -> None:
         self.cursor = Sink().cursor
         self.superseded = False
-        self.peer: object = ("192.168.1.2", 54321)
+        self.peer = Peer(("192.168.1.2", 54321))
         self.closing: list[CloseReason] = []
 
     def close(self, why: CloseReason) -> None:

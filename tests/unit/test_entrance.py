@@ -14,18 +14,19 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from chatservice.accounts.accounts import Accounts
-from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import Members
 from chatservice.core import names
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
+from chatservice.core.peer import Peer
 from chatservice.core.requests import ChangePassword, Register, Request
 from chatservice.storage.memory import MemoryArchive
 
 ALICE = Account("Alice", 1.0)
 PASSWORD = "correct horse"
-HOME = Visitor("192.0.2.1", private=True)
+HOME = Peer(network="192.0.2.1", private=True)
 
 
 class Book(Accounts):
@@ -80,17 +81,15 @@ class House:
         portal = Portal(Members(), [self.checker])
         self.authenticator = Authenticator(self.book, portal, self.clock.seconds, **options)
 
-    def admit(
-        self, name: str, password: str, visitor: Visitor = HOME
-    ) -> Account | ErrorCode | None:
+    def admit(self, name: str, password: str, peer: Peer = HOME) -> Account | ErrorCode | None:
         """Their account, or why they are refused."""
         admitted: Account | ErrorCode | None = outcome(
-            self.authenticator.admit(name, password, visitor)
+            self.authenticator.admit(name, password, peer)
         )
         return admitted
 
-    def serve(self, request: Request, user: User, visitor: Visitor = HOME) -> Any:
-        return outcome(self.authenticator.serve(request, user, visitor))  # type: ignore[arg-type]
+    def serve(self, request: Request, user: User, peer: Peer = HOME) -> Any:
+        return outcome(self.authenticator.serve(request, user, peer))  # type: ignore[arg-type]
 
 
 def outcome(asked: Any) -> Any:
@@ -115,9 +114,9 @@ def house() -> House:
     return House()
 
 
-def visitors() -> Iterator[Visitor]:
+def visitors() -> Iterator[Peer]:
     for number in range(1000):
-        yield Visitor(f"198.51.100.{number}", private=True)
+        yield Peer(network=f"198.51.100.{number}", private=True)
 
 
 def test_all_likenesses_of_a_name_are_guesses_at_one_password(house: House) -> None:
@@ -238,7 +237,7 @@ class Connection:
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
         self.cursor: Any = Cursor()
-        self.peer: object = None
+        self.peer = Peer()
         self.user: User | None = None
         self.closing: list[str] = []
 

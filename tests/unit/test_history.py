@@ -15,11 +15,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
-from chatservice.accounts.authenticator import Authenticator, Visitor
+from chatservice.accounts.authenticator import Authenticator
 from chatservice.core import log
 from chatservice.core.chat import Chat
 from chatservice.core.events import Account, Announced, ErrorCode, Recalled, Refusal
 from chatservice.core.limits import Limits
+from chatservice.core.peer import Peer
 from chatservice.server.factory import ChatFactory
 from chatservice.session import replay as recollection
 from chatservice.session.asker import Settings
@@ -370,7 +371,7 @@ def test_who_goes_before_they_are_shown_it_is_shown_it_the_next_time(
 
 def test_a_page_that_nobody_took_is_shown_again(away: Latecomer) -> None:
     gate = away.comes_and_waits_for("recall")
-    away.reader.protocol._sender.pauseProducing()
+    away.reader.protocol.connection._sender.pauseProducing()
     gate.callback(None)
     away.turn()
     away.reader.drop()
@@ -383,11 +384,11 @@ def test_what_is_announced_to_a_reader_who_is_about_to_be_told_of_the_past(away:
     """It waits behind what they take slowly, and holds nothing up."""
     gate = away.comes_and_waits_for("missed")
     protocol = away.reader.protocol
-    protocol._sender.pauseProducing()
+    protocol.connection._sender.pauseProducing()
     away.house.chat.lobby.announce(Announced(("noon",)))
     gate.callback(None)
     away.turn()
-    protocol._sender.resumeProducing()
+    protocol.connection._sender.resumeProducing()
     away.turn()
     assert b"*** noon\r\n" in protocol.transport.value()
     away.say("later")
@@ -465,7 +466,7 @@ class TestTheOwnerOfAName:
     @pytest.fixture
     def owned(self, away: Latecomer) -> Latecomer:
         class Owners(Authenticator):
-            async def admit(self, name: str, password: str, visitor: Visitor) -> Account | None:
+            async def admit(self, name: str, password: str, peer: Peer) -> Account | None:
                 return Account(name, 1.0) if name == "reader" else None
 
         away.house.factory.services.authenticator = Owners(None, None, away.house.clock.seconds)
@@ -489,7 +490,7 @@ class TestTheOwnerOfAName:
         if "READER" in cut_off:
             owned.reader.type("/nick READER")
             owned.turn()
-        owned.reader.protocol._sender.pauseProducing()
+        owned.reader.protocol.connection._sender.pauseProducing()
         owned.say("later")
         owned.reader.read()
         owned.hears_everything("later")

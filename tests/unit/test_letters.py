@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from chatservice.accounts.accounts import Accounts
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal, Replayed, Sent, Told
+from chatservice.core.peer import Peer
 from chatservice.core.stores import OfflineMessage
 from chatservice.session.offline_messages import OfflineMessages
 from chatservice.storage.memory import MemoryArchive
@@ -83,7 +84,7 @@ class Cursor:
 
 
 class Connection:
-    peer: object = None
+    peer = Peer()
 
     def __init__(self) -> None:
         self.cursor: Any = Cursor()

@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
 from chatservice.core.limits import Limits
+from chatservice.server.connection import CLOSE_SECONDS
 from chatservice.server.factory import ChatFactory, TurnedAway
-from chatservice.server.line import CLOSE_SECONDS, ChatProtocol
+from chatservice.server.line import ChatProtocol
 from chatservice.session.asker import Settings
 from chatservice.session.session import Session
 from chatservice.storage.memory import MemoryArchive
