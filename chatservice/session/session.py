@@ -48,7 +48,6 @@ from chatservice.session.state import EXPECTED, State, transition
 log = Logger()
 T = TypeVar("T")
 
-BLANKS = b" \t\r\n"  # a line of these only says nothing in either dialect, so it chooses none
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
@@ -210,15 +209,17 @@ class Session:
     def _receive_line(self, line: bytes) -> None:
         if self.closing:
             return
-        if self._state is State.OPENING and line.strip(BLANKS):
-            self.cursor.dialect = detect(line)
+        dialect = detect(line) if self._state is State.OPENING else self.dialect
+        request, self._ref = dialect.read(line, EXPECTED[self._state])
+        if request is None:
+            return
+        if self._state is State.OPENING:
+            self.cursor.dialect = dialect
             self._move(State.NAMING)
-        request, self._ref = self.dialect.read(line, EXPECTED[self._state])
         try:
             if isinstance(request, Refusal):
                 raise request
-            if request is not None:
-                self._carry_out(request)
+            self._carry_out(request)
         except Refusal as refusal:
             self._refuse(refusal)
         self._ref = None

@@ -150,12 +150,15 @@ def test_bytes_that_drip_do_not_renew_the_login_clock() -> None:
     assert transport.aborted
 
 
+@pytest.mark.parametrize("around", ["%s", " %s ", "\r%s\r", "\t%s\r "])
 @pytest.mark.parametrize("first", [*range(0x21), 0x7F, 0x85, 0xA0, 0x2028, 0x3000, 0xFEFF])
-def test_whatever_control_character_comes_first_is_answered_or_ignored(first: int) -> None:
+def test_blanks_and_control_characters_that_come_first_are_answered_or_ignored(
+    first: int, around: str
+) -> None:
     door = Door()
     protocol, transport = door.connect()
     with capturedLogs() as events:
-        protocol.dataReceived(chr(first).encode() + b"\n")
+        protocol.dataReceived((around % chr(first)).encode() + b"\n")
         door.clock.advance(1)
         protocol.dataReceived(b"Alice\n")
         door.clock.advance(1)
