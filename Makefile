@@ -17,7 +17,7 @@ check: $(INSTALLED) ## lint, formatting and types: seconds
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-unit: $(INSTALLED) ## the tests that start no process: seconds
+unit: $(INSTALLED) ## the tests that need no running server: seconds
 	$(BIN)/pytest tests/unit
 
 test: $(INSTALLED) ## all tests but the faults: minutes
