@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chatservice.accounts.passwords import prepared
 from chatservice.core.events import Account, Refusal, Told
-from chatservice.core.stores import AccountsAndMessages, OfflineMessage
+from chatservice.core.stores import AccountsAndMessages, Credentials, OfflineMessage
 
 
 class Hashing(Protocol):
@@ -33,8 +33,12 @@ class Accounts:
 
     async def owner(self, name: str) -> Account | None:
         """The account that protects `name` (a checked name), if there is one."""
-        found = await self._store.find(name)
+        found = await self.credentials(name)
         return None if found is None else found.account
+
+    async def credentials(self, name: str) -> Credentials | None:
+        """That account, and the hash of its password."""
+        return await self._store.find(name)
 
     async def owners(self, name: str) -> frozenset[Account]:
         """All accounts that protect `name` (a checked name)."""

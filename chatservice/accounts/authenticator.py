@@ -25,7 +25,8 @@ from chatservice.core.limits import (
     RateLimiter,
 )
 from chatservice.core.peer import Peer
-from chatservice.core.requests import AboutAccount, ChangePassword, Register, Unregister
+from chatservice.core.requests import AboutAccount, ChangePassword, Nick, Register, Unregister
+from chatservice.core.stores import Credentials
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ class Authenticator:
         in_clear: bool = False,
     ) -> None:
         self.accounts = accounts
+        # Called with an account, and what has become of it, when that is found out.
+        self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._portal = portal
         self._members_only = members_only
         self._wrong = ErrorCode.NOT_A_MEMBER if members_only else ErrorCode.WRONG_PASSWORD
@@ -56,42 +59,52 @@ class Authenticator:
         self._of_account = RateLimiter(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
         # From where an owner has come in before: there nobody elsewhere can lock them out.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        # The hash of the password that the owner of an account has proven to know.
+        self._proven_hashes: OrderedDict[Account, str] = OrderedDict()
         self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
-
-    async def owner(self, name: str) -> Account | None:
-        """The account that protects `name`, which is checked, if there is one."""
-        return await self.accounts.owner(name) if self.accounts is not None else None
 
     async def admit(self, name: str, password: str, peer: Peer) -> Account | None:
         """Somebody wants to come in as `name`. Their account; None for a guest."""
         name = names.well_formed(name)
-        owner = await self.owner(name)
-        if not self._members_only and (owner is None or self._portal is None):
+        kept = await self.accounts.credentials(name) if self.accounts is not None else None
+        if not self._members_only and (kept is None or self._portal is None):
             return None
-        self._expect_private(peer)
+        self.expect_private(peer)
         if not password:
             raise Refusal(ErrorCode.PASSWORD_NEEDED, name=name)
-        # Whatever likeness of a name is tried, what is guessed at is one password.
-        guessed = f"{owner.name}/{owner.since}" if owner is not None else name.casefold()
-        proven = await self._proven(name, password, peer, guessed)
-        if self.accounts is None:
-            return Account(proven, 0.0)
-        if owner is None or owner.name != proven:  # it has become another's meanwhile
-            raise Refusal(self._wrong, name=name)
-        return owner
+        return await self._own(name, password, peer, kept)
 
-    async def expect_free(self, name: str, account: Account | None) -> None:
-        """The owner of `account`, or a guest, may be called `name`."""
-        name = names.well_formed(name)
+    async def admit_rename(
+        self, request: Nick, account: Account | None, peer: Peer
+    ) -> Account | None:
+        """The owner of `account`, or a guest, wants to be called otherwise. Another account that
+        they have proven to be theirs, if its name is meant."""
+        name = names.well_formed(request.name)
         if self.accounts is not None:
             owners = await self.accounts.owners(name)
             is_own = account in owners and account.is_called(name)
             if (others := owners - {account}) and not is_own:
-                raise Refusal(ErrorCode.NAME_REGISTERED, name=min(others).name)
+                if not request.password:
+                    raise Refusal(ErrorCode.NAME_REGISTERED, name=min(others).name)
+                self.expect_private(peer)
+                kept = await self.accounts.credentials(name)
+                return await self._own(name, request.password, peer, kept)
         if self._members_only and (
             account is None or names.keys(name).isdisjoint(names.keys(account.name))
         ):
             raise Refusal(ErrorCode.NAME_NOT_YOURS, name=name)
+        return None
+
+    async def is_current(self, account: Account) -> bool:
+        """Whether the password that the owner of `account` has proven still is its password."""
+        if self.accounts is None:
+            return True
+        kept = await self.accounts.credentials(account.name)
+        return (
+            kept is not None
+            and kept.account == account
+            and self._proven_hashes.get(account) == kept.hash
+        )
 
     async def serve(self, request: AboutAccount, user: User, peer: Peer) -> AccountChanged:
         """What `user` asks about their account, which is their name's if they have none so far."""
@@ -102,21 +115,68 @@ class Authenticator:
                 return AccountChanged(name, Change.REGISTERED)
             case _ if account is None:
                 raise Refusal(ErrorCode.NOT_REGISTERED)
-            case ChangePassword(password=password):
-                await self._change(account, password, peer)
+            case ChangePassword(password=password, old=old):
+                await self._change(account, password, old, peer)
                 return AccountChanged(account.name, Change.PASSWORD)
-            case Unregister():
-                await self._accounts().remove(account)
+            case Unregister(password=password):
+                accounts = self._accounts_for(peer)
+                await self._expect_own(account, password, peer)
+                await accounts.remove(account)
                 user.account = None
                 return AccountChanged(account.name, Change.UNREGISTERED)
 
     async def _register(self, name: str, password: str, peer: Peer) -> Account:
         accounts, password = self._accounts_for(peer), fit(password)
-        return await self._made(peer, lambda: accounts.register(name, password))
+        account = await self._made(peer, lambda: accounts.register(name, password))
+        await self._remember_hash(accounts, account)
+        return account
 
-    async def _change(self, account: Account, password: str, peer: Peer) -> None:
+    async def _change(self, account: Account, password: str, old: str, peer: Peer) -> None:
         accounts, password = self._accounts_for(peer), fit(password)
+        await self._expect_own(account, old, peer)
         await self._made(peer, lambda: accounts.change(account, password))
+        await self._remember_hash(accounts, account)
+
+    async def _expect_own(self, account: Account, password: str, peer: Peer) -> None:
+        """Whoever changes an account knows its password, and has not just found its owner's
+        keyboard."""
+        kept = await self._accounts().credentials(account.name)
+        if kept is None or kept.account != account:
+            raise Refusal(ErrorCode.NOT_REGISTERED)
+        if not password:
+            raise Refusal(ErrorCode.PASSWORD_NEEDED, name=account.name)
+        await self._own(account.name, password, peer, kept)
+
+    async def _own(self, name: str, password: str, peer: Peer, kept: Credentials | None) -> Account:
+        """The account that they have proven to be theirs. `kept`: the one that protects `name`."""
+        # Whatever likeness of a name is tried, what is guessed at is one password.
+        guessed = name.casefold() if kept is None else f"{kept.account.name}/{kept.account.since}"
+        proven = await self._proven(name, password, peer, guessed)
+        if self.accounts is None:
+            return Account(proven, 0.0)
+        if (
+            kept is None
+            or kept.account.name != proven
+            or kept != await self.accounts.credentials(name)
+        ):  # it has become another's meanwhile, or has another password
+            raise Refusal(self._wrong, name=name)
+        self._note_hash(kept)
+        return kept.account
+
+    async def _remember_hash(self, accounts: Accounts, account: Account) -> None:
+        kept = await accounts.credentials(account.name)
+        if kept is not None and kept.account == account:
+            self._proven_hashes[account] = kept.hash
+
+    def _note_hash(self, kept: Credentials) -> None:
+        """They have proven that password. If an earlier one of it was another one, those who are
+        here with that have to go."""
+        earlier = self._proven_hashes.pop(kept.account, kept.hash)
+        self._proven_hashes[kept.account] = kept.hash
+        if len(self._proven_hashes) > MAX_REMEMBERED:
+            self._proven_hashes.popitem(last=False)
+        if earlier != kept.hash:
+            self.account_changed(kept.account, Change.PASSWORD)
 
     async def _made(self, peer: Peer, make: Callable[[], Awaitable[T]]) -> T:
         """What `make` makes of a password: this costs as much as to try one."""
@@ -131,7 +191,7 @@ class Authenticator:
 
     def _accounts_for(self, peer: Peer) -> Accounts:
         accounts = self._accounts()
-        self._expect_private(peer)
+        self.expect_private(peer)
         return accounts
 
     def _accounts(self) -> Accounts:
@@ -139,7 +199,8 @@ class Authenticator:
             raise Refusal(ErrorCode.NO_ACCOUNTS)
         return self.accounts
 
-    def _expect_private(self, peer: Peer) -> None:
+    def expect_private(self, peer: Peer) -> None:
+        """Raises `Refusal` if others could listen to a password of that peer's."""
         if not (peer.private or self._in_clear):
             raise Refusal(ErrorCode.PASSWORD_IN_CLEAR)
 

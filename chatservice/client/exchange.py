@@ -253,6 +253,10 @@ class Exchange:
                 self._link.condemn(Gone(words.claimed))
             case CloseReason.KICKED:  # or a program would be back in a second
                 self._link.condemn(Gone(words.kicked))
+            case CloseReason.PASSWORD_CHANGED:
+                self._link.condemn(Gone(words.password_changed))
+            case CloseReason.UNREGISTERED:
+                self._link.condemn(Gone(words.unregistered))
             case CloseReason.EXIT:
                 self._lifecycle.depart(Departure.DONE)
             case (

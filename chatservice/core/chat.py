@@ -114,9 +114,9 @@ class Chat:
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
 
-    def knows(self, token: str) -> bool:
-        """Whether it is the token of somebody who is here."""
-        return token in self._by_token
+    def holder(self, token: str) -> User | None:
+        """Who is here and was given that token."""
+        return self._by_token.get(token)
 
     def owner(self, account: Account) -> User | None:
         """Who is here and has proven to own it, under whatever name."""
@@ -171,6 +171,25 @@ class Chat:
         """It proves nothing any longer: they have a password, or another one."""
         self._by_token.pop(user.token, None)
         user.token = ""
+
+    def end_account(
+        self, account: Account, why: CloseReason, *, spare: UserSession | None = None
+    ) -> None:
+        """What has been proven of `account` proves nothing any longer: its tokens, and the
+        connections of its owner, but `spare`, end."""
+        for user in [user for user in self.users.values() if user.account == account]:
+            self.forget_token(user)
+            if user.connection is not spare:
+                user.connection.close(why)
+
+    def claim(self, user: User, account: Account) -> None:
+        """`user` has proven to own `account`: whoever has its name gives it up, another connection
+        of theirs, too."""
+        owner = self._claimed(account)
+        if owner is not None and owner is not user:
+            owner.connection.close(CloseReason.TAKEN_OVER)
+        self.forget_token(user)
+        user.account = account
 
     def leave(self, user: User, *, lost: bool) -> None:
         """`user` is gone; `lost`: without a goodbye. The name is free."""

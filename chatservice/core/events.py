@@ -304,6 +304,8 @@ class CloseReason(StrEnum):
     LATE = "login timeout"
     KICKED = "kicked"
     CLAIMED = "name claimed"
+    PASSWORD_CHANGED = "password changed"
+    UNREGISTERED = "unregistered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,7 @@ class ErrorCode(StrEnum):
     NO_ACCOUNTS = "no_accounts"
     TOO_MANY_ACCOUNTS = "too_many_accounts"
     LETTERBOX_FULL = "letterbox_full"
+    LINE_DISCARDED = "line_discarded"
     TOO_MANY_WORDS = "too_many_words"
     TOO_SLOW = "too_slow"
 

@@ -69,9 +69,11 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Nick:
-    """Be called `name` from now on."""
+    """Be called `name` from now on. A name that is registered needs its `password`, and is yours
+    then as if you had come in with it."""
 
     name: str
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +109,19 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """The name that you have registered needs another `password`."""
+    """The name that you have registered needs another `password` instead of the `old` one. All your
+    other connections end."""
 
     password: str = field(repr=False)
+    old: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Unregister:
-    """The name that you have registered is anybody's from now on."""
+    """The name that you have registered, with that `password`, is no longer registered. All your
+    other connections end."""
+
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,8 @@ class Password:
     password: str = field(repr=False)
 
 
+# These hold a password, or are refused for want of one.
+WithPassword = Hello | Nick | Register | ChangePassword | Unregister
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount

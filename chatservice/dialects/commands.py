@@ -67,7 +67,7 @@ COMMANDS = (
 )
 HELPED = Helped(tuple(command.name for command in COMMANDS))
 _PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
-_BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
+BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 
 
 def parse(line: str, *, has_name: bool = True) -> Request:
@@ -83,7 +83,7 @@ def parse(line: str, *, has_name: bool = True) -> Request:
     if typed.startswith("//"):
         return Say(typed[1:])
     word, _, arguments = typed[1:].partition(" ")
-    command = _BY_NAME.get(word.lower())
+    command = BY_NAME.get(word.lower())
     if command is None:
         raise Refusal(ErrorCode.UNKNOWN_COMMAND, command="/" + word)
     request = command.build(arguments.strip())

@@ -60,6 +60,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.NO_ACCOUNTS: "this server has no accounts.",
     ErrorCode.TOO_MANY_ACCOUNTS: "there are too many registered names.",
     ErrorCode.LETTERBOX_FULL: "too many messages are waiting for {name} already.",
+    ErrorCode.LINE_DISCARDED: "that line was discarded, since it may be a password.",
     ErrorCode.TOO_MANY_WORDS: "a search can have at most {limit} words.",
     ErrorCode.TOO_SLOW: "that search takes too long. Use rarer or longer words.",
 }
@@ -73,6 +74,8 @@ _CLOSINGS: Mapping[CloseReason, str] = {
     CloseReason.TAKEN_OVER: "Goodbye: you logged in elsewhere.",
     CloseReason.KICKED: "Goodbye: the operator has ended your connection.",
     CloseReason.CLAIMED: "Goodbye: your name is registered, and its owner has logged in.",
+    CloseReason.PASSWORD_CHANGED: "Goodbye: your password was changed.",
+    CloseReason.UNREGISTERED: "Goodbye: your name is no longer registered.",
 }
 
 _CHANGES: Mapping[Change, str] = {
@@ -176,6 +179,8 @@ class ClientWords:
     taken_over: str = "You logged in elsewhere."
     claimed: str = "Your name is registered, and its owner has logged in."
     kicked: str = "The operator has ended your connection."
+    password_changed: str = "Your password was changed."
+    unregistered: str = "Your name is no longer registered."
     left: str = "You have left the chat."
     fault: str = "a fault in the client: {error}"
     # What becomes of a request.

@@ -62,6 +62,7 @@ class ChatFactory(ServerFactory):
         authenticator = authenticator or Authenticator(None, None, clock.seconds)
         offline_messages = OfflineMessages(chat, authenticator.accounts)
         self.services = Services(chat, authenticator, offline_messages, settings)
+        authenticator.account_changed = self.services.account_changed
         self.clock = clock
         self.limits = limits
         self.peer_log = PeerLog(clock)

@@ -1,12 +1,20 @@
 """What the handlers of requests see of the session of whoever asks."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.core.chat import Chat, User
-from chatservice.core.events import Burst, CloseReason, Emoted, PersonalEvent, Renamed
+from chatservice.core.events import (
+    Account,
+    Burst,
+    Change,
+    CloseReason,
+    Emoted,
+    PersonalEvent,
+    Renamed,
+)
 from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password
 from chatservice.dialects.dialect import Dialect
@@ -29,6 +37,14 @@ class Settings:
     log_messages: bool = False
 
 
+# Why a connection ends whose account has changed.
+ENDED_BY: Mapping[Change, CloseReason] = {
+    Change.REGISTERED: CloseReason.CLAIMED,
+    Change.PASSWORD: CloseReason.PASSWORD_CHANGED,
+    Change.UNREGISTERED: CloseReason.UNREGISTERED,
+}
+
+
 @dataclass(slots=True)
 class Services:
     """What all sessions share. `settings` may be replaced while the server runs."""
@@ -37,6 +53,11 @@ class Services:
     authenticator: Authenticator
     offline_messages: OfflineMessages
     settings: Settings
+
+    def account_changed(self, account: Account, change: Change) -> None:
+        """`account` has another password, or is gone, be it that the operator's program did that:
+        its owner has to prove it again."""
+        self.chat.end_account(account, ENDED_BY[change])
 
 
 class Asker(Protocol):
@@ -59,6 +80,9 @@ class Asker(Protocol):
 
     def take_password(self, password: Password) -> None:
         """Go on with what needed it."""
+
+    def deliver_waiting(self) -> None:
+        """Tell them what has waited for the account that is theirs now."""
 
     def close(self, why: CloseReason) -> None:
         """End the connection once everything due has been sent."""

@@ -1,7 +1,7 @@
 """The requests about who is here, and under which name."""
 
 from chatservice.core import requests
-from chatservice.core.events import CloseReason, Online, Renamed
+from chatservice.core.events import CloseReason, ErrorCode, Online, Refusal, Renamed
 from chatservice.session.asker import Asker
 
 
@@ -25,7 +25,14 @@ def who(asker: Asker, request: requests.Who) -> Online:
 
 async def nick(asker: Asker, request: requests.Nick) -> Renamed:
     services, user = asker.services, asker.user
-    await services.authenticator.expect_free(request.name, user.account)
-    renamed = services.chat.rename(user, request.name)
+    name = request.name
+    account = await services.authenticator.admit_rename(request, user.account, asker.peer)
+    if not user.present:  # any more
+        raise Refusal(ErrorCode.GONE, name=user.name)
+    if account is not None:
+        name = account.name
+        services.chat.claim(user, account)
+        asker.deliver_waiting()
+    renamed = services.chat.rename(user, name)
     asker.note("{old} is now known as {new}.", old=renamed.old, new=renamed.new)
     return renamed

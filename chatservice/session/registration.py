@@ -1,12 +1,13 @@
 """The requests about one's account."""
 
-from chatservice.core.events import AccountChanged, Change
+from chatservice.core.events import AccountChanged
 from chatservice.core.requests import AboutAccount
-from chatservice.session.asker import Asker
+from chatservice.session.asker import ENDED_BY, Asker
 
 
 async def change_account(asker: Asker, request: AboutAccount) -> AccountChanged:
     services, user = asker.services, asker.user
+    account = user.account
     changed = await services.authenticator.serve(request, user, asker.peer)
     asker.note(
         "{peer}: the account {name}: {change}.",
@@ -14,6 +15,8 @@ async def change_account(asker: Asker, request: AboutAccount) -> AccountChanged:
         name=changed.name,
         change=changed.change.value,
     )
-    if changed.change is Change.PASSWORD:
+    if account is not None:
+        services.chat.end_account(account, ENDED_BY[changed.change], spare=user.connection)
+    else:
         services.chat.forget_token(user)
     return changed

@@ -22,6 +22,7 @@ from chatservice.core.events import (
     Announced,
     Answered,
     Burst,
+    Change,
     Closed,
     CloseReason,
     Emoted,
@@ -38,9 +39,17 @@ from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password, Request
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
-from chatservice.dialects.dialect import Dialect
+from chatservice.dialects.dialect import Asked, Dialect
 from chatservice.session import talk
 from chatservice.session.asker import Answer, Services
+from chatservice.session.questions import (
+    UNASKED,
+    Question,
+    answer_to,
+    is_command,
+    question_after,
+    question_for,
+)
 from chatservice.session.replay import Replay
 from chatservice.session.requests import RULES
 from chatservice.session.state import EXPECTED, State, transition
@@ -71,6 +80,17 @@ class Connection(Sink, Protocol):
         """The last word is on its way; a peer that does not take it is cut off after a while."""
 
 
+class _Serving(NamedTuple):
+    """What is being served: a request, its own mark, and the question that it answers."""
+
+    request: Request | None = None
+    ref: str | None = None
+    answered: Question | None = None
+
+
+_NOTHING = _Serving()
+
+
 class _Admitted(NamedTuple):
     """Somebody may come in: who has proven to own which account; and where they had stopped
     reading."""
@@ -86,10 +106,10 @@ class Session:
     """
 
     __slots__ = (
-        "_claimed",
         "_connection",
-        "_ref",
+        "_question",
         "_refused",
+        "_serving",
         "_state",
         "_user",
         "cursor",
@@ -114,9 +134,9 @@ class Session:
         self._connection = connection
         self._state = State.OPENING if dialect is None else State.NAMING
         self._user: User | None = None
-        self._ref: str | None = None  # of the request that is being served
+        self._serving = _NOTHING
         self._refused = 0
-        self._claimed = ""  # the name whose password comes next
+        self._question = UNASKED  # what the next line answers, if it is a password
 
     @property
     def closing(self) -> bool:
@@ -191,13 +211,20 @@ class Session:
         self._look_up(self._admitted(hello), lambda admitted: self._join(hello, admitted))
 
     def take_password(self, password: Password) -> None:
-        """Come in with it. An empty one: they do not know it."""
-        if password.password.strip():
-            self._carry_out(Hello(self._claimed, password=password.password))
+        """Go on with what needed it. An empty one: they do not know it."""
+        question, ref = self._question, self._serving.ref
+        request = answer_to(question, password.password) if password.password.strip() else None
+        if request is None:
+            self._give_up()
             return
-        self._claimed = ""
-        self._move(State.NAMING)
-        self._answer(NameAsked())
+        self._move(State.IN if self._user is not None else State.NAMING)
+        self._serving = _Serving(request, ref, question)
+        self._carry_out(request)
+
+    def deliver_waiting(self) -> None:
+        """Tell them what has waited for the account that is theirs now."""
+        delivered = self.services.offline_messages.deliver(self.user)
+        self._own(Deferred.fromCoroutine(delivered))
 
     @property
     def _name(self) -> str:
@@ -209,20 +236,45 @@ class Session:
     def _receive_line(self, line: bytes) -> None:
         if self.closing:
             return
-        dialect = detect(line) if self._state is State.OPENING else self.dialect
-        request, self._ref = dialect.read(line, EXPECTED[self._state])
+        request, ref = self._read(line)
         if request is None:
             return
-        if self._state is State.OPENING:
-            self.cursor.dialect = dialect
-            self._move(State.NAMING)
+        self._serving = _Serving(None if isinstance(request, Refusal) else request, ref)
         try:
             if isinstance(request, Refusal):
                 raise request
             self._carry_out(request)
         except Refusal as refusal:
             self._refuse(refusal)
-        self._ref = None
+        self._serving = _NOTHING
+
+    def _read(self, line: bytes) -> Asked:
+        """What `line` asks for. One that may be a password, though nothing was asked, is obeyed if
+        it is a command, and is not looked at otherwise."""
+        if self._state is State.OPENING:
+            dialect = detect(line)
+            asked = dialect.read(line, EXPECTED[self._state])
+            if asked.request is not None:
+                self.cursor.dialect = dialect
+                self._move(State.NAMING)
+            return asked
+        if self._state not in (State.PASSWORD, State.PROVING) or self._question is not UNASKED:
+            return self.dialect.read(line, EXPECTED[self._state])
+        outside = State.IN if self._user is not None else State.NAMING
+        asked = self.dialect.read(line, EXPECTED[outside])
+        if asked.request is None:
+            return Asked(Password(""))
+        self._move(outside)
+        if is_command(asked.request):
+            return asked
+        return Asked(Refusal(ErrorCode.LINE_DISCARDED))
+
+    def _give_up(self) -> None:
+        if self._user is not None:
+            self._move(State.IN)
+        else:
+            self._move(State.NAMING)
+            self._answer(NameAsked())
 
     def _carry_out(self, request: Request) -> None:
         rule = RULES[type(request)]
@@ -251,47 +303,70 @@ class Session:
                 self._send(answer)
 
     def _send(self, event: PersonalEvent) -> None:
-        self.cursor.send(event if self._ref is None else Answered(event, self._ref))
+        ref = self._serving.ref
+        self.cursor.send(event if ref is None else Answered(event, ref))
 
     def _refuse(self, refusal: Refusal) -> None:
+        """Tell them, and what the next line is."""
+        request, _, answered = self._serving
+        question = None
+        if self.dialect.wants.prompts:
+            if (asked := question_for(request, refusal)) is not None:
+                self._ask(asked)
+                return
+            question = question_after(request, refusal, answered)
+        if question is not None:
+            self._question = question
+        self._move(self._state_for(question))
         if self._user is not None:
-            self._send(Refused(refusal))
+            self._send(Refused(refusal, asks_password=question.name if question else ""))
             return
-        if refusal.code is ErrorCode.PASSWORD_NEEDED and self.dialect.wants.prompts:
-            self._claimed = str(refusal.details["name"])
-            self._move(State.PASSWORD)
-            self._send(PasswordAsked(self._claimed))
-            return
-        self._refused += 1
-        # Not a name while there is a password to be typed: everybody would see that.
-        self._move(State.PASSWORD if self._claimed else State.NAMING)
+        if refusal.code is not ErrorCode.LINE_DISCARDED:
+            self._refused += 1
         if self._refused == REFUSED_NAMES:
             self._send(Refused(refusal))
-            self._ref = None
+            self._serving = _NOTHING
             self.close(CloseReason.REFUSED)
-        elif self._claimed:
-            self._send(Refused(refusal, asks_password=self._claimed))
+        elif question is not None and question.request is not None:
+            self._send(Refused(refusal, asks_password=question.name))
         else:
             self._send(Refused(refusal, asks_name=True))
+
+    def _ask(self, question: Question) -> None:
+        """Ask for a password; but not where others could listen to it."""
+        try:
+            self.services.authenticator.expect_private(self.peer)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        self._question = question
+        self._move(self._state_for(question))
+        self._send(PasswordAsked(question.name))
+
+    def _state_for(self, question: Question | None) -> State:
+        """Where they are, with `question` for the next line."""
+        if self._user is not None:
+            return State.IN if question is None else State.PROVING
+        return State.NAMING if question is None else State.PASSWORD
 
     def _look_up(self, asked: Awaitable[T], then: Callable[[T], None]) -> None:
         """Call `then` with what `asked` comes to. Until it does, no more lines are served, so that
         answers keep their order."""
-        ref = self._ref
+        serving = self._serving
 
         def found(result: T) -> None:
             if not self.closing:
-                self._ref = ref
+                self._serving = serving
                 then(result)
 
         def refused(failure: Failure) -> None:
             failure.trap(Refusal)
             if not self.closing:
-                self._ref = ref
+                self._serving = serving
                 self._refuse(cast(Refusal, failure.value))
 
         def over(_: object) -> None:
-            self._ref = None
+            self._serving = _NOTHING
             if waiting:
                 self._connection.wait(False)
 
@@ -312,11 +387,14 @@ class Session:
 
     async def _admitted(self, hello: Hello) -> _Admitted:
         """Whether they may come in, and where they had stopped reading."""
-        chat = self.services.chat
-        if chat.knows(hello.token):
-            return _Admitted(None, None)
-        admit = self.services.authenticator.admit
-        account = await admit(hello.name, hello.password, self.peer)
+        chat, authenticator = self.services.chat, self.services.authenticator
+        if (holder := chat.holder(hello.token)) is not None:
+            account = holder.account
+            if account is not None and not await authenticator.is_current(account):
+                self.services.account_changed(account, Change.PASSWORD)
+            if chat.holder(hello.token) is holder:  # still
+                return _Admitted(None, None)
+        account = await authenticator.admit(hello.name, hello.password, self.peer)
         mark = await chat.seen(hello.name if account is None else account.name)
         return _Admitted(account, mark)
 
@@ -325,7 +403,6 @@ class Session:
         chat, settings, wants = self.services.chat, self.services.settings, self.dialect.wants
         mark = mark or chat.unread(hello.token, account)
         self._user = user = chat.join(hello.name, self, hello.token, account)
-        self._claimed = ""
         self._move(State.IN)
         self._connection.let_in()
         recent = settings.history if mark is None else 0

@@ -105,13 +105,13 @@ class TestANameWithAPassword:
 
     def test_can_have_another_or_none(self, keeping: Server) -> None:
         alice = comes_in(keeping, "Alice", PASSWORD)
-        alice.types(f"/password {OTHER}", "/exit")
-        alice.hears("*** Password changed.", "*** Goodbye, Alice.")
+        alice.types(f"/password {OTHER}", PASSWORD, "/exit")
+        alice.hears("Password for Alice:", "*** Password changed.", "*** Goodbye, Alice.")
         alice = claims(keeping, "Alice", PASSWORD)
         alice.hears(WRONG.format(name="Alice"))
         alice = comes_in(keeping, "Alice", OTHER)
-        alice.types("/unregister", "/unregister", "/exit")
-        alice.hears("*** Alice is no longer registered.")
+        alice.types("/unregister", OTHER, "/unregister", "/exit")
+        alice.hears("Password for Alice:", "*** Alice is no longer registered.")
         alice.hears("Error: your name is not registered.")
         keeping.join("alice")
 
@@ -120,7 +120,7 @@ class TestANameWithAPassword:
         thief, alice = Program(keeping.connect()), Program(keeping.connect())
         token = thief.comes_in("Alice", password=PASSWORD)["token"]
         token_of_hers = alice.comes_in("Alice", password=PASSWORD)["token"]
-        alice.asks("password", password=OTHER)
+        alice.asks("password", password=OTHER, old=PASSWORD)
         alice.hears("account", change="password")
         for known in (token, token_of_hers):
             again = Program(keeping.connect())
@@ -134,19 +134,21 @@ class TestANameWithAPassword:
             person.types(f"/register {PASSWORD}", "/exit")
             person.hears_until(f"*** Goodbye, {name}.")
         time.sleep(2 * GATHER_SECONDS)
-        for name, other in (("Na", "Va"), ("Va", "Na")):
+        for name in ("Na", "Va"):
             person = comes_in(keeping, name, PASSWORD, name)
-            person.types("/nick να")
-            person.hears(f"Error: {other} is registered.")
-            person.types("/exit")
+            person.types("/nick να", "wrong", "", "/exit")
+            person.hears("Password for να:", WRONG.format(name="να"))
             person.hears_until(f"*** Goodbye, {name}.")
             time.sleep(2 * GATHER_SECONDS)
 
     def test_is_refused_to_others_by_nick_too(self, keeping: Server) -> None:
         bob = keeping.join("Bob")
-        bob.types("/nick ALICE", "/register short", f"/password {OTHER}", "/unregister")
+        bob.types(
+            "/nick ALICE", "wrong", "", "/register short", f"/password {OTHER}", "/unregister"
+        )
         bob.hears(
-            "Error: Alice is registered.",
+            "Password for ALICE:",
+            WRONG.format(name="ALICE"),
             "Error: a password must have 8 to 256 printable characters.",
         )
         bob.hears("Error: your name is not registered.")
@@ -272,7 +274,7 @@ class TestMessagesThatWait:
         alice.comes_in("Alice", password=PASSWORD)
         told = alice.hears("told", text="lunch?", waited=True)
         assert (told["from"], told["to"]) == ("Bob", "Alice")
-        alice.asks("password", password=OTHER, ref="p")
+        alice.asks("password", password=OTHER, old=PASSWORD, ref="p")
         alice.hears("account", name="Alice", change="password", ref="p")
 
 
@@ -418,7 +420,7 @@ class TestTheOperator:
         alice.hears(
             "Error: your name is not registered.",
             "Error: your name is not registered.",
-            "Error: Alice is registered.",
+            "Password for ALICE:",
         )
         other.leaves()
         comes_in(keeping, "Alice", OTHER).leaves()
@@ -452,7 +454,7 @@ class TestTheOperator:
         owner = comes_in(keeping, "R00T", OTHER, "root")
         guest.hears(joined("root"))
         guest.types("/msg root hello", "/nick root")
-        guest.hears("[you -> root] hello", "Error: root is registered.")
+        guest.hears("[you -> root] hello", "Password for root:")
         owner.hears("[rooty -> you] hello")
         owner.types("/nick Carol", "/nick ROOT")
         owner.hears("*** root is now known as Carol.", "*** Carol is now known as ROOT.")

@@ -21,7 +21,8 @@ from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
 from chatservice.core.peer import Peer
-from chatservice.core.requests import ChangePassword, Register, Request
+from chatservice.core.requests import ChangePassword, Nick, Register, Request
+from chatservice.core.stores import Credentials
 from chatservice.storage.memory import MemoryArchive
 
 ALICE = Account("Alice", 1.0)
@@ -36,10 +37,10 @@ class Book(Accounts):
         self.alice: Account | None = ALICE
         self.trouble: Refusal | None = None
 
-    async def owner(self, name: str) -> Account | None:
+    async def credentials(self, name: str) -> Credentials | None:
         if self.alice is None or names.keys(name).isdisjoint(names.keys("Alice")):
             return None
-        return self.alice
+        return Credentials(self.alice, "hash")
 
     async def owners(self, name: str) -> frozenset[Account]:
         owner = await self.owner(name)
@@ -190,7 +191,7 @@ def test_an_account_that_is_gone_meanwhile_lets_nobody_in(house: House) -> None:
 
     house.checker = Removing()
     house.make(members_only=True)
-    assert house.admit("Alice", PASSWORD) == ALICE  # as it was when they were asked
+    assert house.admit("Alice", PASSWORD) is ErrorCode.NOT_A_MEMBER
     assert house.admit("Alice", PASSWORD) is ErrorCode.NOT_A_MEMBER
 
 
@@ -215,7 +216,7 @@ def test_members_have_names_of_their_own(house: House) -> None:
     """Be they in the database or with a checker of Twisted's; guests have what is nobody's."""
 
     def may_be(name: str, account: Account | None) -> Any:
-        return outcome(house.authenticator.expect_free(name, account))
+        return outcome(house.authenticator.admit_rename(Nick(name), account, HOME))
 
     assert may_be("ALICE", ALICE) is None
     assert may_be("Bob", ALICE) is None
@@ -338,7 +339,7 @@ def test_one_may_go_back_to_ones_own_name_though_another_is_like_it(house: House
     house.make()
 
     def may_be(name: str, account: Account | None) -> Any:
-        return outcome(house.authenticator.expect_free(name, account))
+        return outcome(house.authenticator.admit_rename(Nick(name), account, HOME))
 
     assert may_be("alice", ALICE) is None
     assert may_be("AIice", ALICE) is ErrorCode.NAME_REGISTERED
