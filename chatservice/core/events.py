@@ -25,6 +25,8 @@ class Between(NamedTuple):
 # The place of something that has happened in its room's log. (2**53: JSON's numbers are exact up
 # to there for everyone.)
 Id = Annotated[int, Between(0, 2**53)]
+# What somebody says. It may have several lines, each of which becomes a message.
+Text = Annotated[str, "text"]
 # Seconds since 1970; in JSON it is ISO 8601, in UTC, with milliseconds.
 Time = Annotated[float, "time"]
 
@@ -167,24 +169,28 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Your private message has been handed to `recipient`; or it is `waiting` for them."""
+    """Your private message has been handed to `recipient`; or it is `waiting` for them. It was the
+    last of `count`."""
 
     id: int
     at: float
     recipient: str
     text: str
     waiting: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
     """What you asked for has happened, and stands in the room's log under this `id`; or it was a
-    private message, which went to `to`, or is `waiting` for them to come in."""
+    private message, which went to `to`, or is `waiting` for them to come in. A text of several
+    lines has become `count` messages, the last of which has the `id`."""
 
     id: Id
     at: Time
     to: str = ""
     waiting: bool = False
+    count: Id = 1
 
 
 class Account(NamedTuple):
@@ -344,6 +350,7 @@ class ErrorCode(StrEnum):
     MISSING_FIELD = "missing_field"
     BAD_FIELD = "bad_field"
     EMPTY_TEXT = "empty_text"
+    TOO_MANY_LINES = "too_many_lines"
     UNKNOWN_ROOM = "unknown_room"
     NOT_SAVED = "not_saved"
     PASSWORD_NEEDED = "password_needed"

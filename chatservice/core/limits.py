@@ -19,6 +19,8 @@ GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
 GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
 # New passwords the same way: each takes as long. A class that registers is at one address.
 PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
+# Lines in one text: as many as one event holds (see `room.MAX_BURST`).
+MAX_LINES = 500
 MAX_REMEMBERED = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
 
 

@@ -7,7 +7,7 @@ Each dialect reads lines into these (`commands` a typed one, `jsonlines` an obje
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from chatservice.core.events import LOBBY, Between, Id
+from chatservice.core.events import LOBBY, Between, Id, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Say `text` to everyone."""
+    """Say `text` to everyone. Each line of it becomes a message."""
 
-    text: str
+    text: Text
     room: str = LOBBY
 
 
@@ -33,7 +33,7 @@ class Say:
 class Emote:
     """Do `text`, as in "waves"."""
 
-    text: str
+    text: Text
     room: str = LOBBY
 
 
@@ -42,14 +42,14 @@ class Tell:
     """Say `text` to one person alone."""
 
     to: str
-    text: str
+    text: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """Say `text` to whoever last wrote to you, or you last wrote to."""
 
-    text: str
+    text: Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 A dataclass is the only definition there is: reading, writing and the JSON Schema follow from its
 fields. A field is called as in the dataclass, or by the ``key`` in its metadata; one that has a
-default may be missing, and is left out where it has it. Fields may be strings, booleans, numbers
-(`Id` and others `Between` bounds), a `Time`, enumerations, tuples of strings or of objects.
+default may be missing, and is left out where it has it. Fields may be strings (a `Text` has lines),
+booleans, numbers (`Id` and others `Between` bounds), a `Time`, enumerations, tuples of strings or
+of objects.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from chatservice.core.events import ErrorCode, FieldKind, Refusal
+from chatservice.core.events import ErrorCode, FieldKind, Refusal, Text, Time
 from chatservice.core.sanitize import sanitize
 
 Json = dict[str, Any]
@@ -66,8 +67,8 @@ class Vocabulary:
     def read(self, given: Json) -> Any:
         """The value that the object `given` stands for. What it has besides is ignored.
 
-        Strings come out harmless (see `screen`). Raises `Refusal`: UNKNOWN_TYPE, MISSING_FIELD or
-        BAD_FIELD.
+        Strings come out harmless (see `sanitize`). Raises `Refusal`: UNKNOWN_TYPE, MISSING_FIELD
+        or BAD_FIELD.
         """
         word = given.get("type")
         cls = self.types.get(word) if isinstance(word, str) else None
@@ -162,6 +163,19 @@ def _read_string(given: Any) -> str:
     return sanitize(given)
 
 
+def _read_text(given: Any) -> str:
+    """Of each line that is not blank."""
+    if not isinstance(given, str):
+        raise ValueError
+    return "\n".join(line for line in map(sanitize, given.splitlines()) if line.strip())
+
+
+def _read_number(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise ValueError
+    return float(given)
+
+
 def _read_time(given: Any) -> float:
     if not isinstance(given, str):
         raise ValueError
@@ -182,8 +196,11 @@ def _same(value: Any) -> Any:
 _KINDS = {
     str: _Kind(FieldKind("string"), _read_string, _same, lambda _: {"type": "string"}),
     bool: _Kind(FieldKind("boolean"), _read_boolean, _same, lambda _: {"type": "boolean"}),
-    float: _Kind(FieldKind("number"), float, _same, lambda _: {"type": "number"}),
-    Annotated[float, "time"]: _Kind(
+    float: _Kind(FieldKind("number"), _read_number, _same, lambda _: {"type": "number"}),
+    Text: _Kind(
+        FieldKind("string"), _read_text, _same, lambda _: {"type": "string", "pattern": r"\S"}
+    ),
+    Time: _Kind(
         FieldKind("time"),
         _read_time,
         _write_time,
@@ -194,6 +211,8 @@ _KINDS = {
 
 def _number(least: int, most: int) -> _Kind:
     def read(given: Any) -> int:
+        if isinstance(given, float) and given.is_integer():  # 3.0 and 3e0 are integers in JSON
+            given = int(given)
         if type(given) is not int or not least <= given <= most:
             raise ValueError
         return given

@@ -5,7 +5,7 @@ fields are those of the dataclasses (see `objects`).
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, assert_never, cast
 
 from chatservice.core import requests
@@ -42,11 +42,14 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
-from chatservice.core.requests import Request
+from chatservice.core.limits import MAX_LINES
+from chatservice.core.requests import Emote, Reply, Request, Say, Tell
 from chatservice.dialects.codec import Vocabulary
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.text import CRLF
 from chatservice.dialects.wording import ENGLISH, Catalogue
+
+MAX_DIGITS = 20  # of an integer that is read as one: all that a field may hold have 16
 
 REQUESTS = Vocabulary(
     {
@@ -92,17 +95,27 @@ EVENTS = Vocabulary(
 def read(line: bytes) -> Asked:
     """What a program's line means."""
     ref = None
+    constants: list[str] = []
     try:
-        given = _object(line)
+        given = _object(line, constants.append)
         if (ref := given.get("ref")) is not None and not isinstance(ref, str):
             ref = None
             raise Refusal(ErrorCode.BAD_FIELD, field="ref", kind=FieldKind("string"))
         request: Request = REQUESTS.read(given)
-        if not getattr(request, "text", "some").strip():
-            raise Refusal(ErrorCode.EMPTY_TEXT)
+        if constants:  # in a field that is ignored
+            raise Refusal(ErrorCode.NOT_JSON)
+        if isinstance(request, Say | Emote | Tell | Reply):
+            _check_text(request.text)
     except Refusal as refusal:
         return Asked(refusal, ref)
     return Asked(request, ref)
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise Refusal(ErrorCode.EMPTY_TEXT)
+    if text.count("\n") >= MAX_LINES:
+        raise Refusal(ErrorCode.TOO_MANY_LINES, limit=MAX_LINES)
 
 
 def encode_request(request: Request, ref: str | None = None) -> bytes:
@@ -153,9 +166,16 @@ class JsonLines:
 JSON = JsonLines()
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _integer(digits: str) -> int | float:
+    """Python refuses very long ones, which take it long to read. They are in no field's bounds."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
+def _object(line: bytes, note_constant: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
+    """The object that `line` is. `note_constant` is called with NaN and Infinity, which are not
+    JSON, and become None."""
     try:
-        given = json.loads(line.decode())
+        given = json.loads(line.decode(), parse_int=_integer, parse_constant=note_constant)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
@@ -170,8 +190,8 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
     match event:
         case Burst():
             return event.messages()
-        case Sent(id=id_, at=at, recipient=recipient, waiting=waiting):
-            return (Acked(id_, at, recipient, waiting),)
+        case Sent(id=id_, at=at, recipient=recipient, waiting=waiting, count=count):
+            return (Acked(id_, at, recipient, waiting, count),)
         case Replayed(events=events):
             return events
         case Refused(refusal=refusal):

@@ -64,6 +64,7 @@ EXAMPLES: tuple[Any, ...] = (
     Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy", recent=20),
     Acked(42, _NOON),
     Acked(7, _NOON, "Bob"),
+    Acked(44, _NOON, count=3),
     Said(42, _NOON, LOBBY, "Alice", "Hello everyone!"),
     Emoted(43, _NOON, LOBBY, "Alice", "waves"),
     Told(7, _NOON, "Alice", "Bob", "lunch?"),
@@ -83,6 +84,10 @@ EXAMPLES: tuple[Any, ...] = (
     Closed("Alice", CloseReason.EXIT),
     Error(ErrorCode.NAME_TAKEN, "Alice is taken."),
 )
+
+
+# A request may say that it has none.
+_REF = {"request": {"type": ["string", "null"]}, "event": {"type": "string"}}
 
 
 def vocabulary_of(value: Any) -> Vocabulary:
@@ -133,7 +138,7 @@ def _definitions(prefix: str, vocabulary: Vocabulary) -> dict[str, Any]:
     definitions = {}
     for word in vocabulary.types:
         definition = vocabulary.schema(word, f"#/$defs/{prefix}.")
-        definition["properties"]["ref"] = {"type": "string"}
+        definition["properties"]["ref"] = _REF[prefix]
         definition["examples"] = [
             vocabulary.write(example)
             for example in EXAMPLES

@@ -45,6 +45,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.MISSING_FIELD: "the field {field} is missing.",
     ErrorCode.BAD_FIELD: "the field {field} must be of this kind: {kind}.",
     ErrorCode.EMPTY_TEXT: "the text is empty.",
+    ErrorCode.TOO_MANY_LINES: "a text can have at most {limit} lines.",
     ErrorCode.UNKNOWN_ROOM: "there is no room {room}.",
     ErrorCode.NOT_SAVED: "the server's disk does not respond; nothing was done. Try again later.",
     ErrorCode.PASSWORD_NEEDED: "{name} needs a password.",

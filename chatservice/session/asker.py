@@ -8,21 +8,17 @@ from chatservice.accounts.authenticator import Authenticator
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import (
     Account,
-    Burst,
     Change,
     CloseReason,
-    Emoted,
     PersonalEvent,
-    Renamed,
 )
 from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password
 from chatservice.dialects.dialect import Dialect
 from chatservice.session.offline_messages import OfflineMessages
 
-# What a request comes to. Something that happened in a room is acknowledged to its author; None:
-# there is no answer.
-Answer = PersonalEvent | Burst | Emoted | Renamed | None
+# What a request comes to. None: there is no answer.
+Answer = PersonalEvent | None
 # Or what has to be looked up, or written, first.
 Outcome = Answer | Coroutine[Any, Any, Answer]
 

@@ -1,7 +1,7 @@
 """The requests about who is here, and under which name."""
 
 from chatservice.core import requests
-from chatservice.core.events import CloseReason, ErrorCode, Online, Refusal, Renamed
+from chatservice.core.events import Acked, CloseReason, ErrorCode, Online, Refusal
 from chatservice.session.asker import Asker
 
 
@@ -23,7 +23,7 @@ def who(asker: Asker, request: requests.Who) -> Online:
     return Online(chat.online())
 
 
-async def nick(asker: Asker, request: requests.Nick) -> Renamed:
+async def nick(asker: Asker, request: requests.Nick) -> Acked:
     services, user = asker.services, asker.user
     name = request.name
     account = await services.authenticator.admit_rename(request, user.account, asker.peer)
@@ -35,4 +35,4 @@ async def nick(asker: Asker, request: requests.Nick) -> Renamed:
         asker.deliver_waiting()
     renamed = services.chat.rename(user, name)
     asker.note("{old} is now known as {new}.", old=renamed.old, new=renamed.new)
-    return renamed
+    return Acked(renamed.id, renamed.at)

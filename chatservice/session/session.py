@@ -21,18 +21,15 @@ from chatservice.core.events import (
     Acked,
     Announced,
     Answered,
-    Burst,
     Change,
     Closed,
     CloseReason,
-    Emoted,
     ErrorCode,
     NameAsked,
     PasswordAsked,
     PersonalEvent,
     Refusal,
     Refused,
-    Renamed,
     Welcomed,
 )
 from chatservice.core.peer import Peer
@@ -295,10 +292,8 @@ class Session:
         match answer:
             case None:
                 pass
-            case Burst(id=id_, at=at) | Emoted(id=id_, at=at) | Renamed(id=id_, at=at):
-                # A person sees what they have typed; a program is told where it stands in the log.
-                if self.dialect.wants.acknowledgements:
-                    self._send(Acked(id_, at))
+            case Acked() if not self.dialect.wants.acknowledgements:
+                pass  # a person sees what they have typed
             case _:
                 self._send(answer)
 

@@ -1,16 +1,23 @@
 """The requests that say something."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from twisted.logger import Logger
 
 from chatservice.core import requests
-from chatservice.core.events import Burst, Emoted, Sent
+from chatservice.core.events import Acked, Burst, Sent
 from chatservice.session.asker import Asker
 
 log = Logger()
 
+Talk = requests.Say | requests.Emote | requests.Tell | requests.Reply
 
-def say(asker: Asker, request: requests.Say) -> Burst:
-    return say_all(asker, (request.text,), request.room)
+
+def say(asker: Asker, request: requests.Say) -> Acked:
+    texts = lines_of(request)
+    said = say_all(asker, texts, request.room)
+    return Acked(said.id + len(said.texts) - 1, said.at, count=len(texts))
 
 
 def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> Burst:
@@ -23,20 +30,41 @@ def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> Burst:
     return said
 
 
-def emote(asker: Asker, request: requests.Emote) -> Emoted:
+def emote(asker: Asker, request: requests.Emote) -> Acked:
     services, user = asker.services, asker.user
-    emoted = services.chat.emote(user, request.text, request.room)
-    if services.settings.log_messages:
-        log.info("* {name} {text!r}", name=user.name, text=request.text)
-    return emoted
+    texts = lines_of(request)
+    for text in texts:
+        emoted = services.chat.emote(user, text, request.room)
+        if services.settings.log_messages:
+            log.info("* {name} {text!r}", name=user.name, text=text)
+    return Acked(emoted.id, emoted.at, count=len(texts))
 
 
 async def tell(asker: Asker, request: requests.Tell) -> Sent:
-    return await asker.services.offline_messages.send(asker.user, request.to, request.text)
+    send = asker.services.offline_messages.send
+    return await _each(request, lambda text: send(asker.user, request.to, text))
 
 
 async def reply(asker: Asker, request: requests.Reply) -> Sent:
-    return await asker.services.offline_messages.reply(asker.user, request.text)
+    send = asker.services.offline_messages.reply
+    return await _each(request, lambda text: send(asker.user, text))
+
+
+async def _each(
+    request: requests.Tell | requests.Reply, send: Callable[[str], Awaitable[Sent]]
+) -> Sent:
+    """Send each line; the last one stands for all of them."""
+    texts = lines_of(request)
+    for text in texts:
+        sent = await send(text)
+    return replace(sent, count=len(texts))
+
+
+def lines_of(
+    request: requests.Say | requests.Emote | requests.Tell | requests.Reply,
+) -> tuple[str, ...]:
+    """The messages that a text of one or more lines becomes."""
+    return tuple(request.text.split("\n"))
 
 
 def set_typing(asker: Asker, request: requests.SetTyping) -> None:

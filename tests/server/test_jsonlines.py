@@ -23,6 +23,9 @@ REQUESTS = [e for e in schema.EXAMPLES if schema.vocabulary_of(e) is jsonlines.R
 EVENTS = [e for e in schema.EXAMPLES if schema.vocabulary_of(e) is jsonlines.EVENTS]
 
 
+REQUEST = Draft202012Validator({**SCHEMA, "anyOf": [{"$ref": "#/$defs/request"}]})
+
+
 def definition(word: str) -> dict[str, Any]:
     return {**SCHEMA["$defs"][f"request.{word}"], "$defs": SCHEMA["$defs"]}
 
@@ -86,6 +89,10 @@ class TestWhatIsSaidOfIt:
             (b'{"type": {}}', "unknown_type"),
             (b'{"type": "say", "text": null}', "bad_field"),
             (b'{"type": "say", "text": NaN}', "bad_field"),
+            (b'{"type": "say", "text": "a", "mood": NaN}', "not_json"),
+            (b'{"type": "say", "text": "a", "mood": -Infinity}', "not_json"),
+            (b'{"type": "say", "text": "\\r\\n \\u2028"}', "empty_text"),
+            (b'{"type": "say", "text": "' + b"a\\n" * 501 + b'"}', "too_many_lines"),
             (b'{"type": "say", "text": "\\n", "room": 1}', "bad_field"),
             (b'{"type": "say", "text": "\\t \\u3000"}', "empty_text"),
             (b'{"type": "say", "text": "a", "ref": 1}', "bad_field"),
@@ -93,7 +100,12 @@ class TestWhatIsSaidOfIt:
             (b'{"type": "history", "before": true}', "bad_field"),
             (b'{"type": "history", "before": -1}', "bad_field"),
             (b'{"type": "history", "limit": 0}', "bad_field"),
-            (b'{"type": "history", "limit": 1.0}', "bad_field"),
+            (b'{"type": "history", "limit": 1.5}', "bad_field"),
+            (b'{"type": "history", "limit": 1e400}', "bad_field"),
+            (b'{"type": "history", "limit": -1e400}', "bad_field"),
+            (b'{"type": "history", "limit": true}', "bad_field"),
+            (b'{"type": "history", "limit": "1"}', "bad_field"),
+            (b'{"type": "history", "limit": 1' + b"0" * 7000 + b"}", "bad_field"),
             (b'{"type": "history", "limit": 1' + b"0" * 500 + b"}", "bad_field"),
         ],
     )
@@ -121,12 +133,17 @@ def as_in(schema_: dict[str, Any]) -> st.SearchStrategy[Any]:
     match schema_:
         case {"const": value}:
             return st.just(value)
+        case {"type": "string", "pattern": _}:
+            return st.text().filter(str.strip) | st.sampled_from(["hello", "two\nlines"])
+        case {"type": ["string", "null"]}:
+            return st.none() | st.text()
         case {"type": "string"}:
             return st.text() | st.sampled_from(["Alice", "Bob", "lobby", "hello"])
         case {"type": "boolean"}:
             return st.booleans()
         case {"type": "integer", "minimum": least, "maximum": most}:
-            return st.integers(least, most) | st.integers(least, least + 30)
+            few = st.integers(least, least + 30)
+            return st.integers(least, most) | few | few.map(float)
         case {"type": "object", "properties": fields, "required": required}:
             strategies = {key: as_in(field) for key, field in fields.items()}
             return st.fixed_dictionaries(
@@ -152,6 +169,16 @@ def lines(draw: st.DrawFn) -> bytes:
         else:
             request[field] = draw(MUTATION)
     return json.dumps(request).encode()
+
+
+@given(lines())
+@settings(max_examples=2000)
+def test_the_schema_and_the_server_agree(line: bytes) -> None:
+    try:
+        asked = json.loads(line.decode(), parse_constant=int)  # which raises: they are not JSON
+    except (ValueError, RecursionError):
+        asked = None
+    assert REQUEST.is_valid(asked) != isinstance(jsonlines.read(line).request, Refusal)
 
 
 @given(st.lists(lines(), max_size=12))
@@ -190,8 +217,8 @@ class TestARealServer:
         alice = server.join("Alice")
         program.hears("joined", names=["Alice"], room="lobby")
         program.asks("say", text="beep\x1b[2J\nboop", ref="1")
-        program.hears("ack", ref="1")
-        alice.hears("Robot: beep\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}boop")
+        program.hears("ack", ref="1", count=2)
+        alice.hears("Robot: beep\N{REPLACEMENT CHARACTER}[2J", "Robot: boop")
         alice.types("سلام", "/me waves", "/msg robot psst")
         program.hears("said", **{"from": "Alice"}, text="سلام")
         program.hears("emoted", **{"from": "Alice"}, text="waves")
@@ -200,6 +227,28 @@ class TestARealServer:
         program.hears("bye", reason="exit", ref="bye")
         assert program.person.is_cut_off()
         alice.hears("* Alice waves", "[you -> Robot] psst", left("Robot"))
+
+    def test_each_line_of_a_text_is_a_message(self, server: Server) -> None:
+        robot, bob = join(server, "Robot"), join(server, "Bob")
+        robot.hears("joined")
+        alice = server.join("Alice")
+        robot.hears("joined")
+        bob.hears("joined")
+        text = "one\ntwo\r\n\r\nthree\r"
+        for type_, fields in (("say", {}), ("emote", {}), ("tell", {"to": "Bob"})):
+            robot.asks(type_, text=text, ref=type_, **fields)
+            heard = [json.loads(bob.person.next_line()) for _ in range(3)]
+            assert [event["text"] for event in heard] == ["one", "two", "three"]
+            if type_ == "emote":
+                for line in ("one", "two", "three"):
+                    robot.hears("emoted", text=line)
+            robot.hears("ack", ref=type_, count=3, id=heard[-1]["id"])
+        bob.asks("reply", text="four\nfive")
+        bob.hears("ack", count=2, to="Robot")
+        robot.hears("told", text="four")
+        robot.hears("told", text="five")
+        alice.hears("Robot: one", "Robot: two", "Robot: three")
+        alice.hears("* Robot one", "* Robot two", "* Robot three")
 
     def test_ids_and_acknowledgements_agree(self, server: Server) -> None:
         alice, bob = join(server, "Alice"), join(server, "Bob")
