@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getopt
 import math
 import sys
 from ipaddress import ip_network
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from twisted.cred import strcred
 from twisted.cred.checkers import FilePasswordDB
@@ -18,6 +19,7 @@ from twisted.python import usage
 
 import chatservice
 import twisted
+from chatservice import config
 from chatservice.core.limits import Limits
 from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
@@ -40,66 +42,80 @@ MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
 # Twisted's endpoints for which there is an option that does more: the first takes weak suites and
 # never reads its files again, the second believes everyone.
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
+REPEATABLE = {"port", "tls", "proxy-protocol", "auth"}  # a list in the configuration file
+NOT_IN_FILE = {"config", "help", "version", "help-auth", "help-auth-type"}
+
+
+class OptionError(usage.UsageError):
+    """An option that was given cannot be used. `why` is the end of a sentence that begins with the
+    option, or follows its `value`."""
+
+    def __init__(self, option: str, why: str, value: object = None) -> None:
+        super().__init__(f"--{option} {why}" if value is None else f"--{option} {value}: {why}")
+        self.option = option
+        self.complaint = f"{option} {why}" if value is None else f"{option} = {value}: {why}"
 
 
 class Options(usage.Options, strcred.AuthOptionMixin):
-    """The command line."""
+    """The command line, and the configuration file that it names.
+
+    `given` has the values of each option that was given in either. A bad option raises
+    `UsageError`; under twistd, which would print all its own options first, it ends the program
+    with that one line.
+    """
 
     supportedInterfaces = (IUsernamePassword,)
 
-    synopsis = (
-        "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
-        "[--proxy-protocol ADDRESSES] [--database FILE] [--history N] [--keep HOW] "
-        "[--motd FILE] [--echo] [--log-messages] [--members-only] [--auth CHECKER]... "
-        "[--allow-plaintext-passwords] "
-        "[--max-users N] [--max-per-address N] [--login-timeout SECONDS] [--rate LINES[:BURST]] "
-        "[--ping SECONDS] [--shutdown-timeout SECONDS]"
-    )
+    synopsis = "[options]"
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
-        ["echo", None, "send people their own messages too"],
-        ["members-only", None, "admit registered names alone"],
+        ["echo", None, "Send people their own messages, too."],
+        ["members-only", None, "Admit registered names only."],
         [
             *("allow-plaintext-passwords", None),
-            "take passwords over connections that others can listen to, too",
+            "Accept passwords over connections from other machines that are not encrypted.",
         ],
-        ["log-messages", None, "write public messages into the server's log"],
+        ["log-messages", None, "Write public messages to the log."],
     ]
     optParameters = [  # noqa: RUF012
         [
-            *("certificate", None, None),
-            "the certificate for --tls (PEM), with the chain after it; read again on SIGHUP "
-            "[default: one is made and kept]",
+            *("config", None, None),
+            "File with options (TOML), read again on SIGHUP. The command line takes precedence.",
         ],
-        ["key", None, None, "its private key (PEM) [default: in the certificate's file]"],
+        [
+            *("certificate", None, None),
+            "TLS certificate, followed by its chain (PEM), read again on SIGHUP. "
+            "[default: a self-signed one is made and kept]",
+        ],
+        ["key", None, None, "Private key (PEM). [default: in the file of the certificate]"],
         [
             *("database", None, DEFAULT_DATABASE),
-            "the SQLite file that what is said is kept in; none: it is forgotten in the end",
+            "SQLite file for messages and accounts, or none to keep messages in memory only.",
         ],
-        ["history", None, Settings().history, "messages shown to a newcomer"],
+        ["history", None, Settings().history, "Recent messages shown to a newcomer."],
         [
             *("keep", None, "all"),
-            "how long messages are kept, as in 30d, or how many, as in 100000; all",
+            "How long to keep messages, such as 30d, or how many, such as 100000, or all.",
         ],
-        ["motd", None, None, "a text file (UTF-8) whose lines are shown after the welcome"],
-        ["max-users", None, DEFAULT.max_users, "connections at a time"],
+        ["motd", None, None, "Message of the day: a text file (UTF-8) shown after the welcome."],
+        ["max-users", None, DEFAULT.max_users, "Maximum number of connections."],
         [
             *("max-per-address", None, DEFAULT.max_per_address),
-            "connections from one address (IPv6: one /64); 0: any number",
+            "Maximum number of connections from one address (IPv6: one /64), or 0 for no limit.",
         ],
-        ["login-timeout", None, DEFAULT.login_timeout, "seconds to say who one is"],
+        ["login-timeout", None, f"{DEFAULT.login_timeout:g}", "Seconds allowed for login."],
         [
             *("rate", None, f"{DEFAULT.rate:g}:{DEFAULT.burst}"),
-            "lines a second from one connection, and how many at once before that (those of ten "
-            "seconds, if it is not given); 0: any number",
+            "Lines per second from one connection, and the size of a burst (if left out, ten "
+            "seconds' worth), or 0 for no limit. Faster senders are throttled.",
         ],
         [
-            *("ping", None, DEFAULT.ping),
-            "seconds until a peer that has vanished, or takes nothing, is given up",
+            *("ping", None, f"{DEFAULT.ping:g}"),
+            "Seconds until a connection that does not respond is closed.",
         ],
         [
-            *("shutdown-timeout", None, DEFAULT.shutdown_timeout),
-            "seconds that people have to take what they are owed in the end",
+            *("shutdown-timeout", None, f"{DEFAULT.shutdown_timeout:g}"),
+            "Seconds allowed for pending messages at shutdown.",
         ],
     ]
 
@@ -108,35 +124,113 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self.ports: list[str] = []
         self.tls_ports: list[str] = []
         self.proxies: list[Network] = []
+        self.given: dict[str, tuple[str, ...]] = {}
+        self._arguments: list[str] = []
+        # Relative paths start here, also when the files are read again: twistd may change to
+        # another folder.
+        self._folder = Path.cwd()
 
     def opt_port(self, value: str) -> None:
-        """A port number, or a Twisted endpoint description such as
-        tcp:12345:interface=127.0.0.1; may be given more than once; none for no port
-        but that of --tls. [default: 12345]"""
+        """Port number, or a Twisted endpoint description such as tcp:12345:interface=127.0.0.1.
+        May be given more than once; none means --tls only. [default: 12345]"""
         self.ports.append(value)
 
     opt_p = opt_port
 
     def opt_tls(self, value: str) -> None:
-        """A port for TLS beside the plain one: what --port takes; may be given more than once."""
+        """Port for TLS connections, given like --port. May be given more than once."""
         self.tls_ports.append(value)
 
     def opt_proxy_protocol(self, value: str) -> None:
-        """The addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8: they must send
-        a PROXY header, and nobody else may; may be given more than once."""
+        """Addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8. They must send a
+        PROXY protocol header, and nobody else may. May be given more than once."""
         for item in value.split(","):
             try:
                 self.proxies.append(ip_network(item.strip()))
             except ValueError as error:
-                raise usage.UsageError(f"--proxy-protocol {value}: {error}.") from error
+                raise OptionError("proxy-protocol", f"{error}.", value) from error
+
+    def opt_auth(self, value: str) -> None:
+        """Twisted checker that knows the users and their passwords, such as file:FILE, in place of
+        the accounts in the database. May be given more than once."""
+        try:
+            super().opt_auth(value)
+        except usage.UsageError as error:
+            raise OptionError("auth", f"{error}.", value) from error
 
     def opt_version(self) -> None:
         """Print the version of chatservice and of Twisted, and exit."""
         print(f"chatservice {chatservice.__version__}, Twisted {twisted.__version__}")
         sys.exit(0)
 
-    for _option in (opt_port, opt_tls, opt_proxy_protocol):
+    for _option in (opt_port, opt_tls, opt_proxy_protocol, opt_auth):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        self._arguments = sys.argv[1:] if options is None else options
+        try:
+            self._parse()
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            raise SystemExit(f"chat: {' '.join(str(error).split())}") from None
+
+    def read_again(self) -> Self:
+        """The options as they are now: those of the same command line, and of the files that it
+        names. Raises `UsageError`."""
+        again = type(self)()
+        again._folder = self._folder
+        again.parseOptions(self._arguments)
+        return again
+
+    def _parse(self) -> None:
+        on_command_line = self._split(self._arguments)
+        settings: dict[str, config.Setting] = {}
+        from_file: list[str] = []
+        if "config" in on_command_line:
+            settings = config.read(self._folder / on_command_line["config"][-1])
+            for name, setting in settings.items():
+                arguments = self._as_arguments(name, setting)
+                if name not in on_command_line:
+                    from_file += arguments
+        self.given = on_command_line | self._split(from_file)
+        try:
+            super().parseOptions(from_file + self._arguments)
+        except OptionError as error:
+            if error.option in on_command_line or error.option not in settings:
+                raise
+            raise usage.UsageError(f"{settings[error.option].place}: {error.complaint}") from None
+
+    def _split(self, arguments: list[str]) -> dict[str, tuple[str, ...]]:
+        """The values of each option in `arguments`, by its full name."""
+        try:
+            pairs, _ = getopt.getopt(arguments, self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise usage.UsageError(str(error)) from None
+        values: dict[str, tuple[str, ...]] = {}
+        for option, value in pairs:
+            name = self.synonyms[option.lstrip("-")]
+            values[name] = (*values.get(name, ()), value)
+        return values
+
+    def _as_arguments(self, name: str, setting: config.Setting) -> list[str]:
+        """A setting as it would be given on the command line."""
+        if name in NOT_IN_FILE or not {name, f"{name}="} & set(self.longOpt):
+            raise usage.UsageError(f"{setting.place}: there is no option {name}.")
+        if name in self.longOpt:  # a flag
+            if setting.values not in ((True,), (False,)):
+                raise usage.UsageError(f"{setting.place}: {name} is true or false.")
+            return [f"--{name}"] if setting.values[0] else []
+        if len(setting.values) > 1 and name not in REPEATABLE:
+            raise usage.UsageError(f"{setting.place}: {name} has one value only.")
+        for value in setting.values:
+            if not isinstance(value, str | int | float) or isinstance(value, bool):
+                raise usage.UsageError(f"{setting.place}: {name} is a text or a number.")
+        return [f"--{name}={value}" for value in setting.values]
+
+    def parseArgs(self, *arguments: str) -> None:
+        if arguments:
+            raise usage.UsageError(f"{arguments[0]}: an argument without an option.")
 
     def postOptions(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 (after twistd has installed it)
@@ -144,134 +238,143 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ports = self.ports or [DEFAULT_PORT]
         if "none" in ports:
             if len(ports) > 1 or not self.tls_ports:
-                raise usage.UsageError(
-                    "--port none: there must be --tls then, and no other --port."
-                )
+                raise OptionError("port", "there must be --tls then, and no other --port.", "none")
             ports = []
-        self["endpoints"] = [_endpoint(reactor, "--port", value) for value in ports]
-        self["tls-endpoints"] = [_endpoint(reactor, "--tls", value) for value in self.tls_ports]
+        self["endpoints"] = [_endpoint(reactor, "port", value) for value in ports]
+        self["tls-endpoints"] = [_endpoint(reactor, "tls", value) for value in self.tls_ports]
         for option, needed, there in (
             ("certificate", "--tls", self.tls_ports),
             ("key", "--certificate", self["certificate"]),
         ):
             if self[option] is not None and not there:
-                raise usage.UsageError(f"--{option} needs {needed}.")
+                raise OptionError(option, f"needs {needed}.")
         self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         self["limits"] = self._limits()
-        self["history"] = int(_number("--history", self["history"], 0, MAX_PAGE_EVENTS))
+        self["history"] = int(_number("history", self["history"], 0, MAX_PAGE_EVENTS))
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:
-            raise usage.UsageError("--database: the name of a file, or none.")
+            raise OptionError("database", "needs the name of a file, or none.")
+        self._check_accounts()
+        self["motd"] = self._motd(self["motd"]) if self["motd"] is not None else ()
+
+    def _check_accounts(self) -> None:
         checkers = self.get("credCheckers", [])
         if self["members-only"] and not checkers:
             if self["database"] == "none":
-                raise usage.UsageError("--members-only needs a --database, or --auth.")
+                raise OptionError("members-only", "needs a --database, or --auth.")
             if hashing_module() is None:
-                raise usage.UsageError(
-                    "--members-only needs argon2-cffi: install the extra 'accounts' "
-                    "(see Installation in the README)."
+                raise OptionError(
+                    "members-only",
+                    "needs argon2-cffi: install the extra 'accounts' "
+                    "(see Installation in the README).",
                 )
         for checker in checkers:
             if isinstance(checker, FilePasswordDB):
-                _expect_readable("--auth", Path(checker.filename))
-        self["motd"] = _motd(self["motd"]) if self["motd"] is not None else ()
+                try:
+                    (self._folder / checker.filename).open("rb").close()
+                except OSError as error:
+                    raise OptionError("auth", f"{error}.", f"file:{checker.filename}") from error
 
     def _limits(self) -> Limits:
         rate, colon, burst = str(self["rate"]).partition(":")
-        per_second = _number("--rate", rate, 0, 1_000_000)
-        at_once = burst if colon else per_second * 10 + 1
+        per_second = _number("rate", rate, 0, 1_000_000)
         return Limits(
-            max_users=int(_number("--max-users", self["max-users"], 1, 1_000_000)),
-            max_per_address=int(_number("--max-per-address", self["max-per-address"], 0, 1e6)),
-            login_timeout=_number("--login-timeout", self["login-timeout"], 1, 86400),
+            max_users=int(_number("max-users", self["max-users"], 1, 1_000_000)),
+            max_per_address=int(_number("max-per-address", self["max-per-address"], 0, 1e6)),
+            login_timeout=_number("login-timeout", self["login-timeout"], 1, 86400),
             rate=per_second,
-            burst=int(_number("--rate BURST", at_once, 1, 10_000_001)),
-            ping=_number("--ping", self["ping"], 8, 86400),
-            shutdown_timeout=_number("--shutdown-timeout", self["shutdown-timeout"], 0, 3600),
+            burst=int(
+                _number("rate", burst, 1, 10_000_001, of="BURST ") if colon else per_second * 10 + 1
+            ),
+            ping=_number("ping", self["ping"], 8, 86400),
+            shutdown_timeout=_number("shutdown-timeout", self["shutdown-timeout"], 0, 3600),
         )
 
     def _server_certificate(self) -> ServerCertificate:
         try:
             from chatservice.server import tls  # noqa: PLC0415 (what it needs is an extra)
         except ModuleNotFoundError as error:
-            raise usage.UsageError(
-                f"--tls needs {error.name}: install the extra 'tls' "
-                "(see Installation in the README)."
+            raise OptionError(
+                "tls",
+                f"needs {error.name}: install the extra 'tls' (see Installation in the README).",
             ) from error
         files = [
-            Path(self[option]) for option in ("certificate", "key") if self[option] is not None
+            self._folder / self[option]
+            for option in ("certificate", "key")
+            if self[option] is not None
         ]
         try:
             return tls.ServerCertificate(*files)
         except tls.BadCertificate as error:
-            raise usage.UsageError(f"--tls: {error}") from error
+            raise OptionError("certificate", str(error), self["certificate"]) from error
+
+    def _motd(self, name: str) -> tuple[str, ...]:
+        try:
+            with (self._folder / name).open("rb") as file:
+                data = file.read(MOTD_BYTES + 1)
+            text = data.decode("utf-8-sig")
+        except OSError as error:
+            raise OptionError("motd", f"[Errno {error.errno}] {error.strerror}.", name) from error
+        except UnicodeDecodeError as error:
+            raise OptionError("motd", f"{error}.", name) from error
+        if len(data) > MOTD_BYTES:
+            raise OptionError("motd", f"longer than {MOTD_BYTES} bytes.", name)
+        return tuple(sanitize(line) for line in text.splitlines())
 
 
 def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:
-    given = f"{option} {value}"
     for prefix, better in BETTER_OPTIONS.items():
         if value.startswith(prefix):
-            raise usage.UsageError(f"{given}: for that there is {better}.")
+            raise OptionError(option, f"for that there is {better}.", value)
+    description = value
     if value.isdecimal():
         if int(value) > MAX_PORT:
-            raise usage.UsageError(f"{given}: a port number is {MAX_PORT} at most.")
-        value = f"tcp:{int(value)}"
-    if value.startswith(("tcp:", "tcp6:", "unix:")) and ":backlog=" not in value:
-        value += f":backlog={BACKLOG}"
+            raise OptionError(option, f"a port number is {MAX_PORT} at most.", value)
+        description = f"tcp:{int(value)}"
+    if description.startswith(("tcp:", "tcp6:", "unix:")) and ":backlog=" not in description:
+        description += f":backlog={BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, value)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # whatever an endpoint's parser raises, it is about the value
-        raise usage.UsageError(
-            f"{given}: neither a port number nor a Twisted endpoint description "
-            f"({type(error).__name__}: {error})."
+        raise OptionError(
+            option,
+            "neither a port number nor a Twisted endpoint description "
+            f"({type(error).__name__}: {error}).",
+            value,
         ) from error
     if isinstance(endpoint, StandardIOEndpoint):
-        raise usage.UsageError(f"{given}: a chat needs more than one connection.")
+        raise OptionError(option, "a chat needs more than one connection.", value)
     return endpoint
 
 
-def _number(option: str, value: object, least: float, most: float) -> float:
+def _number(option: str, value: object, least: float, most: float, of: str = "") -> float:
+    """The number that `value` is. `of` says which part of the option's value it is."""
     try:
         number = float(str(value))
     except ValueError:
         number = math.nan
     if not least <= number <= most:
-        raise usage.UsageError(f"{option} {value}: a number from {least:.0f} to {most:.0f}.")
+        raise OptionError(option, f"a number from {least:.0f} to {most:.0f}.", f"{of}{value}")
     return number
 
 
 def _kept(value: str) -> Keep:
-    if value == "all":
-        return KEEP_ALL
     try:
+        if value == "all":
+            return KEEP_ALL
         if value.endswith("d"):
-            return Keep(days=_number("--keep", value[:-1], 0, 100_000))
-        return Keep(messages=int(_number("--keep", value, 1, 1e12)))
-    except usage.UsageError as error:
-        raise usage.UsageError(f"{error} Messages are 1000, days are 30d; or all.") from None
-
-
-def _expect_readable(option: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise usage.UsageError(f"{option}: {error}") from error
-
-
-def _motd(path: str) -> tuple[str, ...]:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MOTD_BYTES + 1)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise usage.UsageError(f"--motd {path}: {error}") from error
-    if len(data) > MOTD_BYTES:
-        raise usage.UsageError(f"--motd {path}: longer than {MOTD_BYTES} bytes.")
-    return tuple(sanitize(line) for line in text.splitlines())
+            return Keep(days=_number("keep", value[:-1], 0, 100_000))
+        return Keep(messages=int(_number("keep", value, 1, 1e12)))
+    except OptionError:
+        raise OptionError(
+            "keep",
+            "a number of messages (1 to 1000000000000), a number of days (0d to 100000d), or all.",
+            value,
+        ) from None
 
 
 def hashing_module() -> ModuleType | None:
-    """None: what it needs is an extra, and is not there."""
+    """The module that hashes passwords, or None if the extra ``accounts`` is not installed."""
     try:
         from chatservice.accounts import hashing  # noqa: PLC0415
     except ModuleNotFoundError:

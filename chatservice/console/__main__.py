@@ -29,10 +29,10 @@ TK_MS = 20
 class ConsoleOptions(Options):
     """Those of ``twistd chat``, and the window's."""
 
-    synopsis = f"Usage: python -m {PROGRAM} [--theme {'|'.join(THEMES)}] {Options.synopsis}"
+    synopsis = f"Usage: python -m {PROGRAM} [options]"
     longdesc = f"{Options.longdesc} This one has a window; closing it stops the server."
     optParameters = [  # noqa: RUF012 (Twisted's way)
-        ["theme", None, "auto", "light, dark, or auto: as the desktop prefers it"],
+        ["theme", None, "auto", "Colours of the window: light, dark, or auto, as on the desktop."],
     ]
 
     def postOptions(self) -> None:
