@@ -250,12 +250,15 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                 raise OptionError(option, f"needs {needed}.")
         self["server-certificate"] = self._server_certificate() if self.tls_ports else None
         self["limits"] = self._limits()
-        self["history"] = int(_number("history", self["history"], 0, MAX_PAGE_EVENTS))
+        self["settings"] = Settings(
+            history=int(_number("history", self["history"], 0, MAX_PAGE_EVENTS)),
+            motd=self._motd(self["motd"]) if self["motd"] is not None else (),
+            log_messages=bool(self["log-messages"]),
+        )
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:
             raise OptionError("database", "needs the name of a file, or none.")
         self._check_accounts()
-        self["motd"] = self._motd(self["motd"]) if self["motd"] is not None else ()
 
     def _check_accounts(self) -> None:
         checkers = self.get("credCheckers", [])
@@ -306,7 +309,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         try:
             return tls.ServerCertificate(*files)
         except tls.BadCertificate as error:
-            raise OptionError("certificate", str(error), self["certificate"]) from error
+            raise OptionError("certificate", str(error)) from error
 
     def _motd(self, name: str) -> tuple[str, ...]:
         try:

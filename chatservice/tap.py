@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +17,11 @@ from chatservice.accounts.cred import AccountChecker, Members
 from chatservice.core.chat import Chat, new_secret
 from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
+from chatservice.process import LogFile, Terminal, within_descriptors
+from chatservice.reload import Reload
 from chatservice.server.factory import ChatFactory
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
-from chatservice.session.asker import Settings
 from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
@@ -32,63 +31,81 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-# Descriptors that are no connection's: the log, the reactor's, threads', files that are read, and
-# those who are accepted only to be turned away (Twisted accepts some hundred at once).
-RESERVED_DESCRIPTORS = 200
-
 
 def makeService(options: Options) -> ChatService:
     """The chat that `options` describe."""
     from twisted.internet import reactor  # noqa: PLC0415
 
     use_monotonic_clock(reactor)
-    settings = Settings(
-        history=options["history"],
-        motd=options["motd"],
-        log_messages=bool(options["log-messages"]),
-    )
-    history = hashing = None
+    archive = hashing = None
     if options["database"] != "none":
-        history = SqliteArchive(Path(options["database"]), reactor, options["kept"])
+        archive = SqliteArchive(Path(options["database"]), reactor, options["kept"])
         if (module := hashing_module()) is not None:
             hashing = module.Argon2(reactor)
     chat = Chat(
         reactor,
-        history if history is not None else MemoryArchive(new_secret(), reactor),
+        archive if archive is not None else MemoryArchive(new_secret(), reactor),
         echo=bool(options["echo"]),
     )
-    if history is not None:
-        history.notice = chat.lobby.announce
-    authenticator = _authenticator(options, reactor, history, hashing)
-    limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
-    factory = ChatFactory(chat, settings, reactor, limits, authenticator)
+    if archive is not None:
+        archive.notice = chat.lobby.announce
+    factory = ChatFactory(
+        chat,
+        options["settings"],
+        reactor,
+        within_descriptors(options["limits"]),
+        _authenticator(options, reactor, archive, hashing),
+    )
+    log_file, terminal = _surroundings(options)
+    return ChatService(
+        reactor,
+        factory,
+        _listeners(options, reactor, factory),
+        reload=Reload(reactor, options, factory, archive),
+        certificate=options["server-certificate"],
+        archive=archive,
+        hashing=hashing,
+        log_file=log_file,
+        terminal=terminal,
+    )
 
+
+def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Listener]:
     def listener(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Listener:
         if options.proxies:
             served = ProxiedFactory(served, options.proxies, reactor)
         return Listener(endpoint, served, how)
 
     listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]
-    certificate = options["server-certificate"]
-    if certificate is not None:
+    if (certificate := options["server-certificate"]) is not None:
         from chatservice.server.tls import TLSFactory  # noqa: PLC0415
 
         secured = TLSFactory(certificate, factory, reactor)
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
-    return ChatService(
-        reactor,
-        factory,
-        listeners,
-        certificate=certificate,
-        history=history,
-        hashing=hashing,
-    )
+    return listeners
+
+
+def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:
+    """The log file, if twistd is to write one, and the terminal, if the log is not shown there."""
+    twistd = options.parent
+    if twistd is None or twistd.get("logger"):
+        return None, None
+    is_daemon = not twistd["nodaemon"]
+    if twistd.get("syslog"):
+        return None, Terminal()
+    path = twistd["logfile"] or ("twistd.log" if is_daemon else "-")
+    if path == "-":
+        return None, None
+    try:
+        return LogFile(Path(path)), Terminal()
+    except OSError as error:
+        raise SystemExit(f"chat: cannot open the log file {path}: {error.strerror}") from None
 
 
 def _authenticator(
-    options: Options, reactor: Any, history: SqliteArchive | None, hashing: Argon2 | None
+    options: Options, reactor: Any, archive: SqliteArchive | None, hashing: Argon2 | None
 ) -> Authenticator:
     checkers = options.get("credCheckers", [])
     if checkers:  # which know whom they know; everybody has to prove who they are
@@ -102,14 +119,14 @@ def _authenticator(
             members_only=True,
             in_clear=bool(options["allow-plaintext-passwords"]),
         )
-    if history is not None and hashing is None:
+    if archive is not None and hashing is None:
         log.info(
             "Nobody can /register: the extra 'accounts' is not installed "
             "(see Installation in the README)."
         )
-    if history is None or hashing is None:
+    if archive is None or hashing is None:
         return Authenticator(None, None, reactor.seconds)
-    accounts = Accounts(SqliteAccountStore(history), hashing, time.time)
+    accounts = Accounts(SqliteAccountStore(archive), hashing, time.time)
     return Authenticator(
         accounts,
         Portal(Members(), [AccountChecker(accounts)]),
@@ -123,18 +140,3 @@ def _encoded(text: str | bytes) -> bytes:
     """``--auth memory:`` has names and passwords as str (Twisted 26.10), and knows nobody by what
     credentials have."""
     return text.encode() if isinstance(text, str) else text
-
-
-def within_descriptors(max_users: int) -> int:
-    """As many connections as asked for, or as the system has descriptors for: what it allows us at
-    most is made what it allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max_users + RESERVED_DESCRIPTORS
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft >= wanted:
-        return max_users
-    most = max(soft - RESERVED_DESCRIPTORS, soft // 2)
-    log.warn("There are {soft} descriptors: {most} connections at a time.", soft=soft, most=most)
-    return most

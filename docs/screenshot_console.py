@@ -53,7 +53,7 @@ def main() -> None:
                 server = Server.__new__(Server)
                 server.host, server.tls, server._people = "127.0.0.1", False, []
                 server.log_file, server.process = Path(folder) / "log", console
-                server.port = int(server.wait_for_log(r"listens at \('127.0.0.1', (\d+)\)")[1])
+                server.port = int(server.wait_for_log(r"Listening on 127.0.0.1:(\d+)")[1])
                 show(server, display)
                 display.screenshot(DOCS / f"console-{theme}.png")
             finally:

@@ -36,7 +36,7 @@ class Authenticator:
 
     `accounts`: the names that have a password, if the server keeps any. `portal` tells whether a
     password is right. `members_only`: nobody comes in without one. `in_clear`: passwords may come
-    over connections that others can listen to.
+    over connections that others can listen to. Both may be changed while the server runs.
     """
 
     def __init__(
@@ -52,9 +52,8 @@ class Authenticator:
         # Called with an account, and what has become of it, when that is found out.
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._portal = portal
-        self._members_only = members_only
-        self._wrong = ErrorCode.NOT_A_MEMBER if members_only else ErrorCode.WRONG_PASSWORD
-        self._in_clear = in_clear
+        self.members_only = members_only
+        self.in_clear = in_clear
         self._of_address = RateLimiter(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
         self._of_account = RateLimiter(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
         # From where an owner has come in before: there nobody elsewhere can lock them out.
@@ -63,11 +62,15 @@ class Authenticator:
         self._proven_hashes: OrderedDict[Account, str] = OrderedDict()
         self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
 
+    @property
+    def _wrong(self) -> ErrorCode:
+        return ErrorCode.NOT_A_MEMBER if self.members_only else ErrorCode.WRONG_PASSWORD
+
     async def admit(self, name: str, password: str, peer: Peer) -> Account | None:
         """Somebody wants to come in as `name`. Their account; None for a guest."""
         name = names.well_formed(name)
         kept = await self.accounts.credentials(name) if self.accounts is not None else None
-        if not self._members_only and (kept is None or self._portal is None):
+        if not self.members_only and (kept is None or self._portal is None):
             return None
         self.expect_private(peer)
         if not password:
@@ -89,7 +92,7 @@ class Authenticator:
                 self.expect_private(peer)
                 kept = await self.accounts.credentials(name)
                 return await self._own(name, request.password, peer, kept)
-        if self._members_only and (
+        if self.members_only and (
             account is None or names.keys(name).isdisjoint(names.keys(account.name))
         ):
             raise Refusal(ErrorCode.NAME_NOT_YOURS, name=name)
@@ -201,7 +204,7 @@ class Authenticator:
 
     def expect_private(self, peer: Peer) -> None:
         """Raises `Refusal` if others could listen to a password of that peer's."""
-        if not (peer.private or self._in_clear):
+        if not (peer.private or self.in_clear):
             raise Refusal(ErrorCode.PASSWORD_IN_CLEAR)
 
     async def _proven(self, name: str, password: str, peer: Peer, guessed: str) -> str:

@@ -43,7 +43,7 @@ class ConsoleOptions(Options):
 
 def main(arguments: Sequence[str]) -> int:
     """The program. Returns its exit status: 0 once everyone has been sent away in order, BAD_OPTION
-    or NO_WINDOW with a line on standard error. A port that is taken raises `tap.CannotListen`."""
+    or NO_WINDOW with a line on standard error. Raises `service.CannotStart`."""
     options = ConsoleOptions()
     try:
         options.parseOptions(list(arguments))

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText
 from zope.interface import implementer
 
+from chatservice.core.addresses import address_text
+
 # Lines of one kind that are kept: some hours of a quiet chat. Each kind has its own, or a warning
 # would be gone in a second where messages are logged.
 KEPT = 1000
@@ -105,19 +107,11 @@ class _Spoken(str):
 def _readable(event: LogEvent) -> LogEvent:
     """With what people say and where they are as it is elsewhere in the window."""
     readable: dict[str, object] = {
-        key: address_in_words(event[key]) for key in ("peer", "address") if key in event
+        key: address_text(event[key]) for key in ("peer", "address") if key in event
     }
     if isinstance(text := event.get("text"), str):
         readable["text"] = _Spoken(text)
     return {**event, **readable} if readable else event
-
-
-def address_in_words(peer: object) -> str:
-    """``192.168.1.2:54321``, ``[::1]:54321``, or as Twisted shows it."""
-    match peer:
-        case (str() as host, int() as port):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(peer)
 
 
 def kind_of(event: LogEvent) -> Kind:

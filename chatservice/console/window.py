@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.console.lines import Lines, address_in_words
+from chatservice.console.lines import Lines
 from chatservice.console.logview import LogView
 from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
@@ -71,7 +71,7 @@ class Window:
 
     def start(self) -> None:
         """From now on the window follows the chat. The service has been started."""
-        addresses = ", ".join(map(address_in_words, self._service.addresses))
+        addresses = ", ".join(self._service.addresses)
         self._root.title(f"Chat server at {addresses}")
         self._where.configure(text=f"at {addresses}")
         for seconds, follow in (

@@ -108,7 +108,7 @@ class Chat:
         self._now = now
         self._secret = secret
         self._private_messages = 0
-        self._echo = echo
+        self.echo = echo
         self._by_key: dict[str, set[User]] = {}  # see `_are_registered`
         self._by_token: dict[str, User] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
@@ -218,7 +218,7 @@ class Chat:
 
     def say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
         """`user` says one or more messages to everyone."""
-        return self.room(room).say(user.cursor, user.name, texts, echo=self._echo)
+        return self.room(room).say(user.cursor, user.name, texts, echo=self.echo)
 
     def emote(self, user: User, text: str, room: str = LOBBY) -> Emoted:
         """`user` does `text`."""

@@ -73,17 +73,17 @@ def is_loopback(network: str) -> bool:
 
 
 class Admission:
-    """Counts the connections that are let in."""
+    """Counts the connections that are let in. `limits` may be changed."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._all = 0
         self._from: Counter[str] = Counter()
 
     def admit(self, network: str) -> ErrorCode | None:
         """Let one in from `network` (empty: it has no address); or say why not."""
-        most = self._limits.max_per_address
-        if self._all >= self._limits.max_users:
+        most = self.limits.max_per_address
+        if self._all >= self.limits.max_users:
             return ErrorCode.SERVER_FULL
         if most and network and self._from[network] >= most:
             return ErrorCode.ADDRESS_FULL

@@ -64,7 +64,7 @@ class ChatFactory(ServerFactory):
         self.services = Services(chat, authenticator, offline_messages, settings)
         authenticator.account_changed = self.services.account_changed
         self.clock = clock
-        self.limits = limits
+        self._limits = limits
         self.peer_log = PeerLog(clock)
         self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
@@ -81,6 +81,15 @@ class ChatFactory(ServerFactory):
     @settings.setter
     def settings(self, settings: Settings) -> None:
         self.services.settings = settings
+
+    @property
+    def limits(self) -> Limits:
+        """How much peers may take; others may be set while the server runs."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = self._admission.limits = limits
 
     @property
     def users(self) -> dict[str, User]:

@@ -9,7 +9,6 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
-from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import (
     IAddress,
     IOpenSSLServerConnectionCreator,
@@ -32,7 +30,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.internet.tcp import Server
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
@@ -149,7 +146,6 @@ class ServerCertificate:
         certificate_file = certificate_file or Path(CERTIFICATE_FILE)
         key_file = key_file or (Path(KEY_FILE) if self._self_signed else certificate_file)
         self._files = certificate_file, key_file
-        self._reading = DeferredLock()
         if not self._self_signed:
             # Now: twistd has yet to change to the folder that it runs in.
             self._files = certificate_file.absolute(), key_file.absolute()
@@ -157,6 +153,11 @@ class ServerCertificate:
 
     def prepare(self) -> None:
         """Be ready to be shown, and log the fingerprint. Raises `BadCertificate`."""
+        self.load()
+        self._announce()
+
+    def load(self) -> None:
+        """Have what is to be shown. Raises `BadCertificate`."""
         if self._self_signed:
             certificate_file, key_file = self._files
             self._files = certificate_file.absolute(), key_file.absolute()
@@ -164,19 +165,11 @@ class ServerCertificate:
                 make_self_signed(*self._files)
                 log.info("A self-signed certificate has been made: {file}", file=self._files[0])
             self._credentials = load_credentials(*self._files)
-        self._announce()
 
-    async def reload(self, reactor: Any) -> None:
-        """Read the files again, off the reactor's thread. If they are bad, all stays as it is."""
-        async with self._reading:  # one at a time: what is read last is what is used
-            try:
-                self._credentials = await deferToThreadPool(
-                    reactor, reactor.getThreadPool(), load_credentials, *self._files
-                )
-            except BadCertificate as error:
-                log.error("The TLS certificate stays as it was: {error}", error=error)
-            else:
-                self._announce()
+    def replace(self, other: "ServerCertificate") -> None:
+        """Show to new connections what `other`, which is loaded, would show."""
+        self._credentials = other._credentials
+        self._announce()
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._credentials.context)

@@ -237,7 +237,7 @@ class TestConnections:
 class TestAServer:
     def test_knows_the_real_address(self, tmp_path: Path, tls: bool) -> None:
         with Server(tmp_path, "--proxy-protocol", PROXY, tls=tls) as server:
-            server.wait_for_log("listens at")
+            server.wait_for_log("Listening on")
             for number, (header, source) in enumerate(HEADERS):
                 alice = server.connect(PROXY, header)
                 alice.hears(QUESTION)

@@ -310,7 +310,7 @@ class TestOptions:
 
     def test_several_ports(self, tmp_path: Path) -> None:
         with Server(tmp_path, "--port", "unix:chat.sock") as server:
-            server.wait_for_log("listens at UNIXAddress")
+            server.wait_for_log("Listening on unix:.*chat.sock")
             connection = socket.socket(socket.AF_UNIX)
             connection.connect(str(tmp_path / "chat.sock"))
             bob = Person(connection)
@@ -326,7 +326,7 @@ class TestOptions:
 
 class TestTheLog:
     def test_says_who_came_and_went(self, server: Server) -> None:
-        server.wait_for_log(r"The chat listens at \('127\.0\.0\.1', \d+\)")
+        server.wait_for_log(r"Listening on 127\.0\.0\.1:\d+")
         alice, bob = two(server)
         server.wait_for_log(r"\('127\.0\.0\.1', \d+\) has connected\.")
         server.wait_for_log(r"Alice has joined from \('127\.0\.0\.1', \d+\)\.")

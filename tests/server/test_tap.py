@@ -59,7 +59,7 @@ def test_nonsense_is_refused_in_a_line(tmp_path: Path, options: list[str], compl
     assert ended.returncode == 1
     assert complaint in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert "listens" not in ended.stdout
+    assert "Listening" not in ended.stdout
 
 
 @pytest.mark.parametrize("daemon", [False, True])
@@ -111,7 +111,7 @@ def test_without_options_it_listens_at_12345(tmp_path: Path) -> None:
         server = Server.__new__(Server)
         server.log_file, server.process = tmp_path / "log", process
         server.log_file.touch()
-        server.wait_for_log(r"listens at \('0\.0\.0\.0', 12345\)")
+        server.wait_for_log(r"Listening on 0\.0\.0\.0:12345")
     finally:
         process.terminate()
         assert process.wait(PATIENCE) == 0
@@ -134,7 +134,7 @@ def test_closing_its_terminal_ends_it(tmp_path: Path) -> None:
     server = Server.__new__(Server)
     server.log_file, server.process = log, process
     log.touch()
-    server.wait_for_log("listens at")
+    server.wait_for_log("Listening on")
     os.close(master)
     process.wait(PATIENCE)
     assert "Server Shut Down" in log.read_text()

@@ -83,7 +83,7 @@ class Server:
         raise AssertionError(f"{pattern} not in the log:\n{self.log}")
 
     def __enter__(self) -> "Server":
-        self.port = int(self.wait_for_log(rf"listens at \('{re.escape(self.host)}', (\d+)\)")[1])
+        self.port = int(self.wait_for_log(rf"Listening on \[?{re.escape(self.host)}\]?:(\d+)")[1])
         return self
 
     def __exit__(

@@ -102,6 +102,10 @@ class SqliteArchive:
         self._searcher.start(readers[1])
         self._housekeeping.start(indexed=indexed)
 
+    def set_keep(self, keep: Keep) -> None:
+        """Keep more, or less, from now on."""
+        self._housekeeping.set_keep(keep)
+
     def close(self) -> "Deferred[None]":
         """Fires when everything is on disk and the file is closed; or when that has been tried for
         some seconds."""

@@ -68,6 +68,10 @@ class Housekeeping:
         self._indexed = indexed
         self._next = self._clock.callLater(STEP_SECONDS, self._step)
 
+    def set_keep(self, keep: Keep) -> None:
+        """Delete by another rule from the next step on."""
+        self._pruning = Pruning(keep)
+
     def stop(self) -> None:
         self._stopped = True
         if self._next is not None:

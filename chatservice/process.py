@@ -1,25 +1,31 @@
-"""The server's log file and the terminal it was started from.
-
-twistd writes its log with a class that starts a new file at 1 MB, keeps every old one, and cannot
-be told that the file was renamed. Where twistd is to write a file, the service brings this one.
-"""
+"""What the server has of the system as a process: a log file, a terminal and descriptors."""
 
 import os
+import resource
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEventAsClassicLogText
 from zope.interface import implementer
 
+from chatservice.core.limits import Limits
+
+log = Logger()
+
 # Readable by the owner and the group: the log holds addresses, and messages with --log-messages.
-MODE = 0o640
+LOG_MODE = 0o640
+# Descriptors that are not connections: the log, the reactor's, threads', files that are read, and
+# connections that are accepted only to be turned away (Twisted accepts some hundred at once).
+RESERVED_DESCRIPTORS = 200
 
 
 @implementer(ILogObserver)
 class LogFile:
     """Appends the log to a file, which may be renamed and opened again while the server runs.
 
-    Events may come from any thread. Raises `OSError` if the file cannot be opened.
+    twistd's own log file cannot be: it starts a new file at 1 MB, and keeps every old one. Events
+    may come from any thread. Raises `OSError` if the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +44,7 @@ class LogFile:
         os.close(opened)
 
     def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, LOG_MODE)
 
 
 class Terminal:
@@ -63,3 +69,18 @@ class Terminal:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def within_descriptors(limits: Limits) -> Limits:
+    """`limits` with as many connections as the system has descriptors for, at most. Raises this
+    process's own limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.max_users + RESERVED_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft >= wanted:
+        return limits
+    most = max(soft - RESERVED_DESCRIPTORS, soft // 2)
+    log.warn("With {soft} descriptors there are {most} connections at most.", soft=soft, most=most)
+    return replace(limits, max_users=most)

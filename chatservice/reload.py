@@ -1,0 +1,100 @@
+"""Taking up changed options while the server runs."""
+
+from typing import Any
+
+from twisted.internet.defer import DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.usage import UsageError
+
+from chatservice.options import Options
+from chatservice.process import within_descriptors
+from chatservice.server.factory import ChatFactory
+from chatservice.storage.sqlite.archive import SqliteArchive
+
+log = Logger()
+
+# Options that need no restart, whatever else there is.
+RELOADED = frozenset(
+    {
+        *("history", "motd", "log-messages", "echo", "keep", "allow-plaintext-passwords"),
+        *("max-users", "max-per-address", "login-timeout", "rate", "ping", "shutdown-timeout"),
+    }
+)
+
+
+class Reload:
+    """Reads the files that the command line names again, and changes the parts of the server that
+    can be changed without closing a connection. `options` are those it was started with."""
+
+    def __init__(
+        self, reactor: Any, options: Options, factory: ChatFactory, archive: SqliteArchive | None
+    ) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._given = dict(options.given)  # as far as it has been taken up
+        self._factory = factory
+        self._archive = archive
+        self._certificate = options["server-certificate"]
+        self._lock = DeferredLock()
+
+    async def __call__(self) -> None:
+        """Take up what has changed, and log it. If anything is wrong, nothing is changed."""
+        async with self._lock:  # in turn: the newest files win
+            try:
+                options = await deferToThreadPool(
+                    self._reactor, self._reactor.getThreadPool(), self._read
+                )
+            except UsageError as error:
+                log.error("Reload failed; everything stays as it was: {error}", error=str(error))
+            else:
+                self._take_up(options)
+
+    def _read(self) -> Options:
+        """In a thread, since it reads files."""
+        options = self._options.read_again()
+        if (certificate := options["server-certificate"]) is not None:
+            try:
+                certificate.load()
+            except ValueError as error:
+                raise UsageError(f"--tls: {error}") from None
+        return options
+
+    def _take_up(self, new: Options) -> None:
+        given = new.given
+        changed = {name for name in self._given | given if self._given.get(name) != given.get(name)}
+        if new["settings"].motd != self._factory.settings.motd:
+            changed.add("motd")  # the file has changed, at any rate
+        self._factory.settings = new["settings"]
+        self._factory.limits = within_descriptors(new["limits"])
+        self._factory.chat.echo = bool(new["echo"])
+        if self._archive is not None:
+            self._archive.set_keep(new["kept"])
+        authenticator = self._factory.services.authenticator
+        if authenticator.accounts is not None:
+            authenticator.members_only = bool(new["members-only"])
+        authenticator.in_clear = bool(new["allow-plaintext-passwords"])
+        if self._certificate is not None and new["server-certificate"] is not None:
+            self._certificate.replace(new["server-certificate"])
+        for name in sorted(changed):
+            self._report(name, given.get(name))
+        if not changed:
+            log.info("Reloaded: no option has changed.")
+
+    def _takes_restart(self, name: str) -> bool:
+        if name == "members-only":  # without accounts, nobody could prove to be a member
+            return self._factory.services.authenticator.accounts is None
+        if name in {"certificate", "key"}:
+            return self._certificate is None
+        return name not in RELOADED
+
+    def _report(self, name: str, values: tuple[str, ...] | None) -> None:
+        if self._takes_restart(name):
+            log.warn("Not reloaded: a new value of {option} takes a restart.", option=name)
+            return
+        if values is None:
+            log.info("Reloaded: {option} has its default again.", option=name)
+            del self._given[name]
+        else:
+            log.info("Reloaded: {option} = {value}", option=name, value=values[-1] or "true")
+            self._given[name] = values
