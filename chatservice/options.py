@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 from twisted.cred import strcred
-from twisted.cred.checkers import FilePasswordDB
 from twisted.cred.credentials import IUsernamePassword
 from twisted.internet.endpoints import StandardIOEndpoint, serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -153,6 +152,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     def opt_auth(self, value: str) -> None:
         """Twisted checker that knows the users and their passwords, such as file:FILE, in place of
         the accounts in the database. May be given more than once."""
+        kind, _, argument = value.partition(":")
+        if kind == "file":  # Twisted only warns of a file that is not there
+            self._expect_readable("auth", argument, value)
         try:
             super().opt_auth(value)
         except usage.UsageError as error:
@@ -261,8 +263,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self._check_accounts()
 
     def _check_accounts(self) -> None:
-        checkers = self.get("credCheckers", [])
-        if self["members-only"] and not checkers:
+        if self["members-only"] and not self.get("credCheckers"):
             if self["database"] == "none":
                 raise OptionError("members-only", "needs a --database, or --auth.")
             if hashing_module() is None:
@@ -271,12 +272,12 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                     "needs argon2-cffi: install the extra 'accounts' "
                     "(see Installation in the README).",
                 )
-        for checker in checkers:
-            if isinstance(checker, FilePasswordDB):
-                try:
-                    (self._folder / checker.filename).open("rb").close()
-                except OSError as error:
-                    raise OptionError("auth", f"{error}.", f"file:{checker.filename}") from error
+
+    def _expect_readable(self, option: str, name: str, value: str) -> None:
+        try:
+            (self._folder / name).open("rb").close()
+        except OSError as error:
+            raise OptionError(option, f"[Errno {error.errno}] {error.strerror}.", value) from error
 
     def _limits(self) -> Limits:
         rate, colon, burst = str(self["rate"]).partition(":")

@@ -334,9 +334,8 @@ class TestOptions:
 
     def test_a_file_of_passwords_that_is_not_there(self, tmp_path: Path) -> None:
         ended = twistd(tmp_path, "--auth", "file:nosuch")
-        assert "--auth: [Errno 2] No such file or directory: 'nosuch'" in (
-            ended.stdout + ended.stderr
-        )
+        complaint = "chat: --auth file:nosuch: [Errno 2] No such file or directory.\n"
+        assert ended.stderr == complaint
         assert ended.returncode == 1
 
     def test_members_need_a_place(self, tmp_path: Path) -> None:
