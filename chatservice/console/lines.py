@@ -11,8 +11,6 @@ from typing import NamedTuple
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText
 from zope.interface import implementer
 
-from chatservice.core.addresses import address_text
-
 # Lines of one kind that are kept: some hours of a quiet chat. Each kind has its own, or a warning
 # would be gone in a second where messages are logged.
 KEPT = 1000
@@ -105,13 +103,10 @@ class _Spoken(str):
 
 
 def _readable(event: LogEvent) -> LogEvent:
-    """With what people say and where they are as it is elsewhere in the window."""
-    readable: dict[str, object] = {
-        key: address_text(event[key]) for key in ("peer", "address") if key in event
-    }
+    """With what people say as it is elsewhere in the window."""
     if isinstance(text := event.get("text"), str):
-        readable["text"] = _Spoken(text)
-    return {**event, **readable} if readable else event
+        return {**event, "text": _Spoken(text)}
+    return event
 
 
 def kind_of(event: LogEvent) -> Kind:

@@ -7,7 +7,6 @@ from functools import partial
 from tkinter import ttk
 from typing import NamedTuple
 
-from chatservice.core.addresses import address_text
 from chatservice.core.chat import Chat, User
 from chatservice.core.peer import Peer
 from chatservice.desktop.shaping import shown
@@ -94,7 +93,7 @@ class People(ttk.Frame):
         peer = user.connection.peer
         values = (
             shown(user.name),
-            address_text(peer.address),
+            peer.address,
             since_in_words(user.since, today),
         )
         if row is None:
@@ -108,7 +107,7 @@ class People(ttk.Frame):
     def _arrange(self, order: list[User]) -> None:
         """By what the operator has asked for; those who are alike there, by name."""
         if self._by == "from":
-            order.sort(key=lambda user: address_text(user.connection.peer.address))
+            order.sort(key=lambda user: user.connection.peer.address)
         elif self._by == "since":
             order.sort(key=lambda user: user.since)
         items = [self._rows[user].item for user in order]

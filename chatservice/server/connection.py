@@ -99,7 +99,7 @@ class Connection:
     _framing: Framing
     _sender: Sender
 
-    def __init__(self, factory: "ChatFactory", address: object, network: str) -> None:
+    def __init__(self, factory: "ChatFactory", address: str, network: str) -> None:
         self.factory = factory
         self.peer = Peer(address, network)
         self.state = State.LOGIN
@@ -125,8 +125,7 @@ class Connection:
         )
         factory.connections.add(self)
         self._set_deadline(limits.login_timeout, self._end_if_nameless)
-        if limits.rate:
-            self._bucket = TokenBucket(limits.rate, limits.burst, factory.clock.seconds())
+        self.limit_rate()
         self._sender = sender_for(transport, self.session.cursor, limits.ping)
         self.write = self._sender.write
         self.session.begin()
@@ -159,6 +158,11 @@ class Connection:
                 self._bucket.wait(), self.guard, self._end_throttling
             )
         return allowed
+
+    def limit_rate(self) -> None:
+        """Allow lines by the limits as they are now."""
+        limits, now = self.factory.limits, self.factory.clock.seconds()
+        self._bucket = TokenBucket(limits.rate, limits.burst, now) if limits.rate else None
 
     def return_unserved(self, lines: int) -> None:
         """So many of the lines that were allowed have not been served, since the connection was

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from chatservice.accounts.authenticator import Authenticator
+from chatservice.core.addresses import address_text
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import Admission, Limits, network_of
@@ -23,13 +24,6 @@ from chatservice.session.offline_messages import OfflineMessages
 STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
 
 STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
-
-
-def display_address(address: object) -> object:
-    """How the log shows an address: ``('192.168.1.2', 54321)``, or as Twisted shows it."""
-    if hasattr(address, "host") and hasattr(address, "port"):
-        return (address.host, address.port)
-    return address
 
 
 class TurnedAway(Protocol):
@@ -90,6 +84,8 @@ class ChatFactory(ServerFactory):
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = self._admission.limits = limits
+        for connection in self.connections:
+            connection.limit_rate()
 
     @property
     def users(self) -> dict[str, User]:
@@ -112,11 +108,11 @@ class ChatFactory(ServerFactory):
             self.peer_log.about(
                 network,
                 "{peer} has been turned away: {why}",
-                peer=display_address(addr),
+                peer=address_text(addr),
                 why=reason.value,
             )
             return TurnedAway(reason)
-        return ChatProtocol(Connection(self, display_address(addr), network))
+        return ChatProtocol(Connection(self, address_text(addr), network))
 
     def close_all(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when the last connection is gone: within the

@@ -22,6 +22,8 @@ from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatservice.core.addresses import address_text
+
 log = Logger()
 
 Network = IPv4Network | IPv6Network
@@ -214,7 +216,7 @@ class TrustedProxy(Protocol):
     def _refuse(self, which: str) -> None:
         log.warn(
             "{peer} is a trusted proxy, but has sent {which} PROXY header: refused.",
-            peer=self.transport.client[:2],
+            peer=address_text(self.transport.getPeer()),
             which=which,
         )
         self.transport.abortConnection()
@@ -237,7 +239,7 @@ class Stranger(Protocol):
         if self._received.startswith((V1_SIGNATURE, V2_SIGNATURE)):
             log.warn(
                 "{peer} has sent a PROXY header, but is no trusted proxy: refused.",
-                peer=self.transport.client[:2],
+                peer=address_text(self.transport.getPeer()),
             )
             self.transport.abortConnection()
         elif not may_begin_header(self._received):

@@ -236,7 +236,7 @@ def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
     assert names(table) == ["Carol", "Zoe"]
     assert table.chosen is here["Bob"]  # whatever the name
     again = Connection()
-    again.peer = Peer(("::1", 1))
+    again.peer = Peer("[::1]:1")
     chat.join("Carol", again, chat.token(here["Carol"]))
     table.refresh()
     assert rows(table)[0][1] == "[::1]:1"
@@ -253,7 +253,7 @@ def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
     for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
         clock.rightNow = second
         user = join(chat, name)
-        user.connection.peer = Peer((f"10.0.0.{10 - second}", 1))
+        user.connection.peer = Peer(f"10.0.0.{10 - second}:1")
     table.refresh()
     for by, order in (
         ("since", ["Carol", "Alice", "Bob"]),
@@ -292,7 +292,7 @@ def session(lines: Lines) -> Logger:
 
 def test_a_warning_outlives_many_messages() -> None:
     lines = Lines()
-    peer_log(lines).info("{peer} has connected.", peer=("192.168.1.2", 54321))
+    peer_log(lines).info("{peer} has connected.", peer=Peer("192.168.1.2:54321"))
     Logger("anything", observer=lines).warn("careful")
     for number in range(KEPT + 500):
         session(lines).info("{name}: {text!r}", name="Alice", text=f"{number}\u200c")

@@ -1,15 +1,22 @@
 """The configuration file, and what a running server takes up of it."""
 
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.server.test_tap import chat
-from tests.support.people import QUESTION, Server, joined
+from tests.support.people import FORGETFUL, QUESTION, Server, joined
 
 CONFIGURED = ("--config", "chat.toml")
+
+
+class Strict(Server):
+    """A server whose limits are its own."""
+
+    usual = FORGETFUL
 
 
 def reload(server: Server, text: str, logged: str) -> None:
@@ -134,6 +141,20 @@ class TestSIGHUP:
             bob.hears("Alice: still here")
             reload(server, "max-users = 3", "Reloaded: max-users = 3")
             server.connect().hears(QUESTION)
+
+    def test_lets_those_who_are_here_send_at_the_new_rate(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.toml").write_text('rate = "1:2"')
+        with Strict(tmp_path, *CONFIGURED) as server:
+            alice, bob = server.join("Alice"), server.join("Bob")
+            alice.types(*map(str, range(100)))
+            bob.hears("Alice: 0")
+            reload(server, "rate = 0", "Reloaded: rate = 0")
+            bob.hears(*(f"Alice: {number}" for number in range(1, 100)))
+            reload(server, 'rate = "1:2"', "Reloaded: rate = 1:2")
+            began = time.monotonic()
+            alice.types(*"abcd")
+            bob.hears(*(f"Alice: {letter}" for letter in "abcd"))
+            assert time.monotonic() - began > 1.5
 
     def test_says_what_takes_a_restart_each_time(self, tmp_path: Path) -> None:
         (tmp_path / "chat.toml").write_text("")

@@ -218,7 +218,7 @@ class TestConnections:
                     transport.protocol.dataReceived(header[start : start + step])
         assert transport.aborted
         assert port.served.greeters[0].heard == b""
-        assert [event["peer"] for event in events] == [("10.0.0.2", 1)]
+        assert [event["peer"] for event in events] == ["10.0.0.2:1"]
 
     def test_who_is_not_let_in_is_closed(self) -> None:
         port = Port("10.0.0.1")
@@ -243,23 +243,24 @@ class TestAServer:
                 alice.hears(QUESTION)
                 alice.types(f"Alice-{'x' * number}")
                 host = source.host if source else PROXY
-                server.wait_for_log(rf"Alice-{'x' * number} has joined from \('{host}', \d+\)")
+                at = rf"\[?{host}\]?:\d+"
+                server.wait_for_log(rf"Alice-{'x' * number} has joined from {at}")
                 alice.leaves()
-                server.wait_for_log(rf"Alice-{'x' * number} has left from \('{host}', \d+\)")
-            server.wait_for_log(r"joined from \('198\.51\.100\.7', 5555\)")
+                server.wait_for_log(rf"Alice-{'x' * number} has left from {at}")
+            server.wait_for_log(r"joined from 198\.51\.100\.7:5555")
 
     def test_serves_others_directly_and_refuses_their_headers(
         self, tmp_path: Path, tls: bool
     ) -> None:
         with Server(tmp_path, "--proxy-protocol", PROXY, tls=tls) as server:
             server.join("PROXY")
-            server.wait_for_log(r"PROXY has joined from \('127\.0\.0\.1', \d+\)")
+            server.wait_for_log(r"PROXY has joined from 127\.0\.0\.1:\d+")
             for header, _ in HEADERS:
                 server.tls = False  # they do not come as far as that
                 forger = server.connect(first=header)
                 while not forger.is_cut_off():
                     pass
-            refused = r"\('127\.0\.0\.1', \d+\) has sent a PROXY header, but is no trusted proxy"
+            refused = r"127\.0\.0\.1:\d+ has sent a PROXY header, but is no trusted proxy"
             server.wait_for_log(len(HEADERS) * rf"(?s:.*{refused})")
             assert "198.51.100.7" not in server.log
 
@@ -272,9 +273,7 @@ class TestAServer:
             for data in BAD:
                 proxy = server.connect(PROXY, data)
                 assert proxy.is_cut_off(), data
-            server.wait_for_log(
-                len(BAD) * r"(?s:.*\('127\.0\.0\.2', \d+\) is a trusted proxy, but)"
-            )
+            server.wait_for_log(len(BAD) * r"(?s:.*127\.0\.0\.2:\d+ is a trusted proxy, but)")
             for _ in range(200):
                 mutated = bytearray(choose.choice(HEADERS)[0])
                 mutated[choose.randrange(len(mutated))] = choose.randrange(256)

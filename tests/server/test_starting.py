@@ -194,14 +194,13 @@ class TestTheLogFile:
         (tmp_path / "rules").write_text(rules)
         with Logged(tmp_path) as server:
             alice = server.join("Alice")
-            for _ in range(2):
+            for name in ("Ada", "Bea"):
                 subprocess.run(
                     ["logrotate", "--force", "--state", tmp_path / "state", tmp_path / "rules"],
                     check=True,
                 )
                 wait_for((tmp_path / "chat.log").exists, "a new file")
-            alice.types("/nick Ada")
-            alice.hears("*** Alice is now known as Ada.")
-            server.wait_for_log("Ada")
+                alice.types(f"/nick {name}")
+                server.wait_for_log(name)
             assert (tmp_path / "chat.log.1").exists()
             assert (tmp_path / "chat.log.2.gz").exists()

@@ -21,7 +21,7 @@ class Connection:
     def __init__(self) -> None:
         self.cursor = Sink().cursor
         self.superseded = False
-        self.peer = Peer(("192.168.1.2", 54321))
+        self.peer = Peer("192.168.1.2:54321")
         self.closing: list[CloseReason] = []
 
     def close(self, why: CloseReason) -> None:
