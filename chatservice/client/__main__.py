@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +11,20 @@ from typing import Any
 from twisted.internet import asyncioreactor, task
 from twisted.internet.defer import Deferred
 
+from chatservice.client.arguments import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Address,
+    as_address,
+    as_fingerprint,
+    as_name,
+    as_password,
+    as_port,
+)
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.faces.looks import BELLS
 from chatservice.client.faces.plain import talk_plainly
+from chatservice.client.known_servers import KnownServers, known_servers_file, place
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -24,13 +34,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Join a chat. From a pipe: send each line, say goodbye, and exit with status 0 "
         "if all was sent.",
     )
-    parser.add_argument(
-        "--host", type=as_host, default="localhost", help="the server (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--port", type=as_port, default=12345, help="its port (default: %(default)s)"
-    )
-    parser.add_argument("--name", type=as_name, help="who you are (default: you are asked)")
+    add_server(parser, DEFAULT_HOST, DEFAULT_PORT)
+    parser.add_argument("--name", type=as_name, help="your name (default: you are asked)")
     parser.add_argument(
         "--password-file",
         type=as_password,
@@ -51,64 +56,57 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--fingerprint",
         type=as_fingerprint,
         metavar="SHA256",
-        help="encrypt, and trust this certificate alone (AB:CD:...)",
+        help="encrypt, and trust this certificate only (AB:CD:...)",
     )
+    add_plaintext_password(parser)
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
     parser.add_argument(
-        "--plain", action="store_true", help="on a terminal too: read and print lines, no more"
+        "--plain", action="store_true", help="on a terminal, too, only read and print lines"
     )
     parser.add_argument(
         "--bell",
         choices=BELLS,
         default="mentions",
-        help="on a terminal: ring for every message, for none, or for those that mention you and "
-        "private ones (default: %(default)s)",
+        help="on a terminal: ring for every message, for none, or for private ones and those that "
+        "mention you (default: %(default)s)",
     )
     parser.add_argument(
         "--timestamps", action="store_true", help="on a terminal: print when it was said"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    settle_server(parser, options, DEFAULT_HOST, DEFAULT_PORT)
+    return options
 
 
-def as_port(value: str) -> int:
-    """A port, from the words for it. Raises ArgumentTypeError, as do the others."""
-    if not (value.isdecimal() and 0 < int(value) < 65536):
-        raise argparse.ArgumentTypeError(f"{value}: a port is a number from 1 to 65535")
-    return int(value)
+def add_server(parser: argparse.ArgumentParser, host: str, port: int) -> None:
+    """The options that say where the server is. `host`, `port`: what they are by default."""
+    parser.add_argument(
+        "--host",
+        type=as_address,
+        metavar="HOST[:PORT]",
+        help=f"the server's name or address (default: {host})",
+    )
+    parser.add_argument("--port", type=as_port, help=f"its port (default: {port})")
 
 
-def as_host(value: str) -> str:
-    """A server's name or address."""
-    if not value:
-        raise argparse.ArgumentTypeError("a host has a name or an address")
-    return value
+def settle_server(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, host: str, port: int
+) -> None:
+    """Make a host and a port of these options. Ends the program if they contradict each other."""
+    address: Address = options.host or Address(host, None)
+    if None not in (address.port, options.port) and address.port != options.port:
+        parser.error(f"--host says port {address.port}, --port says {options.port}")
+    options.host, options.port = address.host, address.port or options.port or port
 
 
-def as_name(value: str) -> str:
-    """A name that might do."""
-    if not value.strip() or value.strip().startswith("/") or not value.isprintable():
-        raise argparse.ArgumentTypeError(f"{value!r} is no name")
-    return value
-
-
-def as_password(file: str) -> str:
-    """The first line of `file`."""
-    try:
-        with open(file, encoding="utf-8") as opened:
-            password = opened.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"{file}: {error}") from None
-    if not password:
-        raise argparse.ArgumentTypeError(f"{file}: its first line is empty")
-    return password
-
-
-def as_fingerprint(value: str) -> str:
-    """A certificate's SHA-256, in the one way that it is written here."""
-    digits = value.upper().removeprefix("SHA256:").replace(":", "")
-    if not re.fullmatch("[0-9A-F]{64}", digits):
-        raise argparse.ArgumentTypeError(f"{value!r} is not 32 bytes in hexadecimal")
-    return ":".join(digits[i : i + 2] for i in range(0, 64, 2))
+def add_plaintext_password(parser: argparse.ArgumentParser) -> None:
+    """The option that lets a password be read by others."""
+    parser.add_argument(
+        "--allow-plaintext-password",
+        action="store_true",
+        help="send the password without TLS, too, though others on the way can read it (to this "
+        "machine it is sent in any case)",
+    )
 
 
 def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient]:
@@ -120,10 +118,12 @@ def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient
         options.host,
         options.port,
         password=options.password or "",
+        allow_plaintext_password=options.allow_plaintext_password,
         reactor=reactor,
     )
     if not (options.tls or options.fingerprint):
-        return lambda tell, **face: make(**face)
+        pinned = is_pinned(options.host, options.port)
+        return lambda tell, **face: make(pinned=pinned, **face)
     try:
         from chatservice.client import trust  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError as error:
@@ -131,16 +131,26 @@ def maker(reactor: Any, options: argparse.Namespace) -> Callable[..., ChatClient
             f"--tls needs {error.name}: install the extra 'tls' (see Installation in the README)."
         ) from None
     try:
-        known = trust.KnownServers(trust.known_servers_file())
+        known = KnownServers(known_servers_file())
     except (OSError, UnicodeDecodeError) as error:
-        raise SystemExit(f"The servers that are known cannot be read: {error}") from None
+        raise SystemExit(f"The known servers cannot be read: {error}") from None
 
     def make_encrypted(tell: Callable[[str], None], **face: Any) -> ChatClient:
-        decide = trust.Trust(options.host, options.port, known, tell, options.fingerprint)
+        decide = trust.Trust(
+            options.host, options.port, known, tell, fingerprint=options.fingerprint
+        )
         endpoint = trust.encrypted(reactor, options.host, options.port, decide)
         return make(endpoint=endpoint, **face)
 
     return make_encrypted
+
+
+def is_pinned(host: str, port: int) -> bool:
+    """Whether this server has been reached over TLS before."""
+    try:
+        return KnownServers(known_servers_file()).get(place(host, port)) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def wants_terminal(options: argparse.Namespace) -> bool:

@@ -186,8 +186,9 @@ class CatchUp:
     def begin(
         self, last_id: int, old_name: str | None, name: str, *, same_log: bool, recent: int
     ) -> None:
-        """Tell of what happened up to `last_id` while we were away, who were `old_name` before and
-        are `name` now, or of the `recent` newest messages; and settle what was asked for."""
+        """Tell of the `recent` newest messages that we need not hear again, and of what happened up
+        to `last_id` while we were away, who were `old_name` before and are `name` now; settle what
+        was asked for."""
         self._lifecycle.enter(State.CATCHING_UP)
         settlement = Settlement(self._requests, old_name) if same_log else None
         self._own(self._catch_up(last_id, name, settlement, recent))
@@ -222,7 +223,8 @@ class CatchUp:
     ) -> None:
         connection = self._link.connection
         if recent:
-            page = await self._pages.get(History(last_id + 1, limit=recent, messages=True))
+            before = self._feed.position.last_id + 1
+            page = await self._pages.get(History(before, limit=recent, messages=True))
             if page is not None and page.events:
                 self._feed.put(replayed(ReplayReason.RECENT, page, self._now()))
         gap = Gap(self._pages, self.held, self._feed.position.last_id, last_id + 1)

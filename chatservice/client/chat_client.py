@@ -47,8 +47,8 @@ class ChatClient:
 
     `retry`: a connection that is lost, or cannot be had, is followed by another, after as many
     seconds as `pause` says of the number of failures before (by default, more and more). `echo`:
-    what you say yourself is among the events, in its place. `past`: whoever comes in is shown what
-    was said while they were away, or else the newest messages, as people at nc are. `ask`, if there
+    what you say yourself is among the events, in its place. `past`: whoever comes in is shown the
+    newest messages, and what was said while they were away, as people at nc are. `ask`, if there
     is one, is called for a name when there is none or it is refused (with the error), and gives a
     Deferred, which may fail with a `ChatError`; without it a refused name ends the iteration with
     `Declined`. `password`: that of the name, if it is registered; or `ask_password`, in the same

@@ -59,6 +59,7 @@ from chatservice.dialects.wording import Catalogue
 log = Logger()
 
 MAX_REQUEST = 8192  # bytes in a line: the server's bound
+RECENT = 20  # messages that are shown from before somebody left: as many as a screen has
 MAX_REASON = 300  # characters of a server's words that are told as the reason for an end
 
 
@@ -208,7 +209,9 @@ class Exchange:
         self._login.welcomed(event)
         self._feed.user_map.reset(event.names)
         self._feed.put(event)
-        recent = event.recent if is_first and self._past else 0
+        recent = 0
+        if is_first and self._past:
+            recent = event.recent if event.seen is None else RECENT
         self._catch_up.begin(event.last_id, old_name, event.name, same_log=same_log, recent=recent)
 
     def _take(self, event: ProgramEvent, ref: str | None) -> None:

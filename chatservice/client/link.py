@@ -1,12 +1,19 @@
 """The way to the server: one connection after another, as long as that is wanted."""
 
 import errno
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionDone, DNSLookupError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionDone,
+    ConnectionLost,
+    DNSLookupError,
+    TimeoutError,  # noqa: A004 (Twisted's)
+)
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
@@ -211,13 +218,19 @@ class Link:
         return None
 
 
-def reason_of(error: BaseException, words: ClientWords) -> str:
+def reason_of(error: BaseException, words: ClientWords) -> str:  # noqa: PLR0911 (a case each)
     """What `error` says of a connection that ended, or could not be had, in words."""
     match error, error.args:
         case ConnectionDone(), _:
             return words.closed
+        case ConnectionLost(), _:
+            return words.lost
         case DNSLookupError(), _:
             return words.no_host
+        case TimeoutError(), _:
+            return words.no_answer
+        case ConnectError(osError=int(number)), _:
+            return os.strerror(number)
         case _, ([(_, _, str(reason)), *_],):  # OpenSSL's
             if reason in _NOT_TLS:
                 return words.tls_unknown

@@ -1,14 +1,12 @@
 """Whether a server is the one it says it is, over TLS (extra ``tls``).
 
 A certificate that an authority of this system vouches for must have the server's name. One that
-the server has signed itself is trusted when it is first seen, and remembered, as ssh does it; from
-then on no other will do.
+the server has signed itself is trusted when it is first seen, and pinned, as ssh does it; from then
+on no other will do, whoever vouches for it.
 """
 
 import ipaddress
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
@@ -22,56 +20,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatservice.client.errors import Untrusted
+from chatservice.client.known_servers import AUTHORITIES, KnownServers, place
+from chatservice.dialects.wording import ENGLISH, ClientWords
 
 _SELF_SIGNED = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
 # What does not matter of a certificate that is known by its fingerprint: its dates.
 _OF_SELF_SIGNED = {_SELF_SIGNED, 9, 10}
-_ERRORS = {
-    9: "is not valid yet",
-    10: "has expired",
-    19: "is vouched for by an authority that this system does not know",
-    20: "is vouched for by an authority that this system does not know",
-    21: "is vouched for by nobody that this system knows",
-}
-_AUTHORITIES = "authorities"
-
-
-def known_servers_file() -> Path:
-    """Where servers are remembered, as the XDG Base Directory Specification has it."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "chatservice" / "known_servers"
-
-
-class KnownServers:
-    """The servers that have been seen, in a file with a line for each: where it is, and the SHA-256
-    fingerprint of its certificate, or that authorities vouch for it.
-
-    Reads the file at once, which is before the reactor runs. Raises OSError, UnicodeDecodeError.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._known = self._read()
-
-    def get(self, where: str) -> str | None:
-        """The fingerprint, or that authorities vouch for it; None if it has not been seen."""
-        return self._known.get(where)
-
-    def remember(self, where: str, what: str) -> None:
-        """One short line, once for each server. Raises OSError, UnicodeDecodeError."""
-        self._known[where] = what
-        self._known = {**self._read(), where: what}  # other clients remember, too
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(f"{where} {what}\n" for where, what in self._known.items())
-        unfinished = self.file.with_suffix(".new")
-        unfinished.write_text(lines, encoding="utf-8")
-        unfinished.replace(self.file)
-
-    def _read(self) -> dict[str, str]:
-        if not self.file.exists():
-            return {}
-        lines = (line.split() for line in self.file.read_text(encoding="utf-8").splitlines())
-        return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -88,10 +42,13 @@ class Trust:
         port: int,
         known: KnownServers,
         tell: Callable[[str], None],
+        *,
         fingerprint: str | None = None,
+        words: ClientWords = ENGLISH.client,
     ) -> None:
         self._host = host
-        self._where = f"{host.lower()}:{port}"
+        self._where = place(host, port)
+        self._words = words
         self._known = known
         self._tell = tell
         self._fingerprint = fingerprint
@@ -130,30 +87,32 @@ class Trust:
 
     def _judge(self, certificate: crypto.X509) -> None:
         """Raises `Untrusted`."""
-        errors = self._errors
+        errors, words, where = self._errors, self._words, self._where
         shown = certificate.digest("sha256").decode()
-        known = self._known.get(self._where)
+        known = self._known.get(where)
         if self._fingerprint is not None:
             if shown != self._fingerprint:
-                raise Untrusted(
-                    f"WARNING: {self._where} has not the certificate that --fingerprint names: it "
-                    f"has {shown}."
-                )
+                raise Untrusted(words.not_the_fingerprint.format(where=where, shown=shown))
+        elif known not in (None, AUTHORITIES):  # it is pinned, and no authority replaces that
+            if shown != known:
+                raise Untrusted(self._changed(shown, known))
         elif not errors:
             self._check_name(certificate)
-            if known != _AUTHORITIES:
-                self._remember(_AUTHORITIES)
+            if known is None:
+                self._remember(AUTHORITIES)
         elif _SELF_SIGNED not in errors or not errors <= _OF_SELF_SIGNED:
-            faults = sorted({_ERRORS.get(error, f"has fault {error}") for error in errors})
-            raise Untrusted(f"The certificate of {self._where} {' and '.join(faults)}.")
+            raise Untrusted(words.faulty_certificate.format(where=where, faults=self._faults()))
         elif known is None:
             self._remember(shown)
-            self._tell(
-                f"First time at {self._where}. Its certificate is self-signed; from now on it must "
-                f"have this fingerprint (SHA-256), which its operator can confirm: {shown}"
-            )
-        elif known != shown:
-            raise Untrusted(self._changed(shown, known))
+            self._tell(words.first_time.format(where=where, shown=shown))
+        else:
+            raise Untrusted(self._changed(shown, words.from_authority))
+
+    def _faults(self) -> str:
+        words = self._words
+        other = words.other_fault
+        faults = {words.faults.get(e, other.format(number=e)) for e in self._errors}
+        return words.and_.join(sorted(faults))
 
     def _check_name(self, certificate: crypto.X509) -> None:
         wanted = IPAddress_ID if _is_address(self._host) else DNS_ID
@@ -161,22 +120,18 @@ class Trust:
             patterns = extract_patterns(certificate.to_cryptography())
             verify_service_identity(patterns, [wanted(self._host)], [])
         except (CertificateError, VerificationError):  # it has no name, or another
-            raise Untrusted(
-                f"The certificate of {self._where} is for another server, not for {self._host}."
-            ) from None
+            message = self._words.other_server.format(where=self._where, host=self._host)
+            raise Untrusted(message) from None
 
     def _remember(self, what: str) -> None:
         try:
             self._known.remember(self._where, what)
         except (OSError, UnicodeDecodeError) as error:
-            self._tell(f"{self._where} cannot be remembered: {error}")
+            self._tell(self._words.not_remembered.format(where=self._where, error=error))
 
-    def _changed(self, shown: str, known: str) -> str:
-        was = "one that an authority vouches for" if known == _AUTHORITIES else known
-        return (
-            f"WARNING: {self._where} is not what it was. Its certificate was {was}; now it is "
-            f"{shown}. Somebody may be listening in between. If its operator has made a new one, "
-            f"have them confirm that, and remove its line in {self._known.file}."
+    def _changed(self, shown: str, known: str | None) -> str:
+        return self._words.certificate_changed.format(
+            where=self._where, known=known, shown=shown, file=self._known.file
         )
 
 

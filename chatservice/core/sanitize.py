@@ -1,6 +1,7 @@
 """Which characters may reach somebody's terminal, or a log."""
 
 import re
+import unicodedata
 
 # What can move a cursor, hide text, or turn its direction around:
 _UNSAFE_CHARACTERS = (
@@ -18,6 +19,11 @@ _UNSAFE_BUT_LINE_ENDS = re.compile(f"(?![\r\n])[{_UNSAFE_CHARACTERS}]")
 _UNSAFE_ASCII_BUT_LINE_ENDS = bytes(set(range(32)) - set(b"\r\n")) + b"\x7f"
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+# Marks, joiners and the like one after the other. No writing needs so many; normalising a pile of
+# them takes time that grows with its square, and what draws it piles it over other lines.
+MAX_MARKS = 8
+_PILE = re.compile(f"(?:Mn|Me|Cf){{{MAX_MARKS + 1},}}")
 
 
 def sanitize(text: str) -> str:
@@ -45,3 +51,15 @@ def safe_lines(data: bytes) -> list[str] | None:
     lines = text.splitlines()
     has_lone_cr = len(lines) != data.count(b"\n")
     return None if has_lone_cr else lines
+
+
+def limit_marks(text: str) -> str:
+    """`text` without the combining marks, and other characters that take no room, that come after
+    MAX_MARKS of them. Takes time in proportion to the text."""
+    if text.isascii():
+        return text
+    kept, begin = [], 0
+    for pile in _PILE.finditer("".join(map(unicodedata.category, text))):
+        kept.append(text[begin : pile.start() // 2 + MAX_MARKS])
+        begin = pile.end() // 2
+    return "".join((*kept, text[begin:]))

@@ -157,6 +157,38 @@ Counted = Callable[[int], str]
 Named = Callable[[Sequence[str]], str]
 
 
+def _queued(count: int) -> str:
+    return "1 message queued" if count == 1 else f"{count} messages queued"
+
+
+def _pasted(count: int) -> str:
+    return f"{count} lines pasted. Enter sends them, Ctrl-C drops them."
+
+
+def _maybe_unsent(count: int) -> str:
+    return f"your last {'line' if count == 1 else f'{count} lines'} may not have been sent."
+
+
+def _typing(names: Sequence[str]) -> str:
+    match names:
+        case [name]:
+            return f"{name} is typing…"
+        case [one, other]:
+            return f"{one} and {other} are typing…"
+        case _:
+            return "several people are typing…"
+
+
+# What is wrong with a certificate, by OpenSSL's number for it.
+_FAULTS: Mapping[int, str] = {
+    9: "is not valid yet",
+    10: "has expired",
+    19: "is vouched for by an authority that this system does not know",
+    20: "is vouched for by an authority that this system does not know",
+    21: "is not vouched for by anyone that this system knows",
+}
+
+
 @dataclass(frozen=True)
 class ClientWords:
     """The words that our own clients add to those of the server."""
@@ -168,7 +200,9 @@ class ClientWords:
     )
     silent: str = "what listens there does not answer as a chat; if it expects TLS, use TLS (--tls)"
     no_chat: str = "what listens there does not answer as a chat"
+    lost: str = "the connection was lost"
     no_host: str = "there is no such host"
+    no_answer: str = "there is no answer"
     no_goodbye: str = "the server does not say goodbye"
     long_line: str = "the server sent a line of more than {limit} bytes"
     too_much: str = "the server sends more than can be kept"
@@ -177,22 +211,75 @@ class ClientWords:
         "the server does not speak TLS on this port; leave out TLS (--tls), or use its TLS port"
     )
     tls_failed: str = "TLS: {reason}"
+    fault: str = "a fault in the client: {error}"
     taken_over: str = "You logged in elsewhere."
     claimed: str = "Your name is registered, and its owner has logged in."
     kicked: str = "The operator has ended your connection."
     password_changed: str = "Your password was changed."
     unregistered: str = "Your name is no longer registered."
     left: str = "You have left the chat."
-    fault: str = "a fault in the client: {error}"
-    # What becomes of a request.
+    # The connection, as it is told.
+    disconnected: str = "Disconnected."
+    disconnected_because: str = "Disconnected: {reason}."
+    cannot_connect: str = "Cannot connect to {where}: {reason}."
+    retrying_in: str = "Retrying in {seconds} s."
+    retrying: str = "Retrying."
+    # The status line.
+    connected: str = "connected to {where}"
+    connecting: str = "connecting to {where}…"
+    catching_up: str = "catching up…"
+    offline: str = "offline, retrying in {seconds} s"
+    leaving: str = "leaving… {key} leaves at once"
+    queued: Counted = _queued
+    online: str = "{count} online"
+    typing: Named = _typing
+    # What becomes of a request, or of a line.
     unsure: str = "The connection broke: it may not have arrived."
     backlog: str = "Too much else has arrived before the answer."
     odd_answer: str = "The server gave an answer that does not fit."
+    after_leaving: str = "not sent, since you have left: {line}"
+    maybe_unsent: Counted = _maybe_unsent
+    this_maybe_unsent: str = "this may not have been sent: {line}"
+    left_in_line: str = "Not sent: {line}"
+    not_connected: str = "Not connected: that was not sent."
+    no_connection_yet: str = "There is no connection yet. Press Enter again when there is one."
+    long_input: str = "a line has more than {limit} bytes."
+    nobody_reads: str = "Nobody reads what this prints."
+    more_lines: str = "and more lines, which were not read."
+    public_action: str = "an action is shown to everyone; say it where you talk to everyone."
+    pasted: Counted = _pasted
+    # What is asked, and what came while you were away.
+    password: str = "Password: "
+    while_away: str = "(while you were away)"
+    # Passwords over connections that are not encrypted.
     password_in_clear: str = "The password was not sent: this connection is not encrypted."
     password_in_clear_pinned: str = (
-        "The password was not sent: this connection is not encrypted, and earlier ones to this "
-        "server were."
+        "The password was not sent: this connection is not encrypted, but this server has been "
+        "reached over TLS before."
     )
+    use_tls: str = "Use TLS (--tls), or else --allow-plaintext-password."
+    use_password_file: str = "Its password can be given with --password-file FILE."
+    # Certificates.
+    first_time: str = (
+        "First time at {where}. Its certificate is self-signed; from now on it must have this "
+        "fingerprint (SHA-256), which its operator can confirm: {shown}"
+    )
+    certificate_changed: str = (
+        "WARNING: the certificate of {where} has changed. It was {known}; now it is {shown}. "
+        "Somebody may be intercepting the connection. If its operator has made a new one, have "
+        "them confirm that, and remove its line in {file}."
+    )
+    from_authority: str = "one that an authority vouches for"
+    not_the_fingerprint: str = (
+        "WARNING: the certificate of {where} is not the one that --fingerprint names; it is "
+        "{shown}."
+    )
+    faulty_certificate: str = "The certificate of {where} {faults}."
+    faults: Mapping[int, str] = field(default_factory=lambda: _FAULTS)
+    other_fault: str = "has fault {number}"
+    and_: str = " and "
+    other_server: str = "The certificate of {where} is for another server, not for {host}."
+    not_remembered: str = "{where} cannot be remembered: {error}"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,20 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 from twisted.python.failure import Failure
 
-from chatservice.client.__main__ import as_fingerprint, as_host, as_name, as_port, maker
+from chatservice.client.__main__ import (
+    add_plaintext_password,
+    add_server,
+    maker,
+    settle_server,
+)
+from chatservice.client.arguments import as_fingerprint, as_name
 from chatservice.client.errors import ChatError
-from chatservice.client.faces.talk import in_words, on_signals
+from chatservice.client.faces.talk import on_signals
+from chatservice.client.faces.words import Wording
+from chatservice.dialects.wording import ENGLISH
 from chatservice.gui import memory
 from chatservice.gui.memory import Connection
+from chatservice.gui.wording import ENGLISH as WINDOW
 
 if TYPE_CHECKING:
     import tkinter as tk
@@ -36,16 +45,17 @@ LEAST = (480, 320)
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line. What is not given there is as it was the last time."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Join a chat, in a window.")
-    parser.add_argument("--host", type=as_host, help="the server")
-    parser.add_argument("--port", type=as_port, help="its port")
-    parser.add_argument("--name", type=as_name, help="who you are")
+    last = memory.last()
+    add_server(parser, last.host, last.port)
+    parser.add_argument("--name", type=as_name, help="your name")
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, help="encrypt")
     parser.add_argument(
         "--fingerprint",
         type=as_fingerprint,
         metavar="SHA256",
-        help="encrypt, and trust this certificate alone (AB:CD:...)",
+        help="encrypt, and trust this certificate only (AB:CD:...)",
     )
+    add_plaintext_password(parser)
     parser.add_argument(
         "--connect", action="store_true", help="at once, if there is a name, without the dialog"
     )
@@ -56,7 +66,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="auto: as the desktop prefers it (default: %(default)s)",
     )
     options = parser.parse_args(argv)
-    for name, kept in asdict(memory.last()).items():
+    settle_server(parser, options, last.host, last.port)
+    for name, kept in asdict(last).items():
         if getattr(options, name) is None:
             setattr(options, name, kept)
     return options
@@ -85,7 +96,7 @@ class Program:
         self._root.geometry("x".join(map(str, size)))
         self._root.minsize(*map(self._look.px, LEAST))
         self._root.protocol("WM_DELETE_WINDOW", self._leave)
-        self._root.title("Chat")
+        self._root.title(WINDOW.chat)
         self._root.deiconify()
         on_signals(self._reactor, self._leave)
         await self._talk()
@@ -106,17 +117,20 @@ class Program:
             try:
                 await self._talk_with(wanted)
             except (ChatError, SystemExit) as error:
-                where = f"{wanted.connection.host}:{wanted.connection.port}"
-                complaint = in_words(error, where) if isinstance(error, ChatError) else str(error)
+                complaint = str(error)
+                if isinstance(error, ChatError):
+                    complaint = " ".join(Wording(where_of(wanted), ENGLISH).lines(error))
             else:
-                return
+                if not self._window.changes_server:
+                    return
+                complaint = ""
             wanted = await self._ask(wanted.connection, complaint)
 
     async def _ask(self, connection: Connection, complaint: str) -> Wanted | None:
         from chatservice.gui.connect import ConnectDialog  # noqa: PLC0415 (needs tkinter)
 
         self._window.pack_forget()
-        self._root.title("Join a chat")
+        self._root.title(WINDOW.join)
         self._dialog = ConnectDialog(self._root, self._look, connection, complaint)
         self._dialog.pack(fill="both", expand=True)
         try:
@@ -144,7 +158,7 @@ class Program:
         )
         self._window.pack(fill="both", expand=True)
         try:
-            await self._window.talk_with(client, f"{connection.host}:{connection.port}")
+            await self._window.talk_with(client, where_of(wanted))
         finally:
             memory.remember(replace(connection, name=client.name or connection.name))
 
@@ -155,20 +169,22 @@ class Program:
             self._window.leave()
 
 
+def where_of(wanted: Wanted) -> str:
+    """The server, in one word."""
+    return f"{wanted.connection.host}:{wanted.connection.port}"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The program."""
     options = arguments(argv)
     try:
         import tkinter as tk  # noqa: PLC0415 (some Pythons come without it)
     except ImportError as error:
-        _complain(
-            f"a window needs tkinter ({error}). Debian and Ubuntu have it in python3-tk; "
-            "python -m chatservice.client needs no window."
-        )
+        _complain(WINDOW.no_tkinter.format(error=error))
     try:
         root = tk.Tk(className="chatservice")
     except tk.TclError as error:
-        _complain(f"no window can be opened ({error}). python -m chatservice.client needs none.")
+        _complain(WINDOW.no_display.format(error=error))
     root.withdraw()
     root.report_callback_exception = _report
     react(lambda reactor: Deferred.fromCoroutine(_run(reactor, root, options)))

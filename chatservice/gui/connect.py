@@ -7,16 +7,17 @@ from tkinter import ttk
 
 from twisted.internet.defer import Deferred
 
-from chatservice.client.__main__ import as_host, as_name, as_port
+from chatservice.client.arguments import as_address, as_name, as_port
 from chatservice.gui.memory import Connection
 from chatservice.gui.theme import ChatLook
+from chatservice.gui.wording import ENGLISH, WindowWords
 
-WIDTH = 340  # of what is written in red before it goes on in the next line
+WIDTH = 340  # pixels, of a row of what is written in red
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What somebody has filled in. The password is remembered by nobody."""
+    """What somebody has filled in. The password is not remembered."""
 
     connection: Connection
     password: str = ""
@@ -27,7 +28,13 @@ class ConnectDialog(ttk.Frame):
     what is `Wanted`, or None: there will be no connection."""
 
     def __init__(
-        self, parent: tk.Misc, look: ChatLook, connection: Connection, complaint: str = ""
+        self,
+        parent: tk.Misc,
+        look: ChatLook,
+        connection: Connection,
+        complaint: str = "",
+        *,
+        words: WindowWords = ENGLISH,
     ) -> None:
         super().__init__(parent)
         self.answered: Deferred[Wanted | None] = Deferred()
@@ -35,16 +42,16 @@ class ConnectDialog(ttk.Frame):
         card = ttk.Frame(self, style="Card.TFrame", padding=px(28), borderwidth=1)
         card.place(relx=0.5, rely=0.45, anchor="center")
         card.columnconfigure(1, weight=1)
-        title = ttk.Label(card, text="Join a chat", style="Card.Title.TLabel", font=look.large)
+        title = ttk.Label(card, text=words.join, style="Card.Title.TLabel", font=look.large)
         title.grid(row=0, column=0, columnspan=2, sticky="w", pady=(0, px(16)))
         # No tkinter variables: they are in circles, and must not be collected in another thread.
         entries = []
         for row, (label, value) in enumerate(
             (
-                ("Server", connection.host),
-                ("Port", str(connection.port)),
-                ("Name", connection.name),
-                ("Password", ""),
+                (words.server, connection.host),
+                (words.port, str(connection.port)),
+                (words.name, connection.name),
+                (words.password, ""),
             ),
             start=1,
         ):
@@ -57,7 +64,7 @@ class ConnectDialog(ttk.Frame):
             entries.append(entry)
         self._host, self._port, self._who, self._password = entries
         self._password.configure(show="•")
-        self._tls = ttk.Checkbutton(card, text="Encrypt (TLS)", style="Card.TCheckbutton")
+        self._tls = ttk.Checkbutton(card, text=words.encrypt, style="Card.TCheckbutton")
         self._tls.state(["!alternate", "selected" if connection.tls else "!selected"])
         self._tls.grid(row=5, column=1, sticky="w", pady=px(5))
         self._complaint = ttk.Label(
@@ -66,9 +73,10 @@ class ConnectDialog(ttk.Frame):
         self._complaint.grid(row=6, column=0, columnspan=2, sticky="w")
         buttons = ttk.Frame(card, style="Plain.TFrame")
         buttons.grid(row=7, column=0, columnspan=2, sticky="e", pady=(px(16), 0))
-        connect = ttk.Button(buttons, text="Connect", style="Accent.TButton", command=self.accept)
+        accent = "Accent.TButton"
+        connect = ttk.Button(buttons, text=words.connect, style=accent, command=self.accept)
         # Tab goes in the order of making.
-        leave = ttk.Button(buttons, text="Quit", command=self.refuse)
+        leave = ttk.Button(buttons, text=words.quit, command=self.refuse)
         connect.pack(side="right", padx=(px(10), 0))
         leave.pack(side="right")
         for widget in (*entries, self._tls, connect):
@@ -84,9 +92,10 @@ class ConnectDialog(ttk.Frame):
     def accept(self) -> None:
         """If what is filled in can be meant."""
         try:
+            address = as_address(self._host.get())
             connection = Connection(
-                as_host(self._host.get().strip()),
-                as_port(self._port.get().strip()),
+                address.host,
+                address.port or as_port(self._port.get().strip()),
                 as_name(self._who.get().strip()),
                 self._tls.instate(["selected"]),
             )

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from chatservice.gui import lines
 from chatservice.gui.glyphs import shown
 from chatservice.gui.lines import LINK, STALE, Line
-from chatservice.gui.theme import ChatLook
+from chatservice.gui.theme import INDENT, ChatLook
+from chatservice.gui.wording import ENGLISH, WindowWords
 
 KEPT = 5000  # lines, while the end is in view
 # While somebody reads further up nothing must move; and a room's log has no more than this.
@@ -37,8 +38,11 @@ class Conversation(ttk.Frame):
         more: Callable[[], None],
         typed: Callable[[str], None],
         follow: Callable[[str], None],
+        *,
+        words: WindowWords = ENGLISH,
     ) -> None:
         super().__init__(parent)
+        self._words = words
         self._look = look
         self._more = more
         self._typed = typed
@@ -108,9 +112,20 @@ class Conversation(ttk.Frame):
         for line in (*self._shown, *self._coming):
             line.id = line.id and STALE
 
+    def clear(self) -> None:
+        """Nothing has been said."""
+        self._shown.clear()
+        self._coming.clear()
+        self._day, self._follows, self._unseen, self._link = None, True, 0, ""
+        self.text.configure(state="normal")
+        self.text.delete("1.0", "end")
+        self.text.configure(state="disabled")
+        self._show_unseen()
+
     @property
-    def is_empty(self) -> bool:
-        return not self._shown and not self._coming
+    def is_full(self) -> bool:
+        """Whether more is waiting to be shown than anybody is going to read."""
+        return len(self._coming) >= 2 * KEPT
 
     def words(self, *, selected: bool = False) -> str:
         """All that is here; or what is selected, empty if nothing is. Lines that Tk had to be given
@@ -224,7 +239,7 @@ class Conversation(ttk.Frame):
 
     def _show_unseen(self) -> None:
         if self._unseen and not self._follows:
-            self._below.configure(text=f"↓  {self._unseen} new")
+            self._below.configure(text=self._words.new_below.format(count=self._unseen))
             self._below.place(
                 relx=1.0, rely=1.0, anchor="se", x=-self._look.px(16), y=-self._look.px(12)
             )
@@ -298,12 +313,13 @@ class Conversation(ttk.Frame):
         if turned == text:
             return text
         rows = [""]
-        room = self.text.winfo_width() - self._look.text_start - self._look.px(ROOM) - used
+        whole = self.text.winfo_width() - self._look.text_start - self._look.px(ROOM)
+        room = whole - used
         for word in text.split(" "):
             longer = f"{rows[-1]} {word}" if rows[-1] else word
             if rows[-1] and self._look.font.measure(longer) > room:
                 rows.append(word)
-                room = self.text.winfo_width() - self._look.text_start - self._look.px(ROOM)
+                room = whole - self._look.px(INDENT)
             else:
                 rows[-1] = longer
         if len(rows) == 1:
@@ -426,4 +442,6 @@ class Conversation(ttk.Frame):
 
 def _tag(line: Line) -> str:
     """Of all of it, from one edge to the other."""
+    if line.in_columns:
+        return "line columns"
     return "line mention" if line.marked else "line"

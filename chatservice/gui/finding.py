@@ -6,6 +6,7 @@ from tkinter import ttk
 
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.theme import ChatLook
+from chatservice.gui.wording import WindowWords
 
 
 class FindBar(ttk.Frame):
@@ -17,13 +18,15 @@ class FindBar(ttk.Frame):
         look: ChatLook,
         where: Callable[[], Conversation],
         closed: Callable[[], None],
+        words: WindowWords,
     ) -> None:
         gap = look.px(8)
         super().__init__(parent, padding=(0, gap, 0, 0))
         self._where = where
         self._closed = closed
+        self._labels = words
         self._words = tk.StringVar(self)
-        ttk.Label(self, text="Find", style="Dim.TLabel").pack(side="left", padx=(0, gap))
+        ttk.Label(self, text=words.find, style="Dim.TLabel").pack(side="left", padx=(0, gap))
         self.entry = ttk.Entry(self, textvariable=self._words, width=28)
         self.entry.pack(side="left")
         self._count = ttk.Label(self, style="Dim.TLabel")
@@ -61,4 +64,8 @@ class FindBar(ttk.Frame):
     def _go(self, step: int) -> None:
         words = self._words.get()
         place, count = self._where().find(words, step)
-        self._count.configure(text=f"{place} of {count}" if count else "not found" if words else "")
+        if count:
+            text = self._labels.found.format(place=place, count=count)
+        else:
+            text = self._labels.not_found if words else ""
+        self._count.configure(text=text)

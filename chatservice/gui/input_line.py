@@ -1,21 +1,23 @@
-"""The line that is being written: history, completion, and pasting."""
+"""The line that is being typed: history, completion, and pasting."""
 
 import tkinter as tk
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from tkinter import ttk
 
-from chatservice.client.faces.completion import Completion, completions
+from chatservice.client.faces.completion import Completion
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
 from chatservice.gui.glyphs import has_colours, without_colours
 
 MAX_HISTORY = 500  # lines
+MAX_PASTED = 5  # lines that are finished as soon as they are pasted
 
 
 class InputLine(ttk.Entry):
     """`typed` is given each line that is finished, and says whether it was taken. `changed` is
-    given what stands in the line now; `names` are those that Tab completes; `tell` is given what
-    there is to choose from."""
+    given the text of the line when that has changed. `complete` gives what may stand instead of the
+    word before the cursor; `tell` is given what there is to choose from. `pasted`: lines that are
+    finished only after Enter."""
 
     def __init__(
         self,
@@ -23,29 +25,31 @@ class InputLine(ttk.Entry):
         *,
         typed: Callable[[str], bool],
         changed: Callable[[str], None],
-        names: Callable[[], Collection[str]],
+        complete: Callable[[str], Iterable[Completion]],
         tell: Callable[[str], None],
     ) -> None:
         self._variable = tk.StringVar(parent)
         super().__init__(parent, textvariable=self._variable)
         self._typed = typed
         self._changed = changed
-        self._names = names
+        self._completions = complete
         self._tell = tell
+        self.pasted: list[str] = []
         self._history: list[str] = []
-        self._place = 0  # in it; its length: what is being written
+        self._place = 0  # in it; its length: what is being typed
         self._draft = ""
         self._found: list[Completion] = []  # that Tab goes through
         self._turn = 0
         self._completed = ""  # what stands there after the last one
         self._secret = False
-        self._variable.trace_add("write", lambda *_: self._written())
+        self._variable.trace_add("write", lambda *_: self._was_changed())
         self.bind("<Return>", lambda _: self._finish())
         self.bind("<KP_Enter>", lambda _: self._finish())
         self.bind("<Up>", lambda _: self._go(-1))
         self.bind("<Down>", lambda _: self._go(1))
         self.bind("<Tab>", lambda _: self._complete(1))
-        self.bind("<<Paste>>", lambda _: self._paste())
+        self.bind("<<Paste>>", lambda _: self._paste("CLIPBOARD"))
+        self.bind("<<PasteSelection>>", lambda _: self._paste("PRIMARY"))
 
     @property
     def line(self) -> str:
@@ -68,28 +72,31 @@ class InputLine(ttk.Entry):
         self.line = ""
 
     def set_aside(self) -> None:
-        """Something else is to be written first. Up brings back what was there."""
+        """Something else is to be typed first. Up brings back what was there."""
         if self.line.strip() and not self.holds_password:
             self._keep(self.line)
         self.line = ""
 
     @property
     def holds_password(self) -> bool:
-        """Whether there is, or is to be, a password in what stands there."""
+        """Whether the line has a password in it, or is to have one."""
         return self._secret or password_at(self.line) is not None
 
-    def _written(self) -> None:
+    def _was_changed(self) -> None:
         begins = 0 if self._secret else password_at(self.line)
         self.configure(show="•" if begins is not None and begins < len(self.line) else "")
         self._changed(self.line)
 
     def put(self, text: str) -> None:
-        """At the cursor, in place of what is selected."""
+        """Insert `text` at the cursor, in place of what is selected."""
         if self.selection_present():
             self.delete("sel.first", "sel.last")
         self.insert("insert", text)
 
     def _finish(self) -> str:
+        if self.pasted:
+            self._finish_pasted()
+            return "break"
         text = self.line
         secret = self.holds_password
         if self._typed(text):
@@ -97,6 +104,22 @@ class InputLine(ttk.Entry):
                 self._keep(text)
             self.line = ""
         return "break"
+
+    def _finish_pasted(self) -> None:
+        """What is not taken goes back into the line."""
+        rest, cursor = self.line, self.index("insert")
+        pasted, self.pasted = self.pasted, []
+        kept = ""
+        for text in pasted:
+            self.line = text
+            self._finish()
+            kept += f"{self.line} " if self.line else ""
+        self.line = kept + rest
+        self.icursor(len(kept) + cursor)
+
+    def drop_pasted(self) -> None:
+        """They are not to be finished."""
+        self.pasted.clear()
 
     def _keep(self, text: str) -> None:
         if text not in self._history[-1:]:
@@ -123,7 +146,7 @@ class InputLine(ttk.Entry):
             replaces = len(self._found[self._turn].text)
             self._turn = (self._turn + step) % len(self._found)
         else:
-            self._found, self._turn = list(completions(before, self._names())), 0
+            self._found, self._turn = list(self._completions(before)), 0
             replaces = self._found[0].replaces if self._found else 0
         if self._found:
             self.delete(self.index("insert") - replaces, "insert")
@@ -133,18 +156,24 @@ class InputLine(ttk.Entry):
             self._tell("   ".join(each.shown for each in self._found[:12]))
         return "break"
 
-    def _paste(self) -> str:
-        """Each line that ends in what is pasted is finished; what comes last stays."""
+    def _paste(self, selection: str) -> str:
+        """Each line that ends in what is pasted is finished, if there are only a few; what comes
+        last stays."""
         try:
-            pasted = self.clipboard_get()
+            pasted = self.selection_get(selection=selection)
         except tk.TclError:  # there is nothing, or no text
             return "break"
-        *whole, last = pasted.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for text in whole:
-            self.put(_fit(text))
-            self.icursor("end")
-            self._finish()
-        self.put(_fit(last))
+        first, *more = pasted.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.put(_fit(first))
+        if not more:
+            return "break"
+        cursor = self.index("insert")
+        before, after, last = self.line[:cursor], self.line[cursor:], _fit(more[-1])
+        self.pasted += [line for line in (before, *map(_fit, more[:-1])) if line.strip()]
+        self.line = last + after
+        self.icursor(len(last))
+        if len(self.pasted) <= MAX_PASTED:
+            self._finish_pasted()
         return "break"
 
 

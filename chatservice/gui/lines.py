@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from chatservice.client.faces.looks import MARKED, Piece, look
-from chatservice.client.faces.talk import Shown
-from chatservice.core.events import Emoted, Happening, Replayed, Said, Sent, Told
+from chatservice.client.faces.looks import MARKED, bounded, look
+from chatservice.client.faces.rows import Piece
+from chatservice.client.faces.words import Shown, Wording
+from chatservice.core.events import Emoted, Happening, Helped, Replayed, Said, Sent, Told
 
 DAY, LINK, NOTICE = "day", "link", "notice"
 STALE = -1  # the id of what stands in a log that is no more
@@ -19,57 +20,71 @@ _MESSAGE = Said | Emoted | Told | Sent
 @dataclass(slots=True)
 class Line:
     """`pieces` have tags (words with blanks between them) and text. `at`: in seconds since 1970, if
-    it has its time; `id`: its place in the room's log, if that is where it is shown from; `marked`:
-    it is for you; `in_rows`: it has been broken into rows for a conversation of a certain width."""
+    it has its time; `id`: its place in the log, if that is where it is shown from; `marked`: it is
+    for you; `in_columns`: there is a tab between two; `in_rows`: it has been broken into rows for a
+    conversation of a certain width."""
 
     pieces: list[Piece]
     at: float | None = None
     id: int = 0
     marked: bool = False
     is_day: bool = False
+    in_columns: bool = False
     in_rows: bool = False
 
     @property
     def text(self) -> str:
         """As it was said, for those who copy it."""
         clock = f"{clock_time(self.at)} " if self.at is not None else ""
-        return clock + "".join(text for _, text in self.pieces)
+        return clock + "".join(text for _, text in self.pieces).replace("\t", "  ")
 
 
-def lines(event: Shown, where: str, me: str | None) -> Iterator[Line]:
-    """Those for `event`. `where`: the server; `me`: your name."""
+def lines(event: Shown, wording: Wording, me: str | None) -> Iterator[Line]:
+    """Those for `event`. `me`: your name."""
     if isinstance(event, Replayed):
-        yield from _again(event, where, me)
+        yield from _again(event, wording, me)
+        return
+    if isinstance(event, Helped):
+        yield from _help(event, wording)
         return
     message = isinstance(event, _MESSAGE)
+    if isinstance(event, Told):
+        event = replace(event, waited=False)  # its time says so
     at, number = getattr(event, "at", None), getattr(event, "id", 0)
-    for pieces in _split(look(event, where, me=me)):
+    for pieces in _split(look(event, wording, me=me)):
         marked = message and any(MARKED in style for style, _ in pieces)
         told = [(style or ("" if message else NOTICE), text) for style, text in pieces]
         yield Line(list(_with_links(told)), at, number, marked)
 
 
-def _again(event: Replayed, where: str, me: str | None) -> Iterator[Line]:
-    """Messages of the past, out of their place in the log, under what says why."""
-    for pieces in _split(look(replace(event, events=()), where)):
-        yield Line([(NOTICE, text) for _, text in pieces])
+def _again(event: Replayed, wording: Wording, me: str | None) -> Iterator[Line]:
+    """Messages of the past, out of their place in the log, under a heading that says why."""
+    yield Line([(NOTICE, bounded(wording.heading(event)))])
     for message in event.events:
-        for line in lines(message, where, me):
+        for line in lines(message, wording, me):
             yield replace(line, id=0, marked=False)
 
 
+def _help(event: Helped, wording: Wording) -> Iterator[Line]:
+    """How each command is used, and what it does, in two columns."""
+    words = wording.words
+    for name in event.commands:
+        pieces = [(NOTICE, f"{words.usage(name)}\t{words.commands[name]}")]
+        yield Line(pieces, in_columns=True)
+
+
 def private(event: Told | Sent, me: str | None) -> Said | Sent:
-    """As it looks between two people, where everything is private; what waits for somebody to come
-    in says so."""
+    """As it looks between two people, where everything is private; what waits for somebody to
+    return says so."""
     if isinstance(event, Sent) and event.waiting:
         return event
     name = event.sender if isinstance(event, Told) else me or ""
     return Said(0, event.at, "", name, event.text)
 
 
-def history(events: Iterable[Happening], where: str, me: str | None) -> list[Line]:
+def history(events: Iterable[Happening], wording: Wording, me: str | None) -> list[Line]:
     """Older ones, with the days on which they were."""
-    found = [replace(each, marked=False) for event in events for each in lines(event, where, me)]
+    found = [replace(each, marked=False) for event in events for each in lines(event, wording, me)]
     return with_days(found, None)
 
 

@@ -2,20 +2,29 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from twisted.logger import Logger
 
+from chatservice.client.arguments import DEFAULT_HOST, DEFAULT_PORT, as_host, as_name, as_port
+from chatservice.gui.wording import ENGLISH
+
 log = Logger()
+
+MAX_SIZE = 64 * 1024  # bytes; we write some hundred
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where to, and as whom. `tls`: encrypted."""
 
-    host: str = "localhost"
-    port: int = 12345
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
     name: str = ""
     tls: bool = False
 
@@ -27,20 +36,27 @@ def file() -> Path:
 
 
 def last() -> Connection:
-    """The one that was remembered; the usual one, if there is none or it cannot be read."""
+    """The one that was remembered. What cannot be used of it is as usual, and told in one line on
+    standard error."""
+    path = file()
+    if not path.exists():
+        return Connection()
     try:
-        kept = json.loads(file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = _read(path)
+    except (OSError, ValueError, RecursionError) as error:
+        _ignore(path, str(error) or type(error).__name__)
         return Connection()
-    usual = asdict(Connection())
-    if not isinstance(kept, dict):
-        return Connection()
-    fitting = {
-        each.name: kept[each.name]
-        for each in fields(Connection)
-        if type(kept.get(each.name)) is type(usual[each.name])
-    }
-    return Connection(**fitting)
+    usable: dict[str, Any] = {}
+    unusable = []
+    for field, value in kept.items():
+        if field in _READ:
+            try:
+                usable[field] = _READ[field](value)
+            except (ArgumentTypeError, TypeError):
+                unusable.append(field)
+    if unusable:
+        _ignore(path, ", ".join(sorted(unusable)))
+    return Connection(**usable)
 
 
 def remember(connection: Connection) -> None:
@@ -52,3 +68,50 @@ def remember(connection: Connection) -> None:
         unfinished.replace(file())
     except OSError as error:
         log.warn("The connection cannot be remembered: {error}", error=error)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Raises OSError, ValueError, RecursionError."""
+    if not path.is_file():  # to open a FIFO would wait for a writer
+        raise OSError("not a regular file")
+    with path.open(encoding="utf-8-sig") as opened:
+        kept = json.loads(opened.read(MAX_SIZE))
+    if not isinstance(kept, dict):
+        raise ValueError("not a JSON object")
+    return kept
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _port(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return as_port(str(value))
+
+
+def _name(value: Any) -> str:
+    return as_name(value) if _text(value) else ""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+# What each field must be. Each raises ArgumentTypeError or TypeError for what it is not.
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "host": lambda value: as_host(_text(value)),
+    "port": _port,
+    "name": _name,
+    "tls": _flag,
+}
+
+
+def _ignore(path: Path, error: str) -> None:
+    line = ENGLISH.ignored.format(file=path, error=error)
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The list of who is online."""
+"""The list of those who are online."""
 
 import tkinter as tk
 from bisect import bisect
@@ -7,18 +7,29 @@ from itertools import islice
 from tkinter import ttk
 
 from chatservice.client.faces.looks import PALETTE, colour
+from chatservice.core.sanitize import limit_marks
 from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
+from chatservice.gui.wording import ENGLISH, WindowWords
 
 TYPING = " …"
-AT_ONCE = 300  # that are new: in a room with thousands, the next ones come with the next look
+# In a room with thousands, the next ones come or go with the next look, and nobody reads on beyond
+# so many.
+AT_ONCE, MAX_LISTED = 300, 5000
 
 
 class People(ttk.Frame):
     """`chosen` is given a name when somebody is double-clicked, or Enter is pressed there."""
 
-    def __init__(self, parent: tk.Misc, look: ChatLook, chosen: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        parent: tk.Misc,
+        look: ChatLook,
+        chosen: Callable[[str], None],
+        words: WindowWords = ENGLISH,
+    ) -> None:
         super().__init__(parent)
+        self._words = words
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
         self._typing: set[str] = set()
@@ -42,25 +53,27 @@ class People(ttk.Frame):
 
     def show(self, users: Collection[str], typing: Collection[str], me: str | None) -> None:
         """These are online; only what has changed is drawn anew."""
+        users = set(users)
         before = {name for _, name in self._names}
-        for name in before - set(users):
+        for name in islice(before - users, AT_ONCE):
             self._names.remove((name.casefold(), name))
             self.list.delete(name)
-        for name in islice(set(users) - before, AT_ONCE):
+        room = min(AT_ONCE, MAX_LISTED - len(self._names))
+        for name in islice(users - before, max(room, 0)):
             key = (name.casefold(), name)
             place = bisect(self._names, key)
             self._names.insert(place, key)
-            self.list.insert("", place, iid=name, text=shown(name), tags=(colour(name),))
+            self.list.insert("", place, iid=name, text=_shown(name), tags=(colour(name),))
         for name in filter(self.list.exists, self._typing ^ set(typing)):
             mark = TYPING if name in typing else ""
-            self.list.item(name, text=shown(name) + mark)
+            self.list.item(name, text=_shown(name) + mark)
         self._typing = set(typing)
         for either in {me, self._me}:
             if either is not None and self.list.exists(either):
                 style = (colour(either), "me") if either == me else (colour(either),)
                 self.list.item(either, tags=style)
         self._me = me
-        self._head.configure(text=f"Online ({len(users)})")
+        self._head.configure(text=self._words.online.format(count=len(users)))
 
     def _focus_first(self) -> None:
         if not self.list.focus() and self._names:
@@ -74,3 +87,7 @@ class People(ttk.Frame):
     def _choose(self, name: str) -> None:
         if name:
             self._chosen(name)
+
+
+def _shown(name: str) -> str:
+    return shown(limit_marks(name))

@@ -13,6 +13,7 @@ from chatservice.desktop.theme import Look, Palette, blended, palette
 
 POINT = 72  # to an inch
 ASKING_SECONDS = 0.5  # for a desktop to say what it prefers; the window waits for it
+INDENT = 16  # pixels, of rows that continue a line
 LEGIBLE = 4.5  # the contrast that WCAG 2 asks for
 
 
@@ -83,7 +84,10 @@ class ChatLook(Look):
         c, px = self.colours, self.px
         start = self.text_start
         text.configure(tabs=(start,))
-        text.tag_configure("line", lmargin1=px(12), lmargin2=start, rmargin=px(12))
+        # What somebody says goes on further in than where lines begin: it cannot pass for another.
+        text.tag_configure("line", lmargin1=px(12), lmargin2=start + px(INDENT), rmargin=px(12))
+        column = start + self.font.measure("*** /register PASSWORD") + px(24)
+        text.tag_configure("columns", tabs=(start, column), lmargin2=column)
         text.tag_configure("mention", background=blended(c.warning, c.surface, 0.16))
         text.tag_configure("time", foreground=c.dim, font=self.small)
         text.tag_configure("dim", foreground=c.dim, font=self.small)
@@ -112,6 +116,14 @@ class ChatLook(Look):
         style.configure("Status.TLabel", background=c.raised, foreground=c.dim, font=self.small)
         for kind, shade in (("Good", c.good), ("Warning", c.warning), ("Danger", c.danger)):
             style.configure(f"{kind}.Status.TLabel", foreground=shade)
+        style.configure(
+            "Status.TButton",
+            background=c.raised,
+            foreground=c.dim,
+            font=self.small,
+            padding=(px(8), 0),
+            borderwidth=0,
+        )
         style.configure("Danger.TLabel", foreground=c.danger)
         style.configure("New.Accent.TButton", width=0, padding=(px(10), px(3)))
         style.map("TEntry", selectbackground=[("!focus", c.chosen)])

@@ -346,8 +346,8 @@ class TestOnATerminal:
             terminal.shows("Welcome Bob, ")
             terminal.types("/nick Rob")
             terminal.shows("*** Bob is now known as Rob.")
-        terminal.shows("The connection is lost")
-        terminal.shows("Trying again in")
+        terminal.shows("Disconnected.")
+        terminal.shows("Retrying in")
         terminal.types("into the void")
         terminal.shows("Not connected: that was not sent.")
         with Server(tmp_path / "two", "--port", f"tcp:{port}:interface=127.0.0.1"):
@@ -360,7 +360,7 @@ class TestOnATerminal:
         with Server(tmp_path) as server:
             terminal = Terminal(server.port, "--name", "Bob", "--no-retry")
             terminal.shows("Welcome Bob, ")
-        terminal.shows("The connection is lost")
+        terminal.shows("Disconnected.")
         assert terminal.ends() == 1
         terminal.close()
 

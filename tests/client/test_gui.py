@@ -16,6 +16,7 @@ pytest.importorskip("tkinter")
 import tkinter as tk
 
 from chatservice.client.faces.looks import PALETTE
+from chatservice.client.faces.words import Wording
 from chatservice.core.events import Emoted, Joined, Said, Sent
 from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
@@ -31,7 +32,7 @@ from tests.support.quick_passwords import QUICKLY
 from tests.support.xdisplay import Display
 
 GUI = (sys.executable, "-m", "chatservice.gui")
-HERE = "localhost:12345"
+WORDING = Wording("localhost:12345")
 PASSWORD = "correct horse battery"
 NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
 
@@ -179,7 +180,7 @@ def test_private_conversations_have_their_tabs(server: Server, bob: Window) -> N
     bob.shows("Alice: psst")
     bob.types("yes?", "/me waves")
     alice.hears("[Bob -> you] yes?")
-    bob.shows("Error: what you do, everyone sees")
+    bob.shows("Error: an action is shown to everyone")
     alice.types("hello", "Bob: are you there?")
     bob.is_called("(2!) Chat")
     bob.hands.type("never sent to ev")
@@ -243,7 +244,11 @@ def test_finding_and_links(server: Server, bob: Window, tmp_path: Path) -> None:
 
 def test_a_password_in_a_command_is_not_shown(root: tk.Tk) -> None:
     line = InputLine(
-        root, typed=lambda _: True, changed=lambda _: None, names=tuple, tell=lambda _: None
+        root,
+        typed=lambda _: True,
+        changed=lambda _: None,
+        complete=lambda _: (),
+        tell=lambda _: None,
     )
     for text, covered in (("/register ", ""), ("/register o", "•"), ("/registers o", "")):
         line.line = text
@@ -324,7 +329,7 @@ def test_the_server_dies_and_comes_back(tmp_path: Path, start: Callable[..., Win
         window.process.send_signal(signal.SIGCONT)
         alice.hears(joined("Bob"))
         window.shows("Alice: while you were away")
-        assert "The connection is lost" in window.conversation()
+        assert "Disconnected." in window.conversation()
         window.types("I am back")
         alice.hears("Bob: I am back")
         window.process.send_signal(signal.SIGTERM)
@@ -434,7 +439,9 @@ def said(number: int, at: float = NOON) -> Said:
 
 
 def told(first: int, last: int, at: float = NOON) -> list[Line]:
-    return [line for number in range(first, last) for line in lines.lines(said(number, at), "", "")]
+    return [
+        line for number in range(first, last) for line in lines.lines(said(number, at), WORDING, "")
+    ]
 
 
 def test_the_end_stays_in_view_until_somebody_reads_further_up(reader: Reader) -> None:
@@ -467,14 +474,14 @@ def test_older_lines_come_above_what_is_being_read(reader: Reader) -> None:
     assert conversation.first_id == 1000
     conversation.scroll(1, "units")
     before = reader.first_line()
-    conversation.put_before(lines.history([said(n) for n in range(900, 1000)], "", ""))
+    conversation.put_before(lines.history([said(n) for n in range(900, 1000)], WORDING, ""))
     reader.waits()
     assert reader.first_line() == before
     words = conversation.words().splitlines()
     assert words[0] == lines.day_of(NOON)
     assert len(words) == 201
     yesterday = NOON - 86_400
-    conversation.put_before(lines.history([said(n, yesterday) for n in (898, 899)], "", ""))
+    conversation.put_before(lines.history([said(n, yesterday) for n in (898, 899)], WORDING, ""))
     words = conversation.words().splitlines()
     assert words[0] == lines.day_of(yesterday)
     assert words[3] == lines.day_of(NOON)
@@ -495,7 +502,7 @@ def test_no_more_lines_are_kept_than_have_a_use(reader: Reader) -> None:
 def test_finding_goes_round(reader: Reader) -> None:
     conversation = reader.conversation
     conversation.add(told(10, 40))
-    conversation.add(lines.lines(Said(50, NOON, "", "سارا", "نیمه‌کاره"), "", ""))
+    conversation.add(lines.lines(Said(50, NOON, "", "سارا", "نیمه‌کاره"), WORDING, ""))
     reader.waits()
     assert conversation.find("NUMBER 3", 0) == (10, 10)
     assert conversation.find("NUMBER 3", -1) == (9, 10)
@@ -510,8 +517,8 @@ def test_finding_goes_round(reader: Reader) -> None:
 
 def test_what_is_selected_is_copied_as_it_was_said(reader: Reader) -> None:
     conversation = reader.conversation
-    conversation.add(lines.lines(Said(1, NOON, "", "Bob", "a 👋 b"), "", ""))
-    conversation.add(lines.lines(Said(2, NOON, "", "سارا", "سلام"), "", ""))
+    conversation.add(lines.lines(Said(1, NOON, "", "Bob", "a 👋 b"), WORDING, ""))
+    conversation.add(lines.lines(Said(2, NOON, "", "سارا", "سلام"), WORDING, ""))
     reader.waits()
     conversation.text.tag_add("sel", "2.0", "end")
     clock = lines.clock_time(NOON)
@@ -521,20 +528,20 @@ def test_what_is_selected_is_copied_as_it_was_said(reader: Reader) -> None:
 def test_lines() -> None:
     link = "https://example.org/x_(y)?z=1"
     event = Said(7, NOON, "", "Alice", f"Bob: see {link}, (HTTP://b.org) or ftp://c.org")
-    (line,) = lines.lines(event, HERE, "Bob")
+    (line,) = lines.lines(event, WORDING, "Bob")
     assert line.marked
     assert [text for style, text in line.pieces if "link" in style] == [link, "HTTP://b.org"]
     assert (line.at, line.id) == (NOON, 7)
     assert line.text.endswith(f" Alice: {event.text}")
-    (line,) = lines.lines(Joined(8, NOON, "", ("Carol",)), HERE, "Bob")
+    (line,) = lines.lines(Joined(8, NOON, "", ("Carol",)), WORDING, "Bob")
     assert line.pieces == [("dim", "*** Carol has joined the chat.")]
     waits = lines.private(Sent(1, NOON, "Carol", "hi", waiting=True), "Bob")
-    assert next(lines.lines(waits, HERE, "Bob")).text.endswith(
+    assert next(lines.lines(waits, WORDING, "Bob")).text.endswith(
         "(will be delivered when Carol returns)"
     )
-    (line,) = lines.lines("from the server", HERE, "Bob")
+    (line,) = lines.lines("from the server", WORDING, "Bob")
     assert line.pieces == [("notice", "from the server")]
-    assert not next(lines.lines(Emoted(9, NOON, "", "Bob", "is Bob"), HERE, "Bob")).marked
+    assert not next(lines.lines(Emoted(9, NOON, "", "Bob", "is Bob"), WORDING, "Bob")).marked
 
 
 def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
@@ -563,7 +570,7 @@ def test_an_old_xft_is_given_no_emoji(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_right_to_left_is_broken_where_it_is_read(reader: Reader) -> None:
     conversation = reader.conversation
     text = " ".join(f"واژه{number}" for number in range(60))
-    conversation.add(lines.lines(Said(1, NOON, "", "سارا", text), "", ""))
+    conversation.add(lines.lines(Said(1, NOON, "", "سارا", text), WORDING, ""))
     reader.waits()
     rows = rows_of(conversation)
     assert len(rows) > 2

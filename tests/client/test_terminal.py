@@ -23,10 +23,14 @@ from prompt_toolkit.utils import get_cwidth
 
 from chatservice.client import Heard, Missed
 from chatservice.client.__main__ import arguments, wants_terminal
-from chatservice.client.faces.completer import LineCompleter, fit
+from chatservice.client.faces.completer import LineCompleter
 from chatservice.client.faces.looks import PALETTE, colour, look, mentions, rings
+from chatservice.client.faces.rows import fit
 from chatservice.client.faces.status import Status, typing_in_words
+from chatservice.client.faces.words import Wording
+from chatservice.client.state import State
 from chatservice.core.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
+from chatservice.dialects.commands import HELPED
 from chatservice.dialects.jsonlines import JSON
 from tests.support.people import QUESTION, Server, client_command, joined, left
 from tests.support.programs import join
@@ -34,6 +38,7 @@ from tests.support.tmux import Tmux
 
 AT = 1_700_000_000.0
 HERE = "localhost:12345"
+WORDING = Wording(HERE)
 
 
 @pytest.fixture
@@ -178,13 +183,13 @@ class TestComingAndGoing:
             bob.types("before")
             alice.shows("Bob: before")
             alice.types("half نیمه 半")
-        alice.shows("The connection is lost")
-        alice.shows("> half نیمه 半\nno connection, again in")
+        alice.shows("Disconnected.")
+        alice.shows("> half نیمه 半\noffline, retrying in")
         alice.presses("C-a")
         alice.types("in between: ")
         alice.presses("Enter")
         alice.types("/msg ")
-        alice.shows("1 line waits")
+        alice.shows("1 message queued")
         with Server(tmp_path / "two", "--port", f"tcp:{port}:interface=127.0.0.1") as server:
             bob = server.join("Bob")
             bob.types("meanwhile")
@@ -203,7 +208,7 @@ class TestComingAndGoing:
         terminal.shows("Cannot connect to ")
         terminal.types("hello")
         terminal.presses("Enter")
-        terminal.shows("1 line waits")
+        terminal.shows("1 message queued")
         terminal.presses("C-c")
         assert terminal.ends() == 1
         terminal.shows("Error: your last line may not have been sent.")
@@ -230,7 +235,7 @@ class TestComingAndGoing:
                 terminal.types("hello?")
                 terminal.presses("Enter")
                 hears(type="say", text="hello?")
-                terminal.shows("1 line waits")
+                terminal.shows("1 message queued")
                 terminal.presses("C-c")
                 terminal.shows("leaving… Ctrl-C leaves at once")
                 terminal.types("stays here")
@@ -244,7 +249,7 @@ class TestComingAndGoing:
             terminal = start("--name", "Bob", "--no-retry", port=server.port)
             terminal.shows("Welcome Bob, ")
         assert terminal.ends() == 1
-        terminal.shows("The connection is lost")
+        terminal.shows("Disconnected.")
 
 
 class TestWhatItLooksLike:
@@ -409,22 +414,24 @@ class TestLooks:
         ],
     )
     def test_pieces(self, event: Heard | str, pieces: list[tuple[str, str]]) -> None:
-        assert look(event, HERE, me="Alice") == [*pieces, ("", "\n")]
+        assert look(event, WORDING, me="Alice") == [*pieces, ("", "\n")]
 
     def test_times_are_those_of_the_message(self) -> None:
-        shown = datetime.fromtimestamp(AT).strftime("[%H:%M] ")
-        assert look(said("hi"), HERE, timestamps=True)[0] == ("dim", shown)
-        assert look(Missed(1, 0), HERE, timestamps=True) == look(Missed(1, 0), HERE)
+        shown = datetime.fromtimestamp(AT).strftime("[%Y-%m-%d %H:%M] ")
+        assert look(said("hi"), WORDING, timestamps=True)[0] == ("dim", shown)
+        assert look(Missed(1, 0), WORDING, timestamps=True) == look(Missed(1, 0), WORDING)
 
 
 class TestStatusLine:
     def test_says_what_there_is_to_know(self) -> None:
-        status = Status(HERE, connected=True, name="Alice", online=2, typing={"Bob"}, waiting=2)
+        status = Status(HERE, State.LIVE, name="Alice", online=2, typing={"Bob"}, queued=2)
         assert status.line == (
-            f"connected to {HERE} · 2 lines wait · 2 online · Alice · Bob is typing…"
+            f"connected to {HERE} · 2 messages queued · 2 online · Alice · Bob is typing…"
         )
-        assert Status(HERE, connected=False, again=2.1).line == "no connection, again in 3 s"
-        assert Status(HERE, connected=False, again=-1).line == f"connecting to {HERE}…"
+        assert Status(HERE, State.OFFLINE, again=2.1).line == "offline, retrying in 3 s"
+        assert Status(HERE, State.CONNECTING, again=-1).line == f"connecting to {HERE}…"
+        assert Status(HERE, State.LOGIN, asked=True).line == f"connected to {HERE}"
+        assert Status(HERE, State.CATCHING_UP).line == "catching up…"
 
     def test_who_is_typing(self) -> None:
         assert typing_in_words(set()) == ""
@@ -456,6 +463,6 @@ class TestCompletion:
         ],
     )
     def test_names_and_commands(self, line: str, completed: list[str]) -> None:
-        completer = LineCompleter(lambda: {"Bob", "Bella", "سارا"})
+        completer = LineCompleter(lambda: {"Bob", "Bella", "سارا"}, lambda: HELPED.commands)
         found = completer.get_completions(Document(line), CompleteEvent())
         assert [line[: len(line) + each.start_position] + each.text for each in found] == completed

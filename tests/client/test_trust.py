@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chatservice.client.trust import KnownServers
+from chatservice.client.known_servers import KnownServers
 from chatservice.server.tls import CERTIFICATE_FILE, KEY_FILE
 from tests.server.test_tls import issue, pem
 from tests.support.people import Server, run_client
@@ -60,7 +60,9 @@ def test_another_certificate_is_refused_and_nothing_is_said_to_it(
         ended = run_client(server.port, "--tls", "--name", "Secret", typed=b"psst\n")
         assert ended.returncode == 1
         (complaint,) = ended.stderr.decode().splitlines()
-        assert complaint.startswith(f"WARNING: 127.0.0.1:{server.port} is not what it was.")
+        assert complaint.startswith(
+            f"WARNING: the certificate of 127.0.0.1:{server.port} has changed."
+        )
         assert known in complaint
         assert fingerprint(other) in complaint
         assert b"Secret" not in ended.stdout
@@ -189,5 +191,5 @@ def test_a_file_that_cannot_be_read_is_one_line(server: Server, known_servers: P
     known_servers.mkdir(parents=True)
     ended = run_client(server.port, "--tls", "--name", "ci")
     assert ended.returncode == 1
-    assert ended.stderr.startswith(b"The servers that are known cannot be read: ")
+    assert ended.stderr.startswith(b"The known servers cannot be read: ")
     assert ended.stderr.count(b"\n") == 1

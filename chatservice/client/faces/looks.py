@@ -1,28 +1,37 @@
 """How an event looks on a terminal: its words, in pieces of text with a style each."""
 
 import re
-import time
 import unicodedata
 import zlib
 
-from chatservice.client.faces.talk import Shown, in_words, is_error
-from chatservice.core.events import Emoted, Joined, Left, Renamed, Said, Sent, Told
+from chatservice.client.faces.rows import CUT, Piece
+from chatservice.client.faces.words import Shown, Wording, is_error, stamp
+from chatservice.core.events import (
+    Emoted,
+    Joined,
+    Left,
+    Renamed,
+    Replayed,
+    Said,
+    Sent,
+    Told,
+)
+from chatservice.core.sanitize import limit_marks
 
-Piece = tuple[str, str]  # style, text
-
-# Of the terminals' 256 colours, those of which the contrast is 3.7 or more on black and on white
-# (WCAG 2 asks for 3 for large text, and for 4.5, which no colour has on both, for the rest).
+# Of the terminals' 256 colours, those whose contrast is 3.7 or more on black and on white (WCAG 2
+# asks for 3 for large text, and for 4.5, which no colour has on both, for the rest).
 PALETTE = (
     *("#d70000", "#af5f00", "#878700", "#008700", "#008787", "#0087d7", "#5f5fff", "#875fd7"),
     *("#af00ff", "#d700d7", "#d70087", "#af5f5f"),
 )
 DIM, MARKED, RED = "dim", "bold", "ansired"
 BELLS = ("on", "off", "mentions")
+MAX_SHOWN = 10_000  # characters of a line: more than the server's longest message
 Message = Said | Emoted | Told | Sent
 
 
 def colour(name: str) -> str:
-    """Of a name: the same in every run, however the name is capitalised."""
+    """The colour of a name: the same in every run, however the name is capitalised."""
     return PALETTE[zlib.crc32(name.casefold().encode()) % len(PALETTE)]
 
 
@@ -31,11 +40,17 @@ def whole_word(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
 
 
+def bounded(line: str) -> str:
+    """`line` as it is shown: neither too long, nor with marks in piles."""
+    return limit_marks(line if len(line) <= MAX_SHOWN else line[:MAX_SHOWN] + CUT)
+
+
 def mentions(event: Shown, me: str | None) -> bool:
     """Whether somebody else speaks of `me` in `event`."""
     if not isinstance(event, Said | Emoted) or me is None or event.name == me:
         return False
-    return whole_word(me).search(unicodedata.normalize("NFC", event.text)) is not None
+    text = unicodedata.normalize("NFC", bounded(event.text))
+    return whole_word(me).search(text) is not None
 
 
 def rings(event: Shown, me: str | None, bell: str) -> bool:
@@ -46,35 +61,42 @@ def rings(event: Shown, me: str | None, bell: str) -> bool:
 
 
 def look(
-    event: Shown, where: str, *, me: str | None = None, timestamps: bool = False
+    event: Shown, wording: Wording, *, me: str | None = None, timestamps: bool = False
 ) -> list[Piece]:
     """The lines for `event`, each with its end; nothing if there is nothing to say. `me`: your
-    name; `where`: the server. With `timestamps`, what has happened has its local time before it."""
-    words = in_words(event, where)
-    if not words:
-        return []
+    name. With `timestamps`, what has happened has its local time before it."""
     match event:
+        case Replayed(events=events):
+            pieces: list[Piece] = [("", bounded(wording.heading(event))), ("", "\n")]
+            for message in events:
+                pieces += look(message, wording, timestamps=True)
+            return pieces
         case Said() | Emoted() | Told() | Sent():
-            pieces = _message(event, words, marked=mentions(event, me))
+            pieces = _message(event, wording, marked=mentions(event, me))
         case Joined() | Left() | Renamed():
-            pieces = [(DIM, words)]
-        case _ if is_error(event):
-            pieces = [(RED, words)]
+            pieces = _styled(DIM, event, wording)
         case _:
-            pieces = [("", words)]
+            pieces = _styled(RED if is_error(event) else "", event, wording)
+    waited = isinstance(event, Told) and event.waited
     at = getattr(event, "at", None)
-    if timestamps and at is not None:
-        pieces.insert(0, (DIM, time.strftime("[%H:%M] ", time.localtime(at))))
-    return [*pieces, ("", "\n")]
+    if pieces and at is not None and (timestamps or waited):
+        pieces.insert(0, (DIM, stamp(at)))
+    return pieces
 
 
-def _message(event: Message, words: str, *, marked: bool) -> list[Piece]:
+def _styled(style: str, event: Shown, wording: Wording) -> list[Piece]:
+    words = "\n".join(map(bounded, wording.lines(event)))
+    return [(style, words), ("", "\n")] if words else []
+
+
+def _message(event: Message, wording: Wording, *, marked: bool) -> list[Piece]:
     """With its author's name, or whom it went to, in their colour; `marked`: it is for you."""
+    words = bounded(" ".join(wording.lines(event)))
     name = event.recipient if isinstance(event, Sent) else _author(event)
     before, name, after = _split_at_name(words, name)
     style = MARKED if marked else ""
     named = f"{colour(name)} {MARKED} reverse" if marked else colour(name)
-    return [(style, before), (named, name), (style, after)]
+    return [(style, before), (named, name), (style, after), ("", "\n")]
 
 
 def _split_at_name(words: str, name: str) -> tuple[str, str, str]:

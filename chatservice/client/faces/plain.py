@@ -5,8 +5,10 @@ ends with status 0 only if the server has acknowledged all of it.
 """
 
 import contextlib
+import os
 import sys
 import termios
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import Any
 
@@ -14,21 +16,39 @@ from twisted.internet import stdio
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
+from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatservice.client.chat_client import ChatClient
-from chatservice.client.errors import ChatError, Declined
+from chatservice.client.errors import ChatError, Declined, Gone
 from chatservice.client.events import Disconnected, Heard, Missed
-from chatservice.client.faces.talk import AskedAgain, Shown, Talk, in_words, is_error, on_signals
-from chatservice.core.events import Acked, Closed, Error, Helped, NameAsked, Replayed
+from chatservice.client.faces.looks import bounded
+from chatservice.client.faces.rows import wrap
+from chatservice.client.faces.talk import Talk, on_signals
+from chatservice.client.faces.words import AskedAgain, Shown, Wording, is_error
+from chatservice.core.events import (
+    Acked,
+    Closed,
+    Error,
+    ErrorCode,
+    Helped,
+    NameAsked,
+    PasswordAsked,
+    Replayed,
+    Welcomed,
+)
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.codec import Vocabulary
 from chatservice.dialects.jsonlines import EVENTS, JSON, line_of
+from chatservice.dialects.wording import ENGLISH, Catalogue, ClientWords
 
 # Bytes in a line; what is too long for the server is refused by `ChatClient`.
 MAX_TYPED = 1024 * 1024
+# Once a tool has left, lines are read, and named as not sent, until there are none for so long, or
+# for so long in all.
+QUIET_SECONDS, REST_SECONDS = 0.2, 5.0
 # Lines from a pipe that may wait for their acknowledgement before no more is read.
 MAX_OUTSTANDING = 200
 OURS = Vocabulary({**EVENTS.types, "disconnected": Disconnected, "missed": Missed})
@@ -42,21 +62,28 @@ class Keyboard(LineOnlyReceiver):
     MAX_LENGTH = MAX_TYPED
     transport: Any
 
-    def __init__(self, typed: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, typed: Callable[[str], None], ended: Callable[[str], None], words: ClientWords
+    ) -> None:
         self.flushed: Deferred[None] = Deferred()  # nothing more can be written
+        self._words = words
         self._typed = typed
         self._ended = ended
+        self._begun = False
         self._room: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
 
     def lineReceived(self, line: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix(BOM_UTF8)
         self._typed(line.removesuffix(b"\r").decode("utf-8", "replace"))
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self.transport.pauseProducing()
-        self._ended(f"Error: a line has more than {self.MAX_LENGTH} bytes.")
+        self._ended(self._words.long_input.format(limit=self.MAX_LENGTH))
 
     def readConnectionLost(self) -> None:
         if self._buffer:
@@ -65,7 +92,7 @@ class Keyboard(LineOnlyReceiver):
 
     def writeConnectionLost(self) -> None:
         self.give_up()
-        self._ended("Nobody reads what this prints.")
+        self._ended(self._words.nobody_reads)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.give_up()
@@ -95,21 +122,42 @@ class Keyboard(LineOnlyReceiver):
         self.resumeProducing()
 
 
-NOT_IN_JSON = (str, NameAsked, Helped, AskedAgain, ChatError)  # these concern a person
+NOT_IN_JSON = (
+    str,
+    NameAsked,
+    PasswordAsked,
+    Helped,
+    AskedAgain,
+    ChatError,
+)  # these concern a person
 
 
 class Plain:
     """One run of the program, with a person at a terminal (`interactive`) or as a tool."""
 
-    def __init__(self, where: str, *, interactive: bool, as_json: bool) -> None:
-        self.keyboard = Keyboard(self._typed, self._input_ended)
-        self.talk = Talk(self._show, self._regulate)
-        self._where = where
+    def __init__(
+        self,
+        reactor: Any,
+        where: str,
+        *,
+        interactive: bool,
+        as_json: bool,
+        words: Catalogue = ENGLISH,
+    ) -> None:
+        self.keyboard = Keyboard(self._typed, self._input_ended, words.client)
+        self.talk = Talk(self._show, self._regulate, words)
+        self._reactor = reactor
+        self._words = words
+        self._wording = Wording(where, words)
         self._interactive = interactive
         self._as_json = as_json
         self._paused = False
+        self._welcomed = False
         self._closing = False
         self._failed = False
+        self._interrupted = False
+        self._input_over = False
+        self._lines = 0  # that were read
 
     def ask(self, error: Error | None) -> "Deferred[str]":
         """For a name. A tool is not asked twice."""
@@ -134,34 +182,65 @@ class Plain:
         self._regulate()
         try:
             async for event in self.talk.client:
+                self._welcomed = self._welcomed or isinstance(event, Welcomed)
                 self._closing = self._closing or isinstance(event, Closed)
-                self._show(event)
+                if isinstance(event, Disconnected) and event.hopeless:
+                    self._fail()
+                    self._show(Gone(event.why, lost=False))
+                else:
+                    self._show(event)
                 await self.keyboard.room()
         except ChatError as error:
             self._failed = True
-            self.complain(in_words(error, self._where))
+            self.complain(" ".join((*self._wording.lines(error), *self._hints(error))))
         if self._interactive:
             return 1 if self._failed else 0
+        if self._welcomed:
+            for line in self.talk.unanswered:
+                self._complain_of(self._words.client.this_maybe_unsent.format(line=line))
+        if self.talk.leaving and not self._interrupted:
+            await self._read_rest()
         return 0 if self._closing and not (self._failed or self.talk.refused) else 1
 
     def interrupt(self) -> None:
         """Leave; asked a second time, without waiting. A tool has not sent all that it should."""
+        self._interrupted = True
         self._failed = self._failed or not self._interactive
         if self.talk.leaving:
             self.talk.client.abort()
             self.keyboard.give_up()
         self.talk.leave()
 
+    def _hints(self, error: ChatError) -> tuple[str, ...]:
+        """What would help."""
+        needs_password = isinstance(error, Declined) and error.code == ErrorCode.PASSWORD_NEEDED
+        return (self._words.client.use_password_file,) if needs_password else ()
+
+    async def _read_rest(self) -> None:
+        """What is typed after ``/exit`` is not sent, and each line of it is named."""
+        self.keyboard.transport.resumeProducing()
+        deadline = self._reactor.seconds() + REST_SECONDS
+        while not self._input_over:
+            lines = self._lines
+            await deferLater(self._reactor, QUIET_SECONDS)
+            if lines == self._lines:
+                break
+            if self._reactor.seconds() >= deadline:
+                self._complain_of(self._words.client.more_lines)
+                break
+
     def _typed(self, line: str) -> None:
+        self._lines += 1
         if self._interactive and not self.talk.ready and not self.talk.leaving:
-            self.complain("Not connected: that was not sent.")
+            self.complain(self._words.client.not_connected)
             return
         self.talk.typed(line)
         self._regulate()
 
     def _input_ended(self, why: str) -> None:
+        self._input_over = True
         if why:
-            self.complain(why)
+            self._complain_of(why)
             self._fail()
         elif not self.talk.leaving:
             self.talk.leave()
@@ -188,19 +267,40 @@ class Plain:
             if not isinstance(event, Acked):
                 self.keyboard.transport.write(_as_json(event))
             return
-        words = in_words(event, self._where)
+        lines = self._wording.plain(event)
         if self._as_json or is_error(event):
-            for line in words.splitlines():
+            for line in lines:
                 self.complain(line)
-        elif words:
-            self.keyboard.transport.write(words.encode() + b"\n")
+        elif lines:
+            self._print(lines)
+
+    def _print(self, lines: list[str]) -> None:
+        """On a terminal, what does not fit into a row is indented in the next one."""
+        if self._interactive:
+            rows = wrap([("", bounded(line) + "\n") for line in lines], columns())
+            text = "".join(part for _, part in rows)
+        else:
+            text = "".join(line + "\n" for line in lines)
+        self.keyboard.transport.write(text.encode())
+
+    def _complain_of(self, message: str) -> None:
+        """As an error of ours."""
+        self.complain(self._words.error.format(message=message))
 
     def complain(self, words: str) -> None:
         """Show a line that is not part of the conversation."""
         if self._interactive:  # the same way as what the server says, or they change places
-            self.keyboard.transport.write(sanitize(words).encode() + b"\n")
+            self._print([sanitize(words)])
         else:
             print(sanitize(words), file=sys.stderr, flush=True)
+
+
+def columns() -> int:
+    """Of the terminal that standard output is; 0 if it is none."""
+    try:
+        return os.get_terminal_size(1).columns
+    except OSError:
+        return 0
 
 
 def show_typing(on: bool) -> None:
@@ -224,7 +324,7 @@ async def talk_plainly(
 ) -> int:
     """Talk until the end; the exit status. `make` makes the client at `where`."""
     interactive = sys.stdin.isatty()
-    plain = Plain(where, interactive=interactive, as_json=as_json)
+    plain = Plain(reactor, where, interactive=interactive, as_json=as_json)
     plain.talk.client = make(
         tell=plain.complain,
         ask=plain.ask,

@@ -3,57 +3,66 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
+from typing import assert_never
+
+from chatservice.client.state import State
+from chatservice.dialects.wording import ENGLISH, Catalogue
 
 BETWEEN = " · "
-CUT = "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the line says. `again`: seconds until the next attempt to connect; `waiting`: how many
-    lines have not been acknowledged; `abort`: the key that leaves at once."""
+    """What the line says. `again`: seconds until the next attempt to connect; `asked`: who you are
+    is being asked; `queued`: how many lines have not been acknowledged; `abort`: the key that
+    leaves at once."""
 
     where: str
-    connected: bool
+    state: State
     again: float = 0.0
-    waiting: int = 0
+    asked: bool = False
+    queued: int = 0
     leaving: bool = False
     name: str | None = None
     online: int = 0
     typing: Collection[str] = ()
     abort: str = "Ctrl-C"
+    words: Catalogue = ENGLISH
 
     @property
     def line(self) -> str:
-        """The state of the connection first: who has no room for all cuts off the end."""
+        """The state of the connection first: where there is no room for all, the end is cut off."""
         return BETWEEN.join(part for part in self._parts() if part)
 
     def _parts(self) -> tuple[str, ...]:
-        if self.connected:
-            state = f"connected to {self.where}"
-        elif self.again > 0:
-            state = f"no connection, again in {ceil(self.again)} s"
-        else:
-            state = f"connecting to {self.where}{CUT}"
-        lines = "line waits" if self.waiting == 1 else "lines wait"
+        words = self.words.client
+        is_in = self.state in (State.CATCHING_UP, State.LIVE)
         return (
-            f"leaving{CUT} {self.abort} leaves at once" if self.leaving else "",
-            state,
-            f"{self.waiting} {lines}" if self.waiting else "",
-            f"{self.online} online" if self.connected and self.online else "",
+            words.leaving.format(key=self.abort) if self.leaving else "",
+            self._connection(),
+            words.queued(self.queued) if self.queued else "",
+            words.online.format(count=self.online) if is_in and self.online else "",
             self.name or "",
-            typing_in_words(self.typing),
+            typing_in_words(self.typing, self.words),
         )
 
+    def _connection(self) -> str:
+        words = self.words.client
+        match self.state:
+            case State.LIVE:
+                return words.connected.format(where=self.where)
+            case State.LOGIN if self.asked:
+                return words.connected.format(where=self.where)
+            case State.CATCHING_UP:
+                return words.catching_up
+            case State.OFFLINE | State.CLOSED if self.again > 0:
+                return words.offline.format(seconds=ceil(self.again))
+            case State.OFFLINE | State.CLOSED | State.CONNECTING | State.LOGIN:
+                return words.connecting.format(where=self.where)
+            case _:
+                assert_never(self.state)
 
-def typing_in_words(names: Collection[str]) -> str:
+
+def typing_in_words(names: Collection[str], words: Catalogue = ENGLISH) -> str:
     """Who is typing; empty if nobody is."""
-    match sorted(names):
-        case []:
-            return ""
-        case [name]:
-            return f"{name} is typing{CUT}"
-        case [one, other]:
-            return f"{one} and {other} are typing{CUT}"
-        case _:
-            return f"several people are typing{CUT}"
+    return words.client.typing(sorted(names)) if names else ""

@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never, cast
 
@@ -12,19 +11,19 @@ from twisted.python.failure import Failure
 
 from chatservice.client.catch_up import replayed
 from chatservice.client.chat_client import ChatClient
-from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
-from chatservice.client.events import Disconnected, Heard, Missed
+from chatservice.client.errors import ChatError, Declined, Gone
+from chatservice.client.faces.words import AskedAgain, Shown
+from chatservice.client.state import State
 from chatservice.core.events import (
     Error,
     ErrorCode,
-    Event,
+    Helped,
     NameAsked,
     PasswordAsked,
     Recalled,
     Refusal,
     Refused,
     ReplayReason,
-    Told,
 )
 from chatservice.core.requests import (
     ChangePassword,
@@ -49,48 +48,49 @@ from chatservice.core.requests import (
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import commands
 from chatservice.dialects.commands import HELPED
-from chatservice.dialects.text import Text
-from chatservice.dialects.wording import ENGLISH
-
-_LOCAL = Text(zone=None)  # a person's times are those of their clock
-
-
-@dataclass(frozen=True, slots=True)
-class AskedAgain:
-    """The last answer was wrong, for the reason in `error`: what is your name; or, with `name`,
-    its password?"""
-
-    error: Error
-    name: str = ""
-
-
-Shown = Heard | ChatError | AskedAgain | str
+from chatservice.dialects.wording import ENGLISH, Catalogue
 
 
 class Talk:
     """Turns typed lines into requests to `client`, as the server does with those of `nc`.
 
     `show` is given what is to be shown: an event, or a line of words. `answered` is called after
-    each answer. `refused`: something has been. `unanswered`: so many requests will get no answer.
+    each answer. `refused`: something has been. `unanswered`: the lines that will get no answer.
+    `unsent`: so many lines were typed after leaving.
     """
 
     client: ChatClient
 
     def __init__(
-        self, show: Callable[[Shown], None], answered: Callable[[], None] = lambda: None
+        self,
+        show: Callable[[Shown], None],
+        answered: Callable[[], None] = lambda: None,
+        words: Catalogue = ENGLISH,
     ) -> None:
         self.refused = False
-        self.unanswered = 0
+        self.unanswered: list[str] = []
         self.leaving = False  # nothing more is obeyed
         self._show = show
         self._answered = answered
+        self._words = words
         self._asking: Deferred[str] | None = None
         self._secret = False
+        self._has_accounts = True  # as far as we know
 
     @property
     def ready(self) -> bool:
         """Whether a line that is typed now goes somewhere."""
-        return self.asks_name or self.client.connected
+        return self.asks_name or self.client.state in (State.CATCHING_UP, State.LIVE)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The names of those that can be used here, as far as we know."""
+        unusable: tuple[str, ...] = ()
+        if not self._has_accounts:
+            unusable = ("register", "password", "unregister")
+        elif not self.client.may_send_password:
+            unusable = ("register", "password")
+        return tuple(name for name in HELPED.commands if name not in unusable)
 
     @property
     def asks_name(self) -> bool:
@@ -122,20 +122,20 @@ class Talk:
         return self._asking
 
     def typed(self, line: str, to: str | None = None) -> None:
-        """Do what `line` says. `to`: what is said is for this person alone."""
+        """Do what `line` says. `to`: what is said is for this person only."""
         if not line.strip() and not self.asks_password:
             return
         if self.leaving:
-            if not self.refused:
-                self._show(ChatError(f"you have left, and this was not sent: {sanitize(line)}"))
             self.refused = True
+            after = self._words.client.after_leaving
+            self._show(ChatError(after.format(line=sanitize(line))))
             return
         try:
             if self.asks_password:
                 request: Request = Password(line.strip())
             else:
                 request = self._for(to, commands.parse(line, has_name=not self.asks_name))
-            self._carry_out(request)
+            self._carry_out(request, line)
         except ChatError as error:  # a slip must not make public what was meant for one person
             self.refused = True
             self._show(error)
@@ -149,21 +149,21 @@ class Talk:
         self.client.leave()
 
     def _for(self, to: str | None, request: Request) -> Request:
-        """The same for one person alone. Raises `ChatError`."""
+        """The same for one person only. Raises `ChatError`."""
         match request:
             case Say(text=text) if to is not None:
                 return Tell(to, text)
             case Emote() if to is not None:
-                raise ChatError("what you do, everyone sees: say it where you talk to everyone.")
+                raise ChatError(self._words.client.public_action)
         return request
 
-    def _carry_out(self, request: Request) -> None:
+    def _carry_out(self, request: Request, line: str) -> None:
         """Raises `Refusal`."""
         if self.asks_name and not isinstance(request, Help | Exit | Hello | Password):
             raise Refusal(ErrorCode.NAME_FIRST)
         match request:
             case Help():
-                self._show(HELPED)
+                self._show(Helped(self.commands))
             case Exit():
                 self.leave()
             case Hello(name=answer) | Password(password=answer):
@@ -174,9 +174,9 @@ class Talk:
             case SetTyping(on=on):
                 self.client.set_typing(on)
             case History():
-                self._ask(request, partial(self._show_again, ReplayReason.RECENT))
+                self._ask(request, line, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
-                self._ask(request, partial(self._show_again, ReplayReason.FOUND, limit=limit))
+                self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
             case (
                 Say()
                 | Emote()
@@ -188,26 +188,28 @@ class Talk:
                 | ChangePassword()
                 | Unregister()
             ):
-                self._ask(request, self._show)
+                self._ask(request, line, self._show)
             case _:
                 assert_never(request)
 
-    def _ask(self, request: Question, show: Callable[[Any], None]) -> None:
+    def _ask(self, request: Question, line: str, show: Callable[[Any], None]) -> None:
         answer = self.client.request(request)
-        answer.addCallbacks(show, self._failed)
+        answer.addCallbacks(show, self._failed, errbackArgs=(line,))
         answer.addCallback(lambda _: self._answered())
 
     def _show_again(self, why: ReplayReason, page: Recalled, limit: int = 0) -> None:
         self._show(replayed(why, page, time.time(), limit))
 
-    def _failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure, line: str) -> None:
         failure.trap(ChatError)
         self.refused = True
         error = cast(ChatError, failure.value)
         if isinstance(error, Declined):
+            if error.code == ErrorCode.NO_ACCOUNTS:
+                self._has_accounts = False
             self._show(error.error)
         elif isinstance(error, Gone):  # which is said once, for all that was asked
-            self.unanswered += 1
+            self.unanswered.append(line)
         else:
             self._show(error)
 
@@ -216,51 +218,3 @@ def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
     """Have SIGINT and SIGTERM call `leave`. Only once the reactor runs: it sets some of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: reactor.callFromThread(leave))
-
-
-def is_error(event: Shown) -> bool:
-    """Whether `event` says that something went wrong."""
-    return isinstance(event, Error | Refused | AskedAgain | ChatError | Disconnected)
-
-
-def in_words(event: Shown, where: str) -> str:  # noqa: PLR0911 (a case each)
-    """The lines for `event`, without the last one's end; empty if there is nothing to say.
-    `where`: the server."""
-    match event:
-        case str():
-            return event
-        case Disconnected(why=why, again=again, lost=lost):
-            soon = f" in {again:.0f} s" if again >= 1 else ""
-            return f"{_no_connection(why, where, lost)} Trying again{soon}."
-        case Gone(lost=lost):
-            return _no_connection(str(event), where, lost)
-        case Untrusted():
-            return str(event)
-        case Declined(error=error):
-            return _rendered(error)
-        case AskedAgain(error=error, name=name):
-            question = PasswordAsked(name) if name else NameAsked()
-            return f"{_rendered(error)} {_rendered(question)}"
-        case ChatError():
-            return ENGLISH.error.format(message=event)
-        case Missed(count=count, gone=gone):
-            messages = "message" if count == 1 else "messages"
-            older = f" ({gone} older events are not kept any more.)" if gone else ""
-            return f"*** {count} {messages} while you were away:{older}"
-        case Told(waited=True, at=at):
-            return f"{_rendered(event)} (said at {_local(at)}, while you were away)"
-        case _:
-            return _rendered(event)
-
-
-def _rendered(event: Event) -> str:
-    return "\n".join(_LOCAL.render(event).decode().splitlines())
-
-
-def _local(at: float) -> str:
-    then, now = time.localtime(at), time.localtime()
-    return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
-
-
-def _no_connection(why: str, where: str, lost: bool) -> str:
-    return f"The connection is lost: {why}" if lost else f"Cannot connect to {where}: {why}"

@@ -44,23 +44,26 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient
-from chatservice.client.errors import ChatError
+from chatservice.client.errors import ChatError, Gone
 from chatservice.client.events import Disconnected
-from chatservice.client.faces.completer import LineCompleter, fit
-from chatservice.client.faces.looks import Piece, look, rings
+from chatservice.client.faces.completer import LineCompleter
+from chatservice.client.faces.looks import look, rings
+from chatservice.client.faces.rows import Piece, fit, wrap
 from chatservice.client.faces.status import Status
-from chatservice.client.faces.talk import Shown, Talk, in_words, on_signals
+from chatservice.client.faces.talk import Talk, on_signals
 from chatservice.client.faces.typing_notices import TypingNotices
+from chatservice.client.faces.words import Shown, Wording
 from chatservice.core.events import Error, NameAsked, Refused, Welcomed
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
-from chatservice.dialects.wording import ENGLISH
+from chatservice.dialects.wording import ENGLISH, Catalogue
 
 # What arrives within so many seconds is printed together: nobody sees the delay, and a burst of
 # thousands redraws the line a few times only.
 GATHER_SECONDS = 0.03
 PROMPT = "> "
 MENU_ROWS = 7
+MAX_PASTED = 5  # lines that are sent as soon as they are pasted
 
 
 class Screen(Vt100_Output):
@@ -72,6 +75,11 @@ class Screen(Vt100_Output):
     def flush(self) -> None:
         if not self.held:
             super().flush()
+
+    def disable_bracketed_paste(self) -> None:
+        """Not for the moment in which something is printed: a paste could fall into it."""
+        if not self.held:
+            super().disable_bracketed_paste()
 
     @property
     def responds_to_cpr(self) -> bool:
@@ -96,10 +104,19 @@ class Unseen(Processor):
 class Face:
     """One run of the program. `bell`: one of `looks.BELLS`; `timestamps`: print times too."""
 
-    def __init__(self, reactor: Any, where: str, *, bell: str, timestamps: bool) -> None:
-        self.talk = Talk(self._show, self._refresh)
+    def __init__(
+        self,
+        reactor: Any,
+        where: str,
+        *,
+        bell: str,
+        timestamps: bool,
+        words: Catalogue = ENGLISH,
+    ) -> None:
+        self.talk = Talk(self._show, self._refresh, words)
         self._reactor = reactor
-        self._where = where
+        self._words = words
+        self._wording = Wording(where, words)
         self._bell = bell
         self._timestamps = timestamps
         # What has arrived and is to be printed.
@@ -110,6 +127,7 @@ class Face:
         self._lost = False
         self._again = 0.0  # when there will be another attempt
         self._nameless = False  # and who we are is asked for when there is one
+        self._hopeless: ChatError | None = None
         self._notices = TypingNotices(self._tell_typing, reactor.seconds)
         self._screen = cast(
             Screen,
@@ -117,7 +135,8 @@ class Face:
                 sys.stdout, os.environ["TERM"], default_color_depth=ColorDepth.from_env()
             ),
         )
-        self._completer = LineCompleter(self._others)
+        self._completer = LineCompleter(self._others, lambda: self.talk.commands)
+        self._pasted: list[str] = []  # lines that are not sent before Enter is pressed
         self._line = Buffer(
             multiline=False,
             completer=self._completer,
@@ -163,14 +182,16 @@ class Face:
             async for event in client:
                 self._show(event)
         except ChatError as error:
-            complaints.append(in_words(error, self._where))
-        if unanswered := self.talk.unanswered:
-            lines = "line" if unanswered == 1 else f"{unanswered} lines"
-            message = f"your last {lines} may not have been sent."
-            complaints.append(ENGLISH.error.format(message=message))
+            complaints += self._wording.lines(error)
+        if self._hopeless is not None:
+            complaints += self._wording.lines(self._hopeless)
+        if unanswered := len(self.talk.unanswered):
+            message = self._words.client.maybe_unsent(unanswered)
+            complaints.append(self._words.error.format(message=message))
         status = 1 if complaints else 0
         if (unsent := self._line.text) and not self._holds_password():
-            complaints.append(f"Not sent: {unsent}")
+            complaints.append(self._words.client.left_in_line.format(line=unsent))
+        complaints += [self._words.client.left_in_line.format(line=line) for line in self._pasted]
         if not running.done():
             self._app.exit()
         await ended
@@ -204,9 +225,11 @@ class Face:
         )
 
     def _prompt(self) -> str:
+        if self._pasted:
+            return f"{self._words.client.pasted(len(self._pasted))} "
         if self.talk.asks_password:
-            return "Password: "
-        return f"{ENGLISH.question} " if self.talk.asks_name else PROMPT
+            return self._words.client.password
+        return f"{self._words.question} " if self.talk.asks_name else PROMPT
 
     def _height(self) -> Dimension:
         """In rows, of the typed line; with room for the menu when there is one."""
@@ -222,6 +245,10 @@ class Face:
             case Welcomed():
                 self._nameless = False
                 self._lost = False
+            case Disconnected(hopeless=True):
+                self._hopeless = Gone(event.why, lost=False)
+                self.talk.client.abort()
+                return
             case Disconnected(again=again):
                 self._again = self._reactor.seconds() + again
                 if self._lost:  # and that has been said; the status line says the rest
@@ -230,7 +257,7 @@ class Face:
             case Refused(refusal=refusal):
                 event = Refused(refusal)
         self._rings = self._rings or rings(event, me, self._bell)
-        self._pieces += look(event, self._where, me=me, timestamps=self._timestamps)
+        self._pieces += look(event, self._wording, me=me, timestamps=self._timestamps)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -247,7 +274,7 @@ class Face:
             app.renderer.erase(leave_alternate_screen=False)
         if self._pieces:
             pieces, self._pieces = self._pieces, []
-            text = FormattedText(pieces)
+            text = FormattedText(wrap(pieces, self._screen.get_size().columns))
             print_formatted_text(
                 self._screen, text, app.renderer.style, color_depth=app.color_depth
             )
@@ -269,14 +296,16 @@ class Face:
     def _status(self) -> str:
         client = self.talk.client
         status = Status(
-            self._where,
-            connected=self.talk.ready,
+            self._wording.where,
+            client.state,
             again=self._again - self._reactor.seconds(),
-            waiting=client.outstanding,
+            asked=self.talk.asks_name,
+            queued=client.outstanding,
             leaving=self.talk.leaving,
             name=None if self.talk.asks_name else client.name,
             online=len(client.users),
             typing=client.typing,
+            words=self._words,
         )
         return fit(status.line, self._screen.get_size().columns)
 
@@ -287,8 +316,9 @@ class Face:
 
         @keys.add("c-c")
         def _(event: KeyPressEvent) -> None:
-            if not self._line.text:
+            if not (self._line.text or self._pasted):
                 self.leave()
+            self._pasted.clear()
             self._line.reset(append_to_history=not self._holds_password())
             self._notices.changed("")
 
@@ -325,7 +355,10 @@ class Face:
         if self.talk.leaving:
             return True
         if self._nameless and not self.talk.asks_name:
-            self._show("There is no connection yet. Press Enter again when there is one.")
+            self._show(self._words.client.no_connection_yet)
+            return True
+        if self._pasted:
+            self._send_pasted()
             return True
         self._notices.sent()
         secret = self._holds_password()
@@ -339,20 +372,32 @@ class Face:
         return self.talk.asks_password or password_at(self._line.text) is not None
 
     def _paste(self, data: str) -> None:
-        """Each line that ends in it is sent as if it had been typed."""
+        """Each line that ends in it is sent as if it had been typed; when there are more than a
+        few, only after Enter."""
         document = self._line.document
         first, *more = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._line.insert_text(sanitize(first))
         if not more:
             return
         after = document.text_after_cursor
-        self._line.text = self._line.document.text_before_cursor
-        for text in more:
+        lines = [self._line.document.text_before_cursor, *map(sanitize, more[:-1])]
+        last = sanitize(more[-1])
+        self._line.document = Document(last + after, len(last))
+        self._pasted += [line for line in lines if line.strip()]
+        if len(self._pasted) <= MAX_PASTED:
+            self._send_pasted()
+
+    def _send_pasted(self) -> None:
+        """What stays unsent, as there is nobody to hear it, goes back into the line."""
+        rest = self._line.document
+        pasted, self._pasted = self._pasted, []
+        kept = []
+        for text in pasted:
+            self._line.text = text
             self._line.validate_and_handle()
-            kept = f"{self._line.text} " if self._line.text else ""
-            self._line.text = kept + sanitize(text)
-        position = len(self._line.text)
-        self._line.document = Document(self._line.text + after, position)
+            kept += [self._line.text] if self._line.text else []
+        before = "".join(f"{text} " for text in kept)
+        self._line.document = Document(before + rest.text, len(before) + rest.cursor_position)
 
     def _move(self, by: int) -> None:
         """The cursor, past what takes no column: accents, and the joiners in Persian words."""
