@@ -9,10 +9,9 @@ from pathlib import Path
 from chatservice.core.events import LOBBY, Happening
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
-from chatservice.storage.sqlite.database import BadDatabase, open_existing
-from chatservice.storage.sqlite.rows import happenings, rows_between
-
-FOREVER = 2**63 - 1  # SQLite's largest id
+from chatservice.programs import one_line_errors
+from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.sqlite.files import events_in
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -27,7 +26,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         default=Path("chat.sqlite3"),
         metavar="FILE",
-        help="the server's file (default: %(default)s)",
+        help="the server's database (default: %(default)s)",
     )
     parser.add_argument("--room", default=LOBBY, help="which room (default: %(default)s)")
     parser.add_argument(
@@ -49,23 +48,11 @@ def line_of(event: Happening, as_: str) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The program. Its status is 1 if the file cannot be read."""
+    """The program. Its status is 1 if not everything could be read, and written."""
     options = arguments(argv)
-    try:
-        connection = open_existing(options.database)
-    except BadDatabase as error:
-        raise SystemExit(f"export: {error}") from None
-    try:
-        for row in rows_between(connection, -1, FOREVER):
-            if row.room == options.room:
-                for event in happenings(row):
-                    sys.stdout.buffer.write(line_of(event, options.format))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
-        sys.stderr.close()
-        raise SystemExit(1) from None
-    finally:
-        connection.close()
+    with one_line_errors("export", BadDatabase):
+        for event in events_in(options.database, options.room):
+            sys.stdout.buffer.write(line_of(event, options.format))
 
 
 if __name__ == "__main__":

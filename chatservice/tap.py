@@ -56,6 +56,8 @@ def makeService(options: Options) -> ChatService:
         within_descriptors(options["limits"]),
         _authenticator(options, reactor, archive, hashing),
     )
+    if archive is not None:
+        archive.account_changed = factory.services.account_changed
     log_file, terminal = _surroundings(options)
     return ChatService(
         reactor,

@@ -2,89 +2,117 @@
 
 import argparse
 import getpass
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from chatservice.accounts.passwords import fit
 from chatservice.core import names
 from chatservice.core.events import Account, Refusal
 from chatservice.dialects.wording import ENGLISH
-from chatservice.storage.sqlite import accounts
-from chatservice.storage.sqlite.database import (
-    BadDatabase,
-    open_existing,
-    open_for_server,
-    renew_keys,
-)
+from chatservice.programs import one_line_errors
+from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.sqlite.files import AccountFile, accounts_in
 
-PATIENCE = 10.0  # seconds for a server that is writing
+# From a pipe: the longest password takes no more, in bytes, and a line that does not end is none.
+MAX_LINE = 8192
+
+
+class Command(NamedTuple):
+    """A word of the command line: what it does, for --help; and whether a name follows it."""
+
+    carry_out: Callable[[argparse.Namespace], None]
+    help: str
+    takes_name: bool = True
+
+
+def list_(options: argparse.Namespace) -> None:
+    for account in accounts_in(options.database):
+        since = datetime.fromtimestamp(account.since, UTC)
+        print(f"{account.name}\t{since:%Y-%m-%d %H:%M:%S}")
+
+
+def add(options: argparse.Namespace) -> None:
+    account = Account(names.well_formed(options.name), time.time())
+    hashed = hash_of(asked_password())
+    with AccountFile(options.database, create=True) as accounts:
+        accounts.add(account, hashed)
+
+
+def password(options: argparse.Namespace) -> None:
+    name = names.well_formed(options.name)
+    with AccountFile(options.database) as accounts:
+        account = called(accounts, name)
+        accounts.change(account, hash_of(asked_password()))
+
+
+def remove(options: argparse.Namespace) -> None:
+    name = names.well_formed(options.name)
+    with AccountFile(options.database) as accounts:
+        accounts.remove(called(accounts, name))
+
+
+COMMANDS: Mapping[str, Command] = {
+    "list": Command(list_, "list each name, and when it was registered (UTC)", takes_name=False),
+    "add": Command(add, "register a name, which may be one that is reserved for operators"),
+    "password": Command(
+        password, "set another password; connections that were made with the old one end"
+    ),
+    "remove": Command(remove, "unregister a name, and delete the messages that wait for it"),
+}
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m chatservice.accounts",
-        description="List, add or remove names that have a password. A password is asked for; from "
-        "a pipe, it is the first line of the input.",
+        description="List or change the names that have a password. The server may be running. A "
+        "password is asked for; from a pipe, it is the first line of the input.",
     )
     parser.add_argument(
         "--database",
         type=Path,
         default=Path("chat.sqlite3"),
         metavar="FILE",
-        help="the server's file; add makes it if there is none (default: %(default)s)",
+        help="the server's database; add makes it if there is none (default: %(default)s)",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="each name, and when it was registered (UTC)")
-    for command, does in (
-        ("add", "register a name, which may be one that is reserved for operators"),
-        ("password", "give a name another password"),
-        ("remove", "a name is anybody's again, and what waited for it is gone"),
-    ):
-        commands.add_parser(command, help=does).add_argument("name")
+    words = parser.add_subparsers(dest="command", required=True)
+    for word, command in COMMANDS.items():
+        added = words.add_parser(word, help=command.help)
+        if command.takes_name:
+            added.add_argument("name")
     return parser.parse_args(argv)
 
 
 def asked_password() -> str:
     """From the terminal, twice, or from a pipe. Raises SystemExit or `Refusal`."""
     if not sys.stdin.isatty():
-        return fit(sys.stdin.readline().rstrip("\r\n"))
-    password = fit(getpass.getpass("Password: "))
-    if getpass.getpass("Again: ") != password:
-        raise SystemExit("accounts: these are two passwords.")
-    return password
+        line = sys.stdin.buffer.readline(MAX_LINE).removeprefix(b"\xef\xbb\xbf")
+        return fit(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape"))
+    typed = fit(getpass.getpass("Password: "))
+    if fit(getpass.getpass("Again: ")) != typed:
+        raise SystemExit("accounts: the passwords differ.")
+    return typed
 
 
-def hashed(password: str) -> str:
-    """What is kept of it. Raises SystemExit."""
+def hash_of(password: str) -> str:
+    """What is kept of `password`. Raises SystemExit."""
     try:
         from chatservice.accounts.hashing import hasher  # noqa: PLC0415 (the extra may be missing)
     except ModuleNotFoundError:
         raise SystemExit(
-            "accounts: this needs argon2-cffi: install the extra 'accounts' "
+            "accounts: argon2-cffi is missing: install the extra 'accounts' "
             "(see Installation in the README)."
         ) from None
     return hasher().hash(password)
 
 
-def work_of(options: argparse.Namespace) -> Callable[[sqlite3.Connection], None]:
-    """What is to be done to the database. Raises `Refusal`."""
-    name = names.well_formed(options.name)
-    if options.command == "remove":
-        return lambda connection: accounts.remove(connection, called(connection, name))
-    kept = hashed(asked_password())
-    if options.command == "add":
-        return lambda connection: accounts.add(connection, Account(name, time.time()), kept)
-    return lambda connection: accounts.change(connection, called(connection, name), kept)
-
-
-def called(connection: sqlite3.Connection, name: str) -> Account:
+def called(accounts: AccountFile, name: str) -> Account:
     """The account of exactly that name. Raises SystemExit."""
-    found = accounts.find(connection, name)
+    found = accounts.find(name)
     if found is None:
         raise SystemExit(f"accounts: {name} is not registered.")
     if found.account.name != name:
@@ -92,42 +120,14 @@ def called(connection: sqlite3.Connection, name: str) -> Account:
     return found.account
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what they say. Raises `Refusal`, BadDatabase, `sqlite3.Error`."""
-    work = work_of(options) if options.command != "list" else None
-    if options.command == "add" and not options.database.exists():
-        open_for_server(options.database).close()
-    connection = open_existing(options.database)
-    try:
-        if work is None:
-            for account in accounts.all_accounts(connection):
-                since = datetime.fromtimestamp(account.since, UTC)
-                print(f"{account.name}\t{since:%Y-%m-%d %H:%M:%S}")
-            return
-        connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            renew_keys(connection)
-            work(connection)
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """The program. Its status is 1 if that could not be done."""
-    try:
-        run(arguments(argv))
-    except Refusal as refusal:
-        raise SystemExit(f"accounts: {ENGLISH.refusal(refusal)}") from None
-    except (BadDatabase, sqlite3.Error) as error:
-        raise SystemExit(f"accounts: {error}") from None
-    except (KeyboardInterrupt, EOFError):
-        raise SystemExit(1) from None
+    options = arguments(argv)
+    with one_line_errors("accounts", BadDatabase):
+        try:
+            COMMANDS[options.command].carry_out(options)
+        except Refusal as refusal:
+            raise SystemExit(f"accounts: {ENGLISH.refusal(refusal)}") from None
 
 
 if __name__ == "__main__":

@@ -31,18 +31,18 @@ class Accounts:
         self._hashing = hashing
         self._seconds = seconds
 
-    async def owner(self, name: str) -> Account | None:
+    async def owner(self, name: str, asker: str = "") -> Account | None:
         """The account that protects `name` (a checked name), if there is one."""
-        found = await self.credentials(name)
+        found = await self.credentials(name, asker)
         return None if found is None else found.account
 
-    async def credentials(self, name: str) -> Credentials | None:
+    async def credentials(self, name: str, asker: str = "") -> Credentials | None:
         """That account, and the hash of its password."""
-        return await self._store.find(name)
+        return await self._store.find(name, asker)
 
-    async def owners(self, name: str) -> frozenset[Account]:
+    async def owners(self, name: str, asker: str = "") -> frozenset[Account]:
         """All accounts that protect `name` (a checked name)."""
-        return await self._store.owners(name)
+        return await self._store.owners(name, asker)
 
     async def proven(self, name: str, password: str) -> str | None:
         """The name of the account that protects `name`, if `password` is its password. It takes
@@ -69,9 +69,18 @@ class Accounts:
         """Remove `account` and its offline messages."""
         await self._store.remove(account)
 
-    async def post(self, owner: Account, message: Told) -> int:
-        """Keep `message` until `owner` returns. Returns its number."""
-        return await self._store.post(owner, message)
+    async def knows(self, account: Account, network: str) -> bool:
+        """Whether the owner of `account` has come in from `network` before."""
+        return await self._store.knows(account, network, asker=network)
+
+    async def remember(self, account: Account, network: str) -> None:
+        """The owner of `account` has come in from `network`."""
+        await self._store.remember(account, network)
+
+    async def post(self, owner: Account, message: Told, origin: str) -> int:
+        """Keep `message` until `owner` returns. `origin`: whom it is counted for (see
+        `stores.origin_of`). Returns its number."""
+        return await self._store.post(owner, message, origin)
 
     async def offline_messages(self, owner: Account) -> tuple[OfflineMessage, ...]:
         """What is kept for `owner`, oldest first."""

@@ -7,18 +7,16 @@ from typing import TypeVar
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
 
 from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.cred import IMember
+from chatservice.accounts.guesses import Guesses
 from chatservice.accounts.passwords import fit
 from chatservice.core import names
 from chatservice.core.chat import User
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
-    ACCOUNT_SECONDS,
-    ADDRESS_SECONDS,
-    GUESSES_OF_ACCOUNT,
-    GUESSES_OF_ADDRESS,
     MAX_REMEMBERED,
     NEW_PASSWORD_SECONDS,
     PASSWORDS_OF_ADDRESS,
@@ -54,9 +52,8 @@ class Authenticator:
         self._portal = portal
         self.members_only = members_only
         self.in_clear = in_clear
-        self._of_address = RateLimiter(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
-        self._of_account = RateLimiter(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
-        # From where an owner has come in before: there nobody elsewhere can lock them out.
+        self._guesses = Guesses(seconds)
+        # Where people have come in before, by their accounts, if those are not in a database.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         # The hash of the password that the owner of an account has proven to know.
         self._proven_hashes: OrderedDict[Account, str] = OrderedDict()
@@ -69,7 +66,9 @@ class Authenticator:
     async def admit(self, name: str, password: str, peer: Peer) -> Account | None:
         """Somebody wants to come in as `name`. Their account; None for a guest."""
         name = names.well_formed(name)
-        kept = await self.accounts.credentials(name) if self.accounts is not None else None
+        kept = None
+        if self.accounts is not None:
+            kept = await self.accounts.credentials(name, peer.network)
         if not self.members_only and (kept is None or self._portal is None):
             return None
         self.expect_private(peer)
@@ -84,13 +83,13 @@ class Authenticator:
         they have proven to be theirs, if its name is meant."""
         name = names.well_formed(request.name)
         if self.accounts is not None:
-            owners = await self.accounts.owners(name)
+            owners = await self.accounts.owners(name, peer.network)
             is_own = account in owners and account.is_called(name)
             if (others := owners - {account}) and not is_own:
                 if not request.password:
                     raise Refusal(ErrorCode.NAME_REGISTERED, name=min(others).name)
                 self.expect_private(peer)
-                kept = await self.accounts.credentials(name)
+                kept = await self.accounts.credentials(name, peer.network)
                 return await self._own(name, request.password, peer, kept)
         if self.members_only and (
             account is None or names.keys(name).isdisjoint(names.keys(account.name))
@@ -143,7 +142,7 @@ class Authenticator:
     async def _expect_own(self, account: Account, password: str, peer: Peer) -> None:
         """Whoever changes an account knows its password, and has not just found its owner's
         keyboard."""
-        kept = await self._accounts().credentials(account.name)
+        kept = await self._accounts().credentials(account.name, peer.network)
         if kept is None or kept.account != account:
             raise Refusal(ErrorCode.NOT_REGISTERED)
         if not password:
@@ -152,9 +151,7 @@ class Authenticator:
 
     async def _own(self, name: str, password: str, peer: Peer, kept: Credentials | None) -> Account:
         """The account that they have proven to be theirs. `kept`: the one that protects `name`."""
-        # Whatever likeness of a name is tried, what is guessed at is one password.
-        guessed = name.casefold() if kept is None else f"{kept.account.name}/{kept.account.since}"
-        proven = await self._proven(name, password, peer, guessed)
+        proven = await self._proven(name, password, peer, None if kept is None else kept.account)
         if self.accounts is None:
             return Account(proven, 0.0)
         if (
@@ -207,35 +204,38 @@ class Authenticator:
         if not (peer.private or self.in_clear):
             raise Refusal(ErrorCode.PASSWORD_IN_CLEAR)
 
-    async def _proven(self, name: str, password: str, peer: Peer, guessed: str) -> str:
-        """The name of the account that they have proven to be theirs. What is tried is counted as
-        wrong until it proves right, since much can be tried at once; `guessed`: at whose password.
-        """
-        network = peer.network
-        is_known = (guessed, network) in self._known
-        if self._portal is None or not self._of_address.take(network):
-            raise Refusal(ErrorCode.TOO_OFTEN)
-        if not is_known and not self._of_account.take(guessed):
-            self._of_address.give_back(network)
-            raise Refusal(ErrorCode.TOO_OFTEN)
+    async def _proven(self, name: str, password: str, peer: Peer, owner: Account | None) -> str:
+        """The name of the account that they have proven to be theirs. `owner`: whose password it
+        must be."""
+        # Whatever likeness of a name is tried, what is guessed at is one password.
+        guessed = name.casefold() if owner is None else f"{owner.name}/{owner.since}"
+        is_known = await self._knows(owner, guessed, peer.network)
+        attempt = self._guesses.begin(guessed, peer, is_known=is_known)
         credentials = UsernamePassword(name.encode(), password.encode("utf-8", "replace"))
+        if self._portal is None:
+            raise Refusal(ErrorCode.NO_ACCOUNTS)
         try:
             _, proven, _ = await self._portal.login(credentials, None, IMember)
         except UnauthorizedLogin:
             raise Refusal(self._wrong, name=name) from None
-        except Refusal:  # it has not been looked at
-            self._give_back(network, None if is_known else guessed)
+        except Refusal:
+            attempt.give_back()
             raise
-        self._give_back(network, None if is_known else guessed)
-        self._remember(guessed, network)
+        attempt.give_back()
+        self._remember(owner, guessed, peer.network)
         return str(proven)
 
-    def _give_back(self, network: str, guessed: str | None) -> None:
-        self._of_address.give_back(network)
-        if guessed is not None:
-            self._of_account.give_back(guessed)
+    async def _knows(self, owner: Account | None, guessed: str, network: str) -> bool:
+        if self.accounts is None or owner is None:
+            return (guessed, network) in self._known
+        return await self.accounts.knows(owner, network)
 
-    def _remember(self, guessed: str, network: str) -> None:
+    def _remember(self, owner: Account | None, guessed: str, network: str) -> None:
+        if self.accounts is not None and owner is not None:
+            # They need not wait for that, nor hear of it if the disk fails.
+            remembered = Deferred.fromCoroutine(self.accounts.remember(owner, network))
+            remembered.addErrback(lambda failure: failure.trap(Refusal))
+            return
         self._known[guessed, network] = None
         self._known.move_to_end((guessed, network))
         if len(self._known) > MAX_REMEMBERED:

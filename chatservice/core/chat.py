@@ -24,6 +24,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.log import Clock, Messages, Now
 from chatservice.core.peer import Peer
+from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition
@@ -232,25 +233,25 @@ class Chat:
         """Seconds since 1970."""
         return self._now()
 
-    def seen(self, name: str) -> Awaitable[ReadPosition | None]:
+    # What is looked up is looked up for `asker`, a network (see `stores`).
+
+    def seen(self, name: str, asker: str = "") -> Awaitable[ReadPosition | None]:
         """Where `name`, who is about to come in, had stopped reading."""
-        return self.archive.seen(names.well_formed(name))
+        return self.archive.seen(names.well_formed(name), asker)
 
-    def recall(
-        self, before: int | None, after: int | None, limit: int, room: str = LOBBY
-    ) -> Awaitable[Recalled]:
-        """What has happened, as `requests.History` asks for it."""
-        return self.archive.recall(self._newest(before, room), after, limit)
+    def recall(self, asked: History, asker: str = "") -> Awaitable[Recalled]:
+        """What has happened."""
+        before = self._newest(asked.before, asked.room)
+        return self.archive.recall(before, asked.after, asked.limit, asker)
 
-    def find(
-        self, words: str, before: int | None, limit: int, room: str = LOBBY
-    ) -> Awaitable[Messages]:
-        """Messages, as `requests.Search` asks for them."""
-        return self.archive.find(words, self._newest(before, room), limit)
+    def find(self, asked: Search, asker: str = "") -> Awaitable[Messages]:
+        """The messages that have those words."""
+        before = self._newest(asked.before, asked.room)
+        return self.archive.find(asked.words, before, asked.limit, asker)
 
-    def recent(self, before: int | None, limit: int, room: str = LOBBY) -> Awaitable[Messages]:
-        """The newest messages, as `requests.History` asks for them."""
-        return self.archive.recent(self._newest(before, room), limit)
+    def recent(self, asked: History, asker: str = "") -> Awaitable[Messages]:
+        """The newest messages."""
+        return self.archive.recent(self._newest(asked.before, asked.room), asked.limit, asker)
 
     def _newest(self, before: int | None, room: str) -> int:
         log = self.room(room).log

@@ -367,6 +367,7 @@ class ErrorCode(StrEnum):
     TOO_MANY_ACCOUNTS = "too_many_accounts"
     LETTERBOX_FULL = "letterbox_full"
     LINE_DISCARDED = "line_discarded"
+    TOO_MANY_UNREAD = "too_many_unread"
     TOO_MANY_WORDS = "too_many_words"
     TOO_SLOW = "too_slow"
 

@@ -8,13 +8,18 @@ Deferred behind an answer that is awaited takes the question back.
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from chatservice.core.events import Account, Recalled, Saving, Told
+from chatservice.core.events import Account, ErrorCode, Recalled, Refusal, Saving, Told
 from chatservice.core.log import Batch, Log, Messages
 
 # What strangers can make grow: some 30 MB of names and hashes.
 MAX_ACCOUNTS = 100_000
-# Offline messages for one person: as many as somebody reads.
+# Offline messages for one person: as many as somebody reads; and from one sender (an account, or
+# the network of a guest, who may have any name), so that no single one can fill them.
 MAX_OFFLINE_MESSAGES = 100
+MAX_UNREAD = 20
+# Networks that one owner has come in from, the one longest unused forgotten first: a person's
+# places, and a telephone's in some weeks.
+MAX_KNOWN_NETWORKS = 16
 # People whose read position is kept, those longest away forgotten first: some 2 MB.
 MAX_READ_POSITIONS = 20_000
 
@@ -121,6 +126,12 @@ class AccountStore(Protocol):
     def remove(self, account: Account) -> Awaitable[None]:
         """With its offline messages. Raises `Refusal` (NOT_REGISTERED)."""
 
+    def knows(self, account: Account, network: str, asker: str = "") -> Awaitable[bool]:
+        """Whether its owner has come in from `network` with its present password."""
+
+    def remember(self, account: Account, network: str) -> Awaitable[None]:
+        """Its owner has come in from `network`."""
+
 
 class OfflineMessage(NamedTuple):
     """A private message that is kept until its recipient returns. `sender`: the account of its
@@ -130,12 +141,26 @@ class OfflineMessage(NamedTuple):
     sender: Account | None
 
 
+def origin_of(sender: Account | None, network: str) -> str:
+    """Whom an offline message is counted for: an account, or the network of a guest."""
+    return f"network {network}" if sender is None else f"account {sender.name}"
+
+
+def expect_room(owner: Account, kept: int, of_origin: int) -> None:
+    """`kept` messages are kept for `owner`, `of_origin` of one sender: is there room for another of
+    theirs? Raises `Refusal`: TOO_MANY_UNREAD, LETTERBOX_FULL."""
+    if of_origin >= MAX_UNREAD:
+        raise Refusal(ErrorCode.TOO_MANY_UNREAD, name=owner.name, limit=MAX_UNREAD)
+    if kept >= MAX_OFFLINE_MESSAGES:
+        raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
+
+
 class OfflineMessageStore(Protocol):
     """Private messages to registered people who are not here."""
 
-    def post(self, owner: Account, message: Told) -> Awaitable[int]:
-        """Keep `message` for `owner`. Returns its number. Raises `Refusal`: NOT_REGISTERED,
-        LETTERBOX_FULL."""
+    def post(self, owner: Account, message: Told, origin: str) -> Awaitable[int]:
+        """Keep `message` for `owner`. `origin`: whom it is counted for (see `origin_of`). Returns
+        its number. Raises `Refusal`: NOT_REGISTERED, TOO_MANY_UNREAD, LETTERBOX_FULL."""
 
     def offline_messages(self, owner: Account) -> Awaitable[tuple[OfflineMessage, ...]]:
         """What is kept for `owner`, oldest first."""

@@ -62,6 +62,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.TOO_MANY_ACCOUNTS: "there are too many registered names.",
     ErrorCode.LETTERBOX_FULL: "too many messages are waiting for {name} already.",
     ErrorCode.LINE_DISCARDED: "that line was discarded, since it may be a password.",
+    ErrorCode.TOO_MANY_UNREAD: "{name} has not read your last {limit} messages yet.",
     ErrorCode.TOO_MANY_WORDS: "a search can have at most {limit} words.",
     ErrorCode.TOO_SLOW: "that search takes too long. Use rarer or longer words.",
 }

@@ -12,6 +12,7 @@ from chatservice.core import names
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
 from chatservice.core.log import MAX_PAGE_SIZE
+from chatservice.core.stores import origin_of
 from chatservice.session.replay import taken
 
 log = Logger()
@@ -106,7 +107,8 @@ class OfflineMessages:
             return self._chat.send_private(user, here.name, text)
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
         try:
-            number = await self._accounts.post(owner, letter)
+            origin = origin_of(user.account, user.connection.peer.network)
+            number = await self._accounts.post(owner, letter, origin)
         except Refusal as other:
             raise (refusal if other.code is ErrorCode.NOT_REGISTERED else other) from None
         user.correspondent = owner

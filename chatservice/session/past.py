@@ -7,17 +7,16 @@ from chatservice.session.asker import Asker
 
 
 async def history(asker: Asker, request: requests.History) -> PersonalEvent:
-    chat, limit = asker.services.chat, request.limit
+    chat, network = asker.services.chat, asker.peer.network
     if not request.messages:
-        return await chat.recall(request.before, request.after, limit, request.room)
-    found = await chat.recent(request.before, limit, request.room)
-    return _shown(asker, ReplayReason.RECENT, found, limit)
+        return await chat.recall(request, network)
+    found = await chat.recent(request, network)
+    return _shown(asker, ReplayReason.RECENT, found, request.limit)
 
 
 async def search(asker: Asker, request: requests.Search) -> PersonalEvent:
-    chat, limit = asker.services.chat, request.limit
-    found = await chat.find(request.words, request.before, limit, request.room)
-    return _shown(asker, ReplayReason.FOUND, found, limit)
+    found = await asker.services.chat.find(request, asker.peer.network)
+    return _shown(asker, ReplayReason.FOUND, found, request.limit)
 
 
 def _shown(asker: Asker, why: ReplayReason, found: Messages, limit: int) -> PersonalEvent:

@@ -18,9 +18,13 @@ def taken(cursor: Cursor) -> "Deferred[None]":
 
 class Replay:
     """Tells `cursor`, which has just entered the room, of the past: what was said since `since`,
-    where its owner stopped reading; or, without one, the newest `recent` messages."""
+    where its owner stopped reading; or, without one, the newest `recent` messages. `asker`: the
+    network of its owner."""
 
-    def __init__(self, chat: Chat, cursor: Cursor, since: ReadPosition | None, recent: int) -> None:
+    def __init__(
+        self, chat: Chat, cursor: Cursor, since: ReadPosition | None, recent: int, asker: str = ""
+    ) -> None:
+        self._asker = asker
         self._archive: Archive = chat.archive
         self._log = chat.lobby.log
         self._now = chat.now()
@@ -47,19 +51,21 @@ class Replay:
             cursor.end_replay(here)
 
     async def _send_recent(self, here: int) -> None:
-        messages = await self._archive.recent(here, self._recent)
+        messages = await self._archive.recent(here, self._recent, self._asker)
         if messages:
             self._cursor.send(Replayed(ReplayReason.RECENT, messages, self._now, len(messages)))
 
     async def _send_missed(self, since: ReadPosition, here: int) -> int:
         """Returns where the cursor is to read on: the log may move past `here` meanwhile."""
-        away = await self._archive.missed(since, here)
+        away = await self._archive.missed(since, here, self._asker)
         if away.gone:
             self._cursor.send(Replayed(ReplayReason.AWAY, (), self._now, away.kept, away.gone))
         continues = away.gone > 0
         cursor = self._cursor
         while cursor.position < here and not cursor.closing:
-            page = await self._archive.recall(here, cursor.position - 1, MAX_PAGE_EVENTS)
+            page = await self._archive.recall(
+                here, cursor.position - 1, MAX_PAGE_EVENTS, self._asker
+            )
             if not page.events:
                 break
             cursor.seek(page.events[-1].id + 1)

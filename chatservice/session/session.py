@@ -7,9 +7,9 @@ cursor.
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutine
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,7 +33,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.peer import Peer
-from chatservice.core.requests import Hello, Password, Request
+from chatservice.core.requests import Hello, History, Password, Request, Search
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Asked, Dialect
@@ -54,6 +54,8 @@ from chatservice.session.state import EXPECTED, State, transition
 log = Logger()
 T = TypeVar("T")
 
+# What an operator wants to know of, since it may be an attack.
+PASSWORD_REFUSED = (ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER, ErrorCode.TOO_OFTEN)
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
@@ -104,6 +106,7 @@ class Session:
 
     __slots__ = (
         "_connection",
+        "_lookup",
         "_question",
         "_refused",
         "_serving",
@@ -132,6 +135,7 @@ class Session:
         self._state = State.OPENING if dialect is None else State.NAMING
         self._user: User | None = None
         self._serving = _NOTHING
+        self._lookup: Deferred[Any] | None = None  # that nobody needs once the peer has gone
         self._refused = 0
         self._question = UNASKED  # what the next line answers, if it is a password
 
@@ -187,6 +191,7 @@ class Session:
     def lost(self, why: str, *, clean: bool) -> None:
         """The connection is gone; `clean`: the peer closed it in order."""
         self._move(State.CLOSING)
+        self._take_back()
         try:
             self._leave(lost=not clean, why=why)
         finally:
@@ -285,6 +290,7 @@ class Session:
 
     def _say_goodbye(self, name: str, why: CloseReason) -> None:
         self._move(State.CLOSING)
+        self._take_back()
         self._connection.expect_close()
         self._answer(Closed(name, why))
 
@@ -304,6 +310,10 @@ class Session:
     def _refuse(self, refusal: Refusal) -> None:
         """Tell them, and what the next line is."""
         request, _, answered = self._serving
+        if refusal.code in PASSWORD_REFUSED:
+            name = str(getattr(request, "name", "") or self._name)
+            why = refusal.code.value.replace("_", " ")
+            self.note("{peer}: password for {name}: {why}", peer=self.peer, name=name, why=why)
         question = None
         if self.dialect.wants.prompts:
             if (asked := question_for(request, refusal)) is not None:
@@ -355,13 +365,14 @@ class Session:
                 then(result)
 
         def refused(failure: Failure) -> None:
-            failure.trap(Refusal)
+            failure.trap(Refusal, CancelledError)
             if not self.closing:
                 self._serving = serving
                 self._refuse(cast(Refusal, failure.value))
 
         def over(_: object) -> None:
             self._serving = _NOTHING
+            self._lookup = None
             if waiting:
                 self._connection.wait(False)
 
@@ -369,7 +380,14 @@ class Session:
         waiting = not looked_up.called
         if waiting:
             self._connection.wait(True)
+            if isinstance(serving.request, History | Search):
+                self._lookup = looked_up
         self._own(looked_up.addCallback(found).addErrback(refused).addCallback(over))
+
+    def _take_back(self) -> None:
+        """What was asked for is told to nobody any more: it need not be looked up."""
+        if self._lookup is not None:
+            self._lookup.cancel()
 
     def _own(self, work: "Deferred[None]") -> None:
         """What goes wrong in it costs this connection."""
@@ -390,7 +408,8 @@ class Session:
             if chat.holder(hello.token) is holder:  # still
                 return _Admitted(None, None)
         account = await authenticator.admit(hello.name, hello.password, self.peer)
-        mark = await chat.seen(hello.name if account is None else account.name)
+        name = hello.name if account is None else account.name
+        mark = await chat.seen(name, self.peer.network)
         return _Admitted(account, mark)
 
     def _join(self, hello: Hello, admitted: _Admitted) -> None:
@@ -418,7 +437,7 @@ class Session:
         self.note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         past = None
         if wants.replay and (mark is not None or recent):
-            past = Replay(chat, self.cursor, mark, recent)
+            past = Replay(chat, self.cursor, mark, recent, self.peer.network)
         self._own(Deferred.fromCoroutine(self._replay_past(user, past)))
         if (trouble := chat.archive.trouble) is not None:
             self.cursor.send(trouble)

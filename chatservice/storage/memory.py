@@ -3,7 +3,7 @@ embeds a chat, or tests one, can have of accounts."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -31,13 +31,14 @@ from chatservice.core.log import (
 )
 from chatservice.core.stores import (
     MAX_ACCOUNTS,
-    MAX_OFFLINE_MESSAGES,
+    MAX_KNOWN_NETWORKS,
     MAX_READ_POSITIONS,
     Credentials,
     MissedCount,
     OfflineMessage,
     ReadPosition,
     closest,
+    expect_room,
 )
 from chatservice.storage.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.recent import RecentMessages
@@ -174,13 +175,22 @@ class _Searches:
         self._go_on()
 
 
+class _Kept(NamedTuple):
+    """An offline message, for whom, and whom it is counted for."""
+
+    owner: Account
+    origin: str
+    message: OfflineMessage
+
+
 class MemoryAccountStore:
     """`stores.AccountsAndMessages` that are gone with the process."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, Credentials] = {}
         self._by_key: dict[str, str] = {}
-        self._messages: dict[int, tuple[Account, Told, Account | None]] = {}
+        self._networks: dict[Account, dict[str, None]] = {}
+        self._messages: dict[int, _Kept] = {}
         self._numbers = 0
 
     async def find(self, name: str, asker: str = "") -> Credentials | None:
@@ -202,40 +212,53 @@ class MemoryAccountStore:
     async def change(self, account: Account, hashed: str) -> None:
         self._expect(account)
         self._accounts[account.name] = Credentials(account, hashed)
+        self._networks.pop(account, None)
 
     async def remove(self, account: Account) -> None:
         self._expect(account)
         del self._accounts[account.name]
         for key in names.keys(account.name):
             del self._by_key[key]
-        for number, (owner, _, _) in list(self._messages.items()):
-            if owner == account:
+        self._networks.pop(account, None)
+        for number, kept in list(self._messages.items()):
+            if kept.owner == account:
                 del self._messages[number]
 
-    async def post(self, owner: Account, message: Told) -> int:
+    async def knows(self, account: Account, network: str, asker: str = "") -> bool:
+        return network in self._networks.get(account, ())
+
+    async def remember(self, account: Account, network: str) -> None:
+        found = self._accounts.get(account.name)
+        if found is None or found.account != account:
+            return
+        networks = self._networks.setdefault(account, {})
+        networks.pop(network, None)
+        networks[network] = None
+        if len(networks) > MAX_KNOWN_NETWORKS:
+            del networks[next(iter(networks))]
+
+    async def post(self, owner: Account, message: Told, origin: str) -> int:
         self._expect(owner)
-        if sum(to == owner for to, _, _ in self._messages.values()) >= MAX_OFFLINE_MESSAGES:
-            raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
+        origins = [kept.origin for kept in self._messages.values() if kept.owner == owner]
+        expect_room(owner, len(origins), origins.count(origin))
         self._numbers += 1
         told = Told(
             self._numbers, message.at, message.sender, owner.name, message.text, waited=True
         )
         sender = self._accounts.get(message.sender)
         is_theirs = sender is not None and sender.account.since <= message.at
-        self._messages[told.id] = owner, told, sender.account if sender and is_theirs else None
+        self._messages[told.id] = _Kept(
+            owner, origin, OfflineMessage(told, sender.account if sender and is_theirs else None)
+        )
         return told.id
 
     async def offline_messages(self, owner: Account) -> tuple[OfflineMessage, ...]:
-        return tuple(
-            OfflineMessage(told, sender)
-            for to, told, sender in self._messages.values()
-            if to == owner
-        )
+        return tuple(kept.message for kept in self._messages.values() if kept.owner == owner)
 
     async def discard(self, messages: tuple[Told, ...]) -> None:
         for message in messages:
             kept = self._messages.get(message.id)
-            if kept is not None and kept[1] == message:
+            if kept is not None and kept.message.told == message:
                 del self._messages[message.id]
 
     def _protecting(self, name: str) -> Iterator[Credentials]:

@@ -41,4 +41,4 @@ def test_what_cannot_be_read_is_said_in_a_line(tmp_path: Path) -> None:
     assert missing.stderr == b"export: chat.sqlite3: there is no such file.\n"
     (tmp_path / "notes").write_text("no database")
     other = export(tmp_path, "--database", "notes")
-    assert other.stderr == b"export: notes: this is no SQLite database.\n"
+    assert other.stderr == b"export: notes: this is not an SQLite database.\n"

@@ -130,7 +130,7 @@ def opened(path: Path, **options: Any) -> Kept:
     log = Log(clock, archive.commit, lambda batch: None)
     archive.attach(log)
     archive.open()
-    return Kept(clock, archive, log, SqliteAccountStore(archive))
+    return Kept(clock, archive, log, SqliteAccountStore(archive, clock.seconds))
 
 
 @contextmanager

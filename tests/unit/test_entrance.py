@@ -35,16 +35,23 @@ class Book(Accounts):
 
     def __init__(self) -> None:
         self.alice: Account | None = ALICE
+        self.known: set[tuple[Account, str]] = set()
         self.trouble: Refusal | None = None
 
-    async def credentials(self, name: str) -> Credentials | None:
+    async def credentials(self, name: str, asker: str = "") -> Credentials | None:
         if self.alice is None or names.keys(name).isdisjoint(names.keys("Alice")):
             return None
         return Credentials(self.alice, "hash")
 
-    async def owners(self, name: str) -> frozenset[Account]:
+    async def owners(self, name: str, asker: str = "") -> frozenset[Account]:
         owner = await self.owner(name)
         return frozenset() if owner is None else frozenset((owner,))
+
+    async def knows(self, account: Account, network: str) -> bool:
+        return (account, network) in self.known
+
+    async def remember(self, account: Account, network: str) -> None:
+        self.known.add((account, network))
 
     async def register(self, name: str, password: str) -> Account:
         if self.trouble is not None:
@@ -332,7 +339,7 @@ def test_the_owner_of_a_reserved_name_has_it_and_nobody_else() -> None:
 
 def test_one_may_go_back_to_ones_own_name_though_another_is_like_it(house: House) -> None:
     class TwoAlike(Book):
-        async def owners(self, name: str) -> frozenset[Account]:
+        async def owners(self, name: str, asker: str = "") -> frozenset[Account]:
             return frozenset((ALICE, Account("ALlCE", 2.0)))
 
     house.book = TwoAlike()

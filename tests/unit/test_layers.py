@@ -32,10 +32,12 @@ MAY_IMPORT = {
         *("monotonic", "options", "process", "reload", "service"),
     },
     "console": {"core", "desktop", "options", "service", "tap"},
-    "export": {"core", "dialects", "storage"},
+    "programs": set(),
+    "export": {"core", "dialects", "programs", "storage"},
+    "backup": {"programs", "storage"},
 }
 # Programs that stand in a package, since that is how they are started.
-PROGRAMS = {"accounts.__main__": {"core", "dialects", "accounts", "storage"}}
+PROGRAMS = {"accounts.__main__": {"core", "dialects", "accounts", "programs", "storage"}}
 # What needs no reactor: facts, words and SQL.
 WITHOUT_TWISTED = ("core", "dialects", "storage.sqlite.database", "storage.sqlite.rows")
 

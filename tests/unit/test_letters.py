@@ -32,10 +32,10 @@ class Box(Accounts):
         if self.trouble is not None:
             raise self.trouble
 
-    async def owner(self, name: str) -> Account | None:
+    async def owner(self, name: str, asker: str = "") -> Account | None:
         return ALICE if name == "Alice" else None
 
-    async def post(self, owner: Account, letter: Told) -> int:
+    async def post(self, owner: Account, letter: Told, origin: str) -> int:
         await self._turn()
         number = len(self.kept) + 1
         kept = Told(number, letter.at, letter.sender, letter.recipient, letter.text, waited=True)

@@ -20,8 +20,9 @@ from chatservice.core.events import Burst, ErrorCode, Refusal
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage import group_commit
 from chatservice.storage.sqlite import database, retention, rows, search
-from chatservice.storage.sqlite.database import CRASH_GAP, UPGRADES, BadDatabase
+from chatservice.storage.sqlite.database import CRASH_GAP, BadDatabase
 from chatservice.storage.sqlite.retention import DAY, Keep, Pruning
+from chatservice.storage.sqlite.schema import UPGRADES
 from tests.support.people import TWISTD
 from tests.support.stores import Kept, crash, happen, opened, spoken, sqlite
 from tests.unit.test_store_contract import PLACE, STEPS, short_log
@@ -257,7 +258,7 @@ BAD = pytest.mark.parametrize(
     ("make", "why"),
     [
         (foreign, "this is some other program's database"),
-        (no_database, "this is no SQLite database"),
+        (no_database, "this is not an SQLite database"),
         (newer, "which a newer chatservice has made"),
         (corrupt, "it is corrupt|malformed"),
         (of_one_that_is_gone, "is left of it"),

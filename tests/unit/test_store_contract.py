@@ -15,7 +15,9 @@ from chatservice.core import log
 from chatservice.core.events import Account, Burst, Emoted, ErrorCode, Refusal, Said, Told
 from chatservice.core.log import Batch, Log
 from chatservice.core.stores import (
+    MAX_KNOWN_NETWORKS,
     MAX_OFFLINE_MESSAGES,
+    MAX_UNREAD,
     Credentials,
     MissedCount,
     OfflineMessage,
@@ -316,6 +318,11 @@ def message(at: float, text: str, sender: str = "Bob") -> Told:
     return Told(0, at, sender, "Alice", text)
 
 
+def post(made: Kept, message: Told, owner: Account = ALICE, origin: str = "") -> int:
+    origin = origin or f"account {message.sender}"
+    return made.clock.wait_for(made.accounts.post(owner, message, origin))
+
+
 def kept(made: Kept, owner: Account = ALICE) -> tuple[OfflineMessage, ...]:
     return made.clock.wait_for(made.accounts.offline_messages(owner))
 
@@ -325,7 +332,7 @@ def test_offline_messages_are_kept_in_order_until_they_are_discarded(kind: str) 
     with stores(kind) as made:
         wait, accounts = made.clock.wait_for, made.accounts
         wait(accounts.add(ALICE, "hash"))
-        numbers = [wait(accounts.post(ALICE, message(5.0 + n, f"m{n}"))) for n in range(3)]
+        numbers = [post(made, message(5.0 + n, f"m{n}")) for n in range(3)]
         assert [m.told.text for m in kept(made)] == ["m0", "m1", "m2"]
         assert [m.told.id for m in kept(made)] == numbers
         assert all(m.told.waited and m.sender is None for m in kept(made))
@@ -343,7 +350,7 @@ def test_a_message_has_its_senders_account_if_they_had_one_then(kind: str) -> No
         for account in (ALICE, bob, carol):
             wait(accounts.add(account, "hash"))
         for sender in ("Bob", "Carol", "Dave"):
-            wait(accounts.post(ALICE, message(5.0, "lunch?", sender)))
+            post(made, message(5.0, "lunch?", sender))
         assert [m.sender for m in kept(made)] == [bob, None, None]
 
 
@@ -355,16 +362,16 @@ def test_the_messages_of_an_account_go_with_it(kind: str) -> None:
         bob, again = Account("Bob", 1.0), Account("Alice", 2.0)
         wait(accounts.add(ALICE, "hash"))
         wait(accounts.add(bob, "hash"))
-        wait(accounts.post(ALICE, message(5.0, "lunch?", "Carol")))
+        post(made, message(5.0, "lunch?", "Carol"))
         read = tuple(m.told for m in kept(made))
         wait(accounts.remove(ALICE))
-        wait(accounts.post(bob, Told(0, 6.0, "Carol", "Bob", "lunch?")))
+        post(made, Told(0, 6.0, "Carol", "Bob", "lunch?"), bob)
         wait(accounts.discard(read))
         assert [m.told.text for m in kept(made, bob)] == ["lunch?"]
         wait(accounts.add(again, "hash"))
         assert kept(made, again) == kept(made) == ()
         with pytest.raises(Refusal) as refused:
-            wait(accounts.post(ALICE, message(7.0, "supper?")))
+            post(made, message(7.0, "supper?"))
         assert refused.value.code is ErrorCode.NOT_REGISTERED
 
 
@@ -374,8 +381,54 @@ def test_so_many_messages_are_kept_for_one_person(kind: str) -> None:
         wait, accounts = made.clock.wait_for, made.accounts
         wait(accounts.add(ALICE, "hash"))
         for number in range(MAX_OFFLINE_MESSAGES):
-            wait(accounts.post(ALICE, message(5.0, f"m{number}", f"Bob{number}")))
+            post(made, message(5.0, f"m{number}", f"Bob{number}"))
         with pytest.raises(Refusal) as refused:
-            wait(accounts.post(ALICE, message(5.0, "one more", "Carol")))
+            post(made, message(5.0, "one more", "Carol"))
         assert refused.value.code is ErrorCode.LETTERBOX_FULL
         assert len(kept(made)) == MAX_OFFLINE_MESSAGES
+
+
+@EACH_KIND
+def test_one_sender_cannot_fill_what_is_kept_for_somebody(kind: str) -> None:
+    """Whatever name each message is signed with: a guest can have any."""
+    with stores(kind) as made:
+        made.clock.wait_for(made.accounts.add(ALICE, "hash"))
+        for number in range(MAX_UNREAD):
+            post(made, message(5.0, f"m{number}", f"Guest{number}"), origin="network 192.0.2.1")
+        with pytest.raises(Refusal) as refused:
+            post(made, message(5.0, "one more", "Other"), origin="network 192.0.2.1")
+        assert refused.value.code is ErrorCode.TOO_MANY_UNREAD
+        assert refused.value.details == {"name": "Alice", "limit": MAX_UNREAD}
+        post(made, message(5.0, "lunch?", "Bob"))
+        made.clock.wait_for(made.accounts.discard((kept(made)[0].told,)))
+        post(made, message(5.0, "one more", "Other"), origin="network 192.0.2.1")
+
+
+# Known networks.
+
+
+@EACH_KIND
+def test_networks_that_an_owner_has_come_in_from_are_known(kind: str) -> None:
+    """Until the password changes, or the account goes; the one longest unused is forgotten."""
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        bob = Account("Bob", 1.0)
+        for account in (ALICE, bob):
+            wait(accounts.add(account, "hash"))
+
+        def known(account: Account = ALICE) -> list[int]:
+            return [n for n in range(20) if wait(accounts.knows(account, f"198.51.100.{n}"))]
+
+        assert known() == []
+        for number in range(MAX_KNOWN_NETWORKS + 1):
+            made.clock.advance(1)
+            wait(accounts.remember(ALICE, f"198.51.100.{number}"))
+        assert known() == list(range(1, MAX_KNOWN_NETWORKS + 1))
+        assert known(bob) == known(Account("Alice", 2.0)) == []
+        wait(accounts.change(ALICE, "other"))
+        assert known() == []
+        wait(accounts.remember(ALICE, "198.51.100.1"))
+        wait(accounts.remove(ALICE))
+        wait(accounts.remember(ALICE, "198.51.100.1"))
+        wait(accounts.add(Account("Alice", 2.0), "hash"))
+        assert known() == known(Account("Alice", 2.0)) == []

@@ -1,6 +1,7 @@
 """Accounts as rows of the SQLite file. The functions block."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
@@ -8,10 +9,20 @@ from twisted.internet.defer import Deferred
 
 from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
-from chatservice.core.stores import MAX_ACCOUNTS, Credentials, OfflineMessage, closest
+from chatservice.core.log import Now
+from chatservice.core.stores import (
+    MAX_ACCOUNTS,
+    MAX_KNOWN_NETWORKS,
+    Credentials,
+    OfflineMessage,
+    closest,
+)
 from chatservice.storage.sqlite import offline_messages
 
 T = TypeVar("T")
+
+# How often it is written down that a network is still in use: thousands may come back at once.
+KNOWN_SECONDS = 86400.0
 
 
 def find(connection: sqlite3.Connection, name: str) -> Credentials | None:
@@ -56,6 +67,7 @@ def change(connection: sqlite3.Connection, account: Account, hashed: str) -> Non
     )
     if not changed.rowcount:
         raise Refusal(ErrorCode.NOT_REGISTERED)
+    connection.execute("DELETE FROM known_networks WHERE account = ?", (account.name,))
 
 
 def remove(connection: sqlite3.Connection, account: Account) -> None:
@@ -64,6 +76,33 @@ def remove(connection: sqlite3.Connection, account: Account) -> None:
     removed = connection.execute("DELETE FROM accounts WHERE name = ? AND created = ?", account)
     if not removed.rowcount:
         raise Refusal(ErrorCode.NOT_REGISTERED)
+
+
+def knows(connection: sqlite3.Connection, account: Account, network: str) -> bool:
+    """Whether the owner of `account` has come in from `network` before."""
+    found = connection.execute(
+        "SELECT 1 FROM known_networks JOIN accounts ON account = name "
+        "WHERE name = ? AND created = ? AND network = ?",
+        (*account, network),
+    )
+    return found.fetchone() is not None
+
+
+def remember(connection: sqlite3.Connection, account: Account, network: str, at: float) -> None:
+    """Within a transaction: the owner of `account` has come in from `network`."""
+    added = connection.execute(
+        "INSERT INTO known_networks "
+        "SELECT name, ?, ? FROM accounts WHERE name = ? AND created = ? "
+        "ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at - at > ?",
+        (network, at, *account, KNOWN_SECONDS),
+    )
+    if not added.rowcount:
+        return
+    connection.execute(
+        "DELETE FROM known_networks WHERE account = ? AND network NOT IN (SELECT network "
+        "FROM known_networks WHERE account = ? ORDER BY at DESC LIMIT ?)",
+        (account.name, account.name, MAX_KNOWN_NETWORKS),
+    )
 
 
 def all_accounts(connection: sqlite3.Connection) -> list[Account]:
@@ -85,8 +124,9 @@ class Threads(Protocol):
 class SqliteAccountStore:
     """`stores.AccountsAndMessages` in the file that `threads` reads and writes."""
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, threads: Threads, now: Now = time.time) -> None:
         self._threads = threads
+        self._now = now
 
     def find(self, name: str, asker: str = "") -> "Deferred[Credentials | None]":
         return self._threads.read(lambda c: find(c, name), asker=asker)
@@ -103,9 +143,15 @@ class SqliteAccountStore:
     def remove(self, account: Account) -> "Deferred[None]":
         return self._threads.write(lambda c: remove(c, account))
 
-    def post(self, owner: Account, message: Told) -> "Deferred[int]":
+    def knows(self, account: Account, network: str, asker: str = "") -> "Deferred[bool]":
+        return self._threads.read(lambda c: knows(c, account, network), asker=asker)
+
+    def remember(self, account: Account, network: str) -> "Deferred[None]":
+        return self._threads.write(lambda c: remember(c, account, network, self._now()))
+
+    def post(self, owner: Account, message: Told, origin: str) -> "Deferred[int]":
         return self._threads.write(
-            lambda c: offline_messages.post(c, owner, message), len(message.text)
+            lambda c: offline_messages.post(c, owner, message, origin), len(message.text)
         )
 
     def offline_messages(self, owner: Account) -> "Deferred[tuple[OfflineMessage, ...]]":

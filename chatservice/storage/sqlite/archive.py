@@ -11,14 +11,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from chatservice.core.events import ErrorCode, Recalled, Saving
+from chatservice.core.events import Account, Change, ErrorCode, Recalled, Saving
 from chatservice.core.log import Batch, Log, Messages, Now, Origin
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage.group_commit import GroupCommit
-from chatservice.storage.sqlite import positions, rows, search
+from chatservice.storage.sqlite import account_changes, positions, rows, search, wal
+from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
-    UPGRADES,
     BadDatabase,
     connect,
     open_for_server,
@@ -27,6 +27,7 @@ from chatservice.storage.sqlite.database import (
 from chatservice.storage.sqlite.positions import PendingPositions
 from chatservice.storage.sqlite.reading import Reading
 from chatservice.storage.sqlite.retention import KEEP_ALL, Housekeeping, Keep
+from chatservice.storage.sqlite.schema import UPGRADES
 from chatservice.storage.sqlite.threads import SEARCH_SECONDS, Complaints, Reader, Writer
 
 log = Logger()
@@ -36,7 +37,8 @@ T = TypeVar("T")
 class SqliteArchive:
     """A `stores.Archive` in the file at `path`: a group commit, and what reads the past.
 
-    `notice` is called when what is said cannot be saved, and when it can be again. What is asked
+    `notice` is called when what is said cannot be saved, and when it can be again;
+    `account_changed` when a program of the operator's has changed an account. What is asked
     of it in vain raises `Refusal`: NOT_SAVED, BUSY, or TOO_SLOW for a search. `now` tells the time
     of day, for what is kept for some days.
     """
@@ -53,6 +55,7 @@ class SqliteArchive:
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
         self.notice: Callable[[Saving], None] = lambda _: None
+        self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._path = path
         self._indexed = indexed
         self._upgrades = upgrades
@@ -71,7 +74,12 @@ class SqliteArchive:
         self._commits = GroupCommit(reactor, self._writer.write, self._positions, self._tell_notice)
         self._reading = Reading(self._commits.held, self._reader, self._searcher)
         self._housekeeping = Housekeeping(
-            reactor, self.write, keep, now, self._reading.deleted_before
+            reactor,
+            self.write,
+            keep,
+            now,
+            deleted_before=self._reading.deleted_before,
+            changed=self._tell_change,
         )
 
     def open(self, *, may_have_accounts: bool = True) -> None:
@@ -88,7 +96,8 @@ class SqliteArchive:
         try:
             origin, gaps = _begin(connection)
             indexed = self._indexed and search.has_index(connection)
-            readers = [connect(self._path, read_only=True) for _ in range(2)]
+            wal.stamp(connection, opened.path)
+            readers = [connect(opened.path, read_only=True) for _ in range(2)]
             firsts = [rows.first_id(reader) for reader in readers]  # they open their files now
         except sqlite3.Error as error:
             opened.close()
@@ -193,6 +202,14 @@ class SqliteArchive:
     def _tell_notice(self, saving: Saving) -> None:
         self.notice(saving)
 
+    def _tell_change(self, change: AccountChange) -> None:
+        log.info(
+            "An operator has changed the account {name}: {change}.",
+            name=change.account.name,
+            change=change.change.value,
+        )
+        self.account_changed(*change)
+
     def _is_saved(self, position: int) -> bool:
         return position <= self._log.end and self.trouble is None
 
@@ -220,5 +237,6 @@ def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]
             next_id = start + CRASH_GAP
         connection.execute("INSERT OR REPLACE INTO facts VALUES('opened', 1)")
         connection.execute("DELETE FROM facts WHERE key = 'clean'")
+        account_changes.take(connection)  # nobody is here whom they concern
     gaps = connection.execute("SELECT first, past FROM gaps").fetchall()
     return Origin(facts["epoch"], next_id, messages), gaps

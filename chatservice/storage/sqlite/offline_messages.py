@@ -3,25 +3,24 @@
 import sqlite3
 
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
-from chatservice.core.stores import MAX_OFFLINE_MESSAGES, OfflineMessage
+from chatservice.core.stores import OfflineMessage, expect_room
 
 
-def post(connection: sqlite3.Connection, owner: Account, message: Told) -> int:
-    """Within a transaction: keep `message` for `owner`. Its number. Raises `Refusal`
-    (NOT_REGISTERED, LETTERBOX_FULL)."""
+def post(connection: sqlite3.Connection, owner: Account, message: Told, origin: str) -> int:
+    """Within a transaction: keep `message` for `owner`, counted for `origin`. Its number. Raises
+    `Refusal` (NOT_REGISTERED, TOO_MANY_UNREAD, LETTERBOX_FULL)."""
     registered = connection.execute(
         "SELECT 1 FROM accounts WHERE name = ? AND created = ?", owner
     ).fetchone()
     if registered is None:
         raise Refusal(ErrorCode.NOT_REGISTERED)
-    waiting = connection.execute(
-        "SELECT count(*) FROM letters WHERE recipient = ?", (owner.name,)
-    ).fetchone()[0]
-    if waiting >= MAX_OFFLINE_MESSAGES:
-        raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
+    kept, of_origin = connection.execute(
+        "SELECT count(*), total(origin = ?) FROM letters WHERE recipient = ?", (origin, owner.name)
+    ).fetchone()
+    expect_room(owner, int(kept), int(of_origin))
     posted = connection.execute(
-        "INSERT INTO letters(at, sender, recipient, text) VALUES(?, ?, ?, ?)",
-        (message.at, message.sender, owner.name, message.text),
+        "INSERT INTO letters(at, sender, recipient, text, origin) VALUES(?, ?, ?, ?, ?)",
+        (message.at, message.sender, owner.name, message.text, origin),
     )
     return int(posted.lastrowid or 0)
 

@@ -1,5 +1,5 @@
-"""Housekeeping, in small steps behind the commits: words are indexed, and what need not be kept is
-deleted."""
+"""Housekeeping, in small steps behind the commits: words are indexed, what need not be kept is
+deleted, and what an operator has changed is noticed."""
 
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.events import Refusal
-from chatservice.storage.sqlite import positions, rows, search
+from chatservice.storage.sqlite import account_changes, positions, rows, search
+from chatservice.storage.sqlite.account_changes import AccountChange
 
 log = Logger()
 
@@ -36,15 +37,18 @@ KEEP_ALL = Keep()
 
 
 class _Done(NamedTuple):
-    """What a step has done: whether there is more to do, and the first id that is kept."""
+    """What a step has done: whether there is more to do, the first id that is kept, and what an
+    operator has changed about accounts."""
 
     more: bool
     first_id: int | None
+    changes: list[AccountChange]
 
 
 class Housekeeping:
     """Does a step now and then. `enqueue` does work on the thread that writes; `now` tells the time
-    of day; `deleted_before` is told of the first id that is kept."""
+    of day; `deleted_before` is told of the first id that is kept, and `changed` of each account
+    that an operator has changed."""
 
     def __init__(
         self,
@@ -52,13 +56,16 @@ class Housekeeping:
         enqueue: "Callable[[Callable[[sqlite3.Connection], _Done]], Deferred[_Done]]",
         keep: Keep,
         now: Callable[[], float],
+        *,
         deleted_before: Callable[[int], None],
+        changed: Callable[[AccountChange], None],
     ) -> None:
         self._clock = clock
         self._enqueue = enqueue
         self._pruning = Pruning(keep)
         self._now = now
         self._deleted_before = deleted_before
+        self._changed = changed
         self._next: IDelayedCall | None = None
         self._positions_at: float | None = None
         self._stopped = False
@@ -92,7 +99,7 @@ class Housekeeping:
             if positions_due:
                 positions.forget_some(connection)
             more = self._pruning.step(connection, now, indexed=self._indexed) or more
-            return _Done(more, rows.first_id(connection))
+            return _Done(more, rows.first_id(connection), account_changes.take(connection))
 
         self._enqueue(step).addCallbacks(self._stepped, self._failed).addErrback(
             lambda failure: log.failure("A fault in the housekeeping.", failure)
@@ -101,6 +108,8 @@ class Housekeeping:
     def _stepped(self, done: _Done) -> None:
         if done.first_id is not None:
             self._deleted_before(done.first_id)
+        for change in done.changes:
+            self._changed(change)
         self._wait(STEP_SECONDS if done.more else IDLE_SECONDS)
 
     def _failed(self, failure: Failure) -> None:

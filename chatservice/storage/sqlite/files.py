@@ -1,0 +1,200 @@
+"""The file beside a server that may be running: what the operator's programs read and change.
+
+Whatever goes wrong raises `BadDatabase`, one line.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+from urllib.parse import quote
+
+from chatservice.core.events import Account, Change, Happening
+from chatservice.core.stores import Credentials
+from chatservice.storage.sqlite import account_changes, accounts, rows, schema, wal
+from chatservice.storage.sqlite.database import (
+    BadDatabase,
+    explained,
+    open_existing,
+    open_for_server,
+    open_to_read,
+    resolve,
+    transaction,
+)
+
+LOCKED_SECONDS = 10.0  # for a server that is writing
+# Rows that are read at once. Whoever reads for longer keeps the server from starting its
+# write-ahead log over, which grows meanwhile; a pager can be open for days.
+STEP_ROWS = 1000
+_FOREVER = 2**63 - 1  # SQLite's largest id
+
+
+def events_in(path: Path, room: str) -> Iterator[Happening]:
+    """What has happened in that room, oldest first."""
+    with closing(open_to_read(path)) as connection, explained(path):
+        after = -1
+        while True:
+            step = list(islice(rows.rows_between(connection, after, _FOREVER), STEP_ROWS))
+            if not step:
+                return
+            for row in step:
+                if row.room == room:
+                    yield from _happenings(row)
+            after = step[-1].end - 1
+
+
+def _happenings(row: rows.Row) -> list[Happening]:
+    try:
+        return rows.happenings(row)
+    except (AttributeError, KeyError, TypeError, ValueError):  # a file that is damaged
+        raise BadDatabase(f"the event {row.id} makes no sense") from None
+
+
+def accounts_in(path: Path) -> list[Account]:
+    """All of them, sorted by their names."""
+    with closing(open_to_read(path)) as connection, explained(path):
+        return accounts.all_accounts(connection)
+
+
+class AccountFile:
+    """Changes accounts in the file at `path`; `create`: in a new one, if there is none."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self._path = path
+        if create and not path.exists():
+            open_for_server(path).close()
+        self._connection = open_existing(path)
+        self._connection.execute(f"PRAGMA busy_timeout = {int(LOCKED_SECONDS * 1000)}")
+
+    def __enter__(self) -> "AccountFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def find(self, name: str) -> Credentials | None:
+        """As `stores.AccountStore` has it."""
+        with self._change() as connection:  # the keys may have to be made anew
+            return accounts.find(connection, name)
+
+    def add(self, account: Account, hashed: str) -> None:
+        """Raises `Refusal` (NAME_REGISTERED, TOO_MANY_ACCOUNTS)."""
+        with self._change() as connection:
+            accounts.add(connection, account, hashed)
+
+    def change(self, account: Account, hashed: str) -> None:
+        """Set another password; a server that is running ends what was proven with the old one.
+        Raises `Refusal` (NOT_REGISTERED)."""
+        with self._change() as connection:
+            accounts.change(connection, account, hashed)
+            account_changes.add(connection, account, Change.PASSWORD)
+
+    def remove(self, account: Account) -> None:
+        """A server that is running ends the connections of its owner. Raises `Refusal`
+        (NOT_REGISTERED)."""
+        with self._change() as connection:
+            accounts.remove(connection, account)
+            account_changes.add(connection, account, Change.UNREGISTERED)
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with explained(self._path):
+            with transaction(self._connection):
+                schema.renew_keys(self._connection)
+                yield self._connection
+            wal.stamp(self._connection, resolve(self._path))
+
+
+class BackedUp(NamedTuple):
+    """What a backup holds. `size`: in bytes."""
+
+    messages: int
+    accounts: int
+    size: int
+
+
+def back_up(path: Path, target: Path, *, replace: bool) -> BackedUp:
+    """Write a copy of the file at `path`, as it is at one moment, to `target`: all of it, checked,
+    or nothing. `replace`: also over a file that is there. Raises BadDatabase."""
+    with closing(open_to_read(path, any_version=True)) as connection:
+        with explained(target):
+            real = resolve(target)
+            _expect_no_file(real, path, replace=replace)
+            descriptor, name = tempfile.mkstemp(
+                dir=real.parent, prefix=f".{real.name}.", suffix=".new"
+            )
+            copy = Path(name)
+        try:
+            with explained(path):
+                _copy(connection, copy)
+            with explained(target):
+                os.fsync(descriptor)
+                done = _checked(copy)
+                _put(copy, real, replace=replace)
+        finally:
+            os.close(descriptor)
+            for end in ("", "-journal", "-wal", "-shm"):
+                Path(name + end).unlink(missing_ok=True)
+    return done
+
+
+def _expect_no_file(target: Path, source: Path, *, replace: bool) -> None:
+    if not target.exists():
+        return
+    if target.samefile(source):
+        raise BadDatabase("this is the database itself")
+    if not replace:
+        raise BadDatabase("there is a file of that name (--force replaces it)")
+    if wal.beside(target).exists():
+        raise BadDatabase("this is a database in use")
+
+
+def _copy(connection: sqlite3.Connection, copy: Path) -> None:
+    with closing(sqlite3.connect(copy, isolation_level=None)) as copied:
+        copied.execute("PRAGMA synchronous = OFF")  # all of it is synchronized in the end
+        connection.backup(copied)
+        with transaction(copied):
+            # Whoever knows ids from after the backup must not take later messages for those.
+            schema.new_epoch(copied)
+            copied.execute("DELETE FROM facts WHERE key = 'clean'")
+            copied.execute("DELETE FROM account_changes")
+            wal.write(copied, wal.NONE)
+
+
+def _checked(copy: Path) -> BackedUp:
+    """Raises BadDatabase if anything in it makes no sense."""
+    uri = f"file:{quote(str(copy))}?immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise BadDatabase(f"the copy is corrupt: {' '.join(found.split())}")
+        (messages,) = connection.execute("SELECT total(messages) FROM events").fetchone()
+        (registered,) = connection.execute("SELECT count(*) FROM accounts").fetchone()
+    return BackedUp(int(messages), registered, copy.stat().st_size)
+
+
+def _put(copy: Path, target: Path, *, replace: bool) -> None:
+    if replace:
+        os.replace(copy, target)
+    else:
+        try:
+            os.link(copy, target)  # fails if there is a file by now
+        except FileExistsError:
+            raise BadDatabase("there is a file of that name (--force replaces it)") from None
+        except OSError:  # a file system without links
+            os.rename(copy, target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
