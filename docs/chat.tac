@@ -1,4 +1,4 @@
-"""A Twisted application file: ``twistd -n -y chat.tac`` runs the chat with these options."""
+"""A Twisted application file: ``twistd -n --pidfile= -y chat.tac`` runs the chat with these options."""
 
 from twisted.application.service import Application
 
