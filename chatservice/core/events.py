@@ -127,7 +127,7 @@ class Welcomed:
     What you hear from now on has an id above `last_id`. Ids are those of this `epoch`: in another
     they start over. The `token` is yours alone. `seen`: when somebody of your name was here last,
     they had heard all up to this id. `recent`: of who has not been here before, so many of the
-    newest messages are of interest.
+    newest messages are of interest. `accounts`: whether names can be registered here.
     """
 
     name: str
@@ -138,6 +138,7 @@ class Welcomed:
     # What follows is left out where there is nothing to tell.
     seen: Id | None = None
     recent: Id = 0
+    accounts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

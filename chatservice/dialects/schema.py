@@ -61,6 +61,7 @@ EXAMPLES: tuple[Any, ...] = (
     requests.Exit(),
     Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy"),
     Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy", seen=29),
+    Welcomed("Alice", ("Alice",), "c29tZSBlcG9jaA", 0, "Zm9vYmFy", accounts=False),
     Welcomed("Alice", ("Alice", "Bob"), "c29tZSBlcG9jaA", 41, "Zm9vYmFy", recent=20),
     Acked(42, _NOON),
     Acked(7, _NOON, "Bob"),

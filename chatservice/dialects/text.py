@@ -120,7 +120,8 @@ class Text:
             case NameAsked():
                 return (words.question,)
             case Welcomed(name=name, names=names):
-                return (words.welcome.format(name=name), self._online(names))
+                welcome = words.welcome.format(name=name)
+                return (welcome, f"*** {words.help_hint}", self._online(names))
             case Announced(lines=lines):
                 return [f"*** {line}".rstrip() for line in lines]
             case Online(names=names):

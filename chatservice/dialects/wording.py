@@ -295,6 +295,7 @@ class Catalogue:
     question: str = "What is your name?"
     password_question: str = "Password for {name}:"
     welcome: str = "Welcome {name}, you are connected to the server."
+    help_hint: str = "Type /help for a list of commands."
     online: str = "Online ({count}): {names}"
     joined: Named = _joined
     left: Named = _left

@@ -80,5 +80,5 @@ class Asker(Protocol):
     def deliver_waiting(self) -> None:
         """Tell them what has waited for the account that is theirs now."""
 
-    def close(self, why: CloseReason) -> None:
+    def leave(self) -> None:
         """End the connection once everything due has been sent."""

@@ -1,7 +1,7 @@
 """The requests about who is here, and under which name."""
 
 from chatservice.core import requests
-from chatservice.core.events import Acked, CloseReason, ErrorCode, Online, Refusal
+from chatservice.core.events import Acked, ErrorCode, Online, Refusal
 from chatservice.session.asker import Asker
 
 
@@ -14,7 +14,7 @@ def password(asker: Asker, request: requests.Password) -> None:
 
 
 def exit_(asker: Asker, request: requests.Exit) -> None:
-    asker.close(CloseReason.EXIT)
+    asker.leave()
 
 
 def who(asker: Asker, request: requests.Who) -> Online:

@@ -5,7 +5,7 @@ A session is handed complete lines, which its dialect reads, and carries out wha
 cursor.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -106,6 +106,7 @@ class Session:
 
     __slots__ = (
         "_connection",
+        "_deliveries",
         "_lookup",
         "_question",
         "_refused",
@@ -137,6 +138,7 @@ class Session:
         self._serving = _NOTHING
         self._lookup: Deferred[Any] | None = None  # that nobody needs once the peer has gone
         self._refused = 0
+        self._deliveries = 0  # of the past, or of what has waited, that are not over
         self._question = UNASKED  # what the next line answers, if it is a password
 
     @property
@@ -164,7 +166,7 @@ class Session:
     def receive(self, data: bytes) -> bytes:
         """Serve lines, each with its end. Returns those that must wait, because the door was
         paused."""
-        if self.closing:
+        if self._obeys_no_more:
             return b""
         if self._state is State.IN and (texts := self.dialect.read_talk(data)):
             talk.say_all(self, texts, LOBBY)
@@ -175,6 +177,11 @@ class Session:
                 return b"\n".join(lines[index:])
             self._receive_line(line)
         return b""
+
+    def end_of_input(self) -> None:
+        """The peer has stopped sending, and hears what it has asked for, as after ``/exit``."""
+        if not self._obeys_no_more:
+            self.leave()
 
     def close(self, why: CloseReason) -> None:
         """End it from this side: nothing more is obeyed, and everything due is still sent."""
@@ -212,6 +219,13 @@ class Session:
         self._move(State.ADMITTING)
         self._look_up(self._admitted(hello), lambda admitted: self._join(hello, admitted))
 
+    def leave(self) -> None:
+        """End the connection, as they ask for; but they are told of the past before that."""
+        if self._deliveries:
+            self._move(State.LEAVING)
+        else:
+            self.close(CloseReason.EXIT)
+
     def take_password(self, password: Password) -> None:
         """Go on with what needed it. An empty one: they do not know it."""
         question, ref = self._question, self._serving.ref
@@ -225,8 +239,20 @@ class Session:
 
     def deliver_waiting(self) -> None:
         """Tell them what has waited for the account that is theirs now."""
-        delivered = self.services.offline_messages.deliver(self.user)
-        self._own(Deferred.fromCoroutine(delivered))
+        self._deliver(self.services.offline_messages.deliver(self.user))
+
+    def _deliver(self, delivery: Coroutine[Any, Any, None]) -> None:
+        def over(_: object) -> None:
+            self._deliveries -= 1
+            if self._state is State.LEAVING:
+                self.leave()
+
+        self._deliveries += 1
+        self._own(Deferred.fromCoroutine(delivery).addCallback(over))
+
+    @property
+    def _obeys_no_more(self) -> bool:
+        return self._state in (State.LEAVING, State.CLOSING)
 
     @property
     def _name(self) -> str:
@@ -236,7 +262,7 @@ class Session:
         self._state = transition(self._state, state)
 
     def _receive_line(self, line: bytes) -> None:
-        if self.closing:
+        if self._obeys_no_more:
             return
         request, ref = self._read(line)
         if request is None:
@@ -430,6 +456,7 @@ class Session:
                 chat.token(user) if wants.tokens else "",
                 None if mark is None else mark.position - 1,
                 recent,
+                self.services.authenticator.accounts is not None,
             )
         )
         if settings.motd:
@@ -438,7 +465,7 @@ class Session:
         past = None
         if wants.replay and (mark is not None or recent):
             past = Replay(chat, self.cursor, mark, recent, self.peer.network)
-        self._own(Deferred.fromCoroutine(self._replay_past(user, past)))
+        self._deliver(self._replay_past(user, past))
         if (trouble := chat.archive.trouble) is not None:
             self.cursor.send(trouble)
 

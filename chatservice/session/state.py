@@ -1,6 +1,6 @@
 """The states of a session, and the table of its transitions: everything that affects them is here.
 
-OPENING → NAMING → (PASSWORD →) ADMITTING → IN ⇄ PROVING → CLOSING
+OPENING → NAMING → (PASSWORD →) ADMITTING → IN (⇄ PROVING) → (LEAVING →) CLOSING
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ class State(Enum):
     ADMITTING = auto()  # whether they may come in is being looked up
     IN = auto()
     PROVING = auto()  # the next line is a password, which something they have asked for needs
+    LEAVING = auto()  # they have said goodbye, and are told of the past before that is answered
     CLOSING = auto()  # the last word has been said, or the connection is gone
 
 
@@ -26,8 +27,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.NAMING: frozenset({State.PASSWORD, State.ADMITTING, State.CLOSING}),
     State.PASSWORD: frozenset({State.NAMING, State.ADMITTING, State.CLOSING}),
     State.ADMITTING: frozenset({State.NAMING, State.PASSWORD, State.IN, State.CLOSING}),
-    State.IN: frozenset({State.PROVING, State.CLOSING}),
-    State.PROVING: frozenset({State.IN, State.CLOSING}),
+    State.IN: frozenset({State.PROVING, State.LEAVING, State.CLOSING}),
+    State.PROVING: frozenset({State.IN, State.LEAVING, State.CLOSING}),
+    State.LEAVING: frozenset({State.CLOSING}),
     State.CLOSING: frozenset(),
 }
 
@@ -38,6 +40,7 @@ EXPECTED: Mapping[State, Expected] = {
     State.ADMITTING: Expected.NAME,
     State.IN: Expected.REQUEST,
     State.PROVING: Expected.PASSWORD,
+    State.LEAVING: Expected.REQUEST,
     State.CLOSING: Expected.REQUEST,
 }
 

@@ -22,6 +22,7 @@ import pytest
 from chatservice.core.events import Welcomed
 from chatservice.dialects.jsonlines import JSON
 from tests.support.people import (
+    HINT,
     PATIENCE,
     QUESTION,
     Server,
@@ -271,7 +272,7 @@ class TestInAPipe:
         nasty = b'{"type": "announced", "lines": ["\\u001b[2J \\u202e"]}\n'
         with serving(b'\x1b[2J\r\n{\x1b\r\n{"type": "new"}\r\n', WELCOME + nasty) as port:
             ended = run_client(port, "--name", "ci")
-        assert ended.stdout.decode().splitlines()[2:] == ["*** \ufffd[2J \ufffd"]
+        assert ended.stdout.decode().splitlines()[3:] == ["*** \ufffd[2J \ufffd"]
 
 
 @pytest.mark.parametrize(
@@ -383,6 +384,7 @@ class TestWhatIsOnTheMachine:
             assert nc.stdout.read().decode().splitlines() == [
                 QUESTION,
                 "Welcome Bob, you are connected to the server.",
+                HINT,
                 "*** Online (2): Alice, Bob",
                 "*** Goodbye, Bob.",
             ]

@@ -21,6 +21,7 @@ from chatservice.core.stores import MAX_UNREAD
 from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
 from tests.support.people import (
+    HINT,
     PATIENCE,
     QUESTION,
     Person,
@@ -65,7 +66,7 @@ def claims(server: Server, name: str, password: str) -> Person:
 
 def comes_in(server: Server, name: str, password: str, called: str = "Alice") -> Person:
     person = claims(server, name, password)
-    person.hears(f"Welcome {called}, you are connected to the server.")
+    person.hears(f"Welcome {called}, you are connected to the server.", HINT)
     assert person.next_line().startswith("*** Online (")
     return person
 

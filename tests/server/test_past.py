@@ -171,6 +171,23 @@ class TestAfterARestart:
             watcher.hears("*** 2 messages found:")
             assert lines(watcher, 2) == ["Alice: two", "Alice: three"]
 
+    def test_all_of_it_is_told_before_a_goodbye(self, tmp_path: Path) -> None:
+        """Though the name and the goodbye come at once."""
+        with Server(tmp_path, *KEPT) as server:
+            alice, bob = alice_and_bob(server)
+            bob.types("/exit")
+            bob.hears("*** Goodbye, Bob.")
+            alice.hears(left("Bob"))
+            alice.types(*(str(number) for number in range(500)), "/exit")
+            alice.hears("*** Goodbye, Alice.")
+        with Server(tmp_path, *KEPT) as server:
+            bob = server.connect()
+            bob.types("Bob", "/exit")
+            bob.hears_until("*** 500 messages while you were away:")
+            assert lines(bob, 500) == [f"Alice: {number}" for number in range(500)]
+            bob.hears("*** Goodbye, Bob.")
+            assert bob.is_cut_off()
+
     def test_a_second_server_on_the_same_file_is_refused(self, tmp_path: Path) -> None:
         with Server(tmp_path, *KEPT):
             second = subprocess.run(
@@ -202,8 +219,8 @@ class TestTheClient:
         say(alice, bob, "old news", "older")
         ended = run_client(remembering.port, "--name", "ci", typed=b"/history 1\n/search news\n")
         shown = [TIME.sub("", line) for line in ended.stdout.decode().splitlines()]
-        assert shown[2:4] == ["*** The last message:", "Alice: older"]
-        assert shown[4:6] == ["*** 1 message found:", "Alice: old news"]
+        assert shown[3:5] == ["*** The last message:", "Alice: older"]
+        assert shown[5:7] == ["*** 1 message found:", "Alice: old news"]
 
     def test_as_json(self, remembering: Server) -> None:
         alice, bob = alice_and_bob(remembering)

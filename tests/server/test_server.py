@@ -11,7 +11,7 @@ import pytest
 from chatservice.dialects.commands import COMMANDS
 from chatservice.server.line import MAX_LINE
 from chatservice.session.requests import RULES
-from tests.support.people import QUESTION, Person, Server, hear_all, joined, left, speak
+from tests.support.people import HINT, QUESTION, Person, Server, hear_all, joined, left, speak
 
 # Without a database there are no accounts, and no commands about them.
 HELP_LINES = sum(not RULES[command.request].accounts for command in COMMANDS)
@@ -316,7 +316,8 @@ class TestOptions:
             bob = Person(connection)
             bob.hears(QUESTION)
             bob.types("Bob")
-            bob.hears("Welcome Bob, you are connected to the server.", "*** Online (1): Bob")
+            bob.hears("Welcome Bob, you are connected to the server.", HINT)
+            bob.hears("*** Online (1): Bob")
             alice = server.join("Alice")
             bob.hears(joined("Alice"))
             alice.types("hello")

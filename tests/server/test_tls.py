@@ -40,7 +40,7 @@ from chatservice.server.tls import (
     make_self_signed,
 )
 from tests.server.test_tap import chat
-from tests.support.people import PATIENCE, QUESTION, Server, joined, left
+from tests.support.people import HINT, PATIENCE, QUESTION, Server, joined, left
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -136,9 +136,10 @@ def test_openssl_s_client_is_all_it_takes(tmp_path: Path) -> None:
         heard, _ = alice.communicate(timeout=PATIENCE)
         assert alice.returncode == 0
         lines = heard.decode().split("\r\n")
-        assert lines[:3] == [
+        assert lines[:4] == [
             QUESTION,
             "Welcome Alice, you are connected to the server.",
+            HINT,
             "*** Online (2): Alice, Bob",
         ]
         assert lines[-2:] == ["*** Goodbye, Alice.", ""]

@@ -16,6 +16,7 @@ from typing import Any
 PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
 TWISTD = Path(sys.executable).with_name("twistd")
 QUESTION = "What is your name?"
+HINT = "*** Type /help for a list of commands."
 # Tests are many people at one address who talk fast; what holds these has tests of its own.
 GENEROUS = ("--max-per-address", "0", "--rate", "0")
 # And what was said before they came is for others to test.
@@ -132,7 +133,7 @@ class Server:
         person = self.connect()
         person.hears(QUESTION)
         person.types(name)
-        person.hears(f"Welcome {name}, you are connected to the server.")
+        person.hears(f"Welcome {name}, you are connected to the server.", HINT)
         list_of_names = person.next_line()
         assert list_of_names.startswith("*** Online (")
         return person
