@@ -3,6 +3,8 @@
 The only module that needs pyOpenSSL and cryptography (the extra ``tls``).
 """
 
+from __future__ import annotations
+
 import os
 import re
 import socket
@@ -103,6 +105,8 @@ def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
     # without TLS; only whole lines are obeyed, so nothing can be cut short unnoticed.
     context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
     context.set_info_callback(_count_step)
+    # Twisted's refuses a peer that offers protocols (ALPN), as browsers do, where none is set.
+    context.set_alpn_select_callback(_choose_protocol)
     return Credentials(leaf, context)
 
 
@@ -166,6 +170,16 @@ class ServerCertificate:
                 log.info("A self-signed certificate has been made: {file}", file=self._files[0])
             self._credentials = load_credentials(*self._files)
 
+    def names(self) -> tuple[str, ...]:
+        """The names of hosts that it is for, once it is prepared."""
+        try:
+            alternative = self._credentials.certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            )
+        except x509.ExtensionNotFound:
+            return ()
+        return tuple(alternative.value.get_values_for_type(x509.DNSName))
+
     def replace(self, other: "ServerCertificate") -> None:
         """Show to new connections what `other`, which is loaded, would show."""
         self._credentials = other._credentials
@@ -194,6 +208,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
     """One connection. (Twisted's default gathers small writes for a turn; ours are gathered.)"""
 
     transport: Server
+    factory: TLSFactory
     steps = 0  # of its handshake, so far
 
 
@@ -205,15 +220,30 @@ def _count_step(connection: SSL.Connection, where: int, result: int) -> None:
         protocol.transport.abortConnection()  # not by TLS, in whose midst we are
 
 
+def _choose_protocol(
+    connection: SSL.Connection, offered: list[bytes]
+) -> bytes | SSL._NoOverlappingProtocols:
+    """OpenSSL asks which of the protocols that a peer offers we speak."""
+    protocol: TLSConnection = connection.get_app_data()
+    speaks = protocol.factory.speaks
+    return next((name for name in offered if name in speaks), SSL.NO_OVERLAPPING_PROTOCOLS)
+
+
 class TLSFactory(TLSMemoryBIOFactory):
-    """Puts TLS between a stream and the connections of another factory."""
+    """Puts TLS between a stream and the connections of another factory. `speaks`: the protocols
+    that those speak, by their names in ALPN, if they have any."""
 
     protocol = TLSConnection
 
     def __init__(
-        self, certificate: ServerCertificate, wrapped: IProtocolFactory, clock: IReactorTime
+        self,
+        certificate: ServerCertificate,
+        wrapped: IProtocolFactory,
+        clock: IReactorTime,
+        speaks: tuple[bytes, ...] = (),
     ) -> None:
         super().__init__(certificate, isClient=False, wrappedFactory=wrapped, clock=clock)
+        self.speaks = speaks
 
     def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
         """Nobody is met with a handshake, which costs a millisecond, to be turned away then."""

@@ -399,3 +399,10 @@ def test_who_is_not_let_in_is_not_met_with_a_handshake(tmp_path: Path) -> None:
     make_self_signed(tmp_path / "c.pem", tmp_path / "k.pem")
     certificate = ServerCertificate(tmp_path / "c.pem", tmp_path / "k.pem")
     assert TLSFactory(certificate, Full(), Clock()).buildProtocol(None) is None
+
+
+def test_a_peer_that_offers_protocols_is_served_though_we_have_none(tmp_path: Path) -> None:
+    with Server(tmp_path, tls=True) as server:
+        shown = s_client(server.port, "-alpn", "h2,http/1.1")
+        assert "alert" not in shown.stderr
+        assert "CONNECTION ESTABLISHED" in shown.stderr
