@@ -41,7 +41,16 @@ MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
 # Twisted's endpoints for which there is an option that does more: the first takes weak suites and
 # never reads its files again, the second believes everyone.
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
-REPEATABLE = {"port", "tls", "proxy-protocol", "auth"}  # a list in the configuration file
+REPEATABLE = {
+    "port",
+    "tls",
+    "web",
+    "web-tls",
+    "web-host",
+    "web-proxy",
+    "proxy-protocol",
+    "auth",
+}  # a list in the configuration file
 NOT_IN_FILE = {"config", "help", "version", "help-auth", "help-auth-type"}
 
 
@@ -122,6 +131,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         super().__init__()
         self.ports: list[str] = []
         self.tls_ports: list[str] = []
+        self.web_ports: list[str] = []
+        self.web_tls_ports: list[str] = []
+        self.web_hosts: list[str] = []
+        self.web_proxies: list[Network] = []
         self.proxies: list[Network] = []
         self.given: dict[str, tuple[str, ...]] = {}
         self._arguments: list[str] = []
@@ -140,14 +153,29 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         """Port for TLS connections, given like --port. May be given more than once."""
         self.tls_ports.append(value)
 
+    def opt_web(self, value: str) -> None:
+        """Port for browsers (HTTP), given like --port. May be given more than once."""
+        self.web_ports.append(value)
+
+    def opt_web_tls(self, value: str) -> None:
+        """Port for browsers over TLS (HTTPS), given like --port. May be given more than once."""
+        self.web_tls_ports.append(value)
+
+    def opt_web_host(self, value: str) -> None:
+        """Name by which browsers reach the server, such as chat.example.org. Always accepted are
+        localhost, the machine's name, names in the certificate, and IP addresses. May be given more
+        than once."""
+        self.web_hosts.append(value)
+
+    def opt_web_proxy(self, value: str) -> None:
+        """Addresses or networks of trusted web proxies, whose X-Forwarded-For and X-Forwarded-Proto
+        are believed. May be given more than once."""
+        self.web_proxies += _networks("web-proxy", value)
+
     def opt_proxy_protocol(self, value: str) -> None:
         """Addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8. They must send a
         PROXY protocol header, and nobody else may. May be given more than once."""
-        for item in value.split(","):
-            try:
-                self.proxies.append(ip_network(item.strip()))
-            except ValueError as error:
-                raise OptionError("proxy-protocol", f"{error}.", value) from error
+        self.proxies += _networks("proxy-protocol", value)
 
     def opt_auth(self, value: str) -> None:
         """Twisted checker that knows the users and their passwords, such as file:FILE, in place of
@@ -165,7 +193,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         print(f"chatservice {chatservice.__version__}, Twisted {twisted.__version__}")
         sys.exit(0)
 
-    for _option in (opt_port, opt_tls, opt_proxy_protocol, opt_auth):
+    for _option in (
+        *(opt_port, opt_tls, opt_web, opt_web_tls, opt_web_host, opt_web_proxy),
+        *(opt_proxy_protocol, opt_auth),
+    ):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
 
     def parseOptions(self, options: list[str] | None = None) -> None:
@@ -244,13 +275,20 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             ports = []
         self["endpoints"] = [_endpoint(reactor, "port", value) for value in ports]
         self["tls-endpoints"] = [_endpoint(reactor, "tls", value) for value in self.tls_ports]
+        self["web-endpoints"] = [_endpoint(reactor, "web", value) for value in self.web_ports]
+        self["web-tls-endpoints"] = [
+            _endpoint(reactor, "web-tls", value) for value in self.web_tls_ports
+        ]
+        if self.web_ports or self.web_tls_ports:
+            _expect_web()
+        has_tls = bool(self.tls_ports or self.web_tls_ports)
         for option, needed, there in (
-            ("certificate", "--tls", self.tls_ports),
+            ("certificate", "--tls or --web-tls", has_tls),
             ("key", "--certificate", self["certificate"]),
         ):
             if self[option] is not None and not there:
                 raise OptionError(option, f"needs {needed}.")
-        self["server-certificate"] = self._server_certificate() if self.tls_ports else None
+        self["server-certificate"] = self._server_certificate() if has_tls else None
         self["limits"] = self._limits()
         self["settings"] = Settings(
             history=int(_number("history", self["history"], 0, MAX_PAGE_EVENTS)),
@@ -324,6 +362,22 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         if len(data) > MOTD_BYTES:
             raise OptionError("motd", f"longer than {MOTD_BYTES} bytes.", name)
         return tuple(sanitize(line) for line in text.splitlines())
+
+
+def _networks(option: str, value: str) -> list[Network]:
+    try:
+        return [ip_network(item.strip()) for item in value.split(",")]
+    except ValueError as error:
+        raise OptionError(option, f"{error}.", value) from error
+
+
+def _expect_web() -> None:
+    try:
+        import wsproto  # noqa: F401, PLC0415 (it is an extra)
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            "web", f"needs {error.name}: install the extra 'web' (see Installation in the README)."
+        ) from error
 
 
 def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:

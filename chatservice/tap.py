@@ -86,7 +86,28 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
+    if options["web-endpoints"] or options["web-tls-endpoints"]:
+        door = _web_door(options, factory)
+        listeners += [
+            listener(endpoint, door, " for browsers") for endpoint in options["web-endpoints"]
+        ]
+    if options["web-tls-endpoints"]:
+        secured = TLSFactory(certificate, door, reactor, speaks=(b"http/1.1",))
+        listeners += [
+            listener(endpoint, secured, " for browsers, with TLS")
+            for endpoint in options["web-tls-endpoints"]
+        ]
     return listeners
+
+
+def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:
+    from chatservice.server.web.door import WebDoor  # noqa: PLC0415 (what it needs is an extra)
+    from chatservice.server.web.forwarded import Forwarding  # noqa: PLC0415
+    from chatservice.server.web.hosts import Hosts  # noqa: PLC0415
+
+    certificate = options["server-certificate"]
+    hosts = Hosts(options.web_hosts, tuple if certificate is None else certificate.names)
+    return WebDoor(factory, hosts, Forwarding(options.web_proxies))
 
 
 def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:

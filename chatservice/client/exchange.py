@@ -267,6 +267,7 @@ class Exchange:
                 | CloseReason.LONG_LINE
                 | CloseReason.SHUTDOWN
                 | CloseReason.LATE
+                | CloseReason.MALFORMED
             ):
                 pass  # the next connection may do better
             case _:

@@ -313,6 +313,7 @@ class CloseReason(StrEnum):
     CLAIMED = "name claimed"
     PASSWORD_CHANGED = "password changed"
     UNREGISTERED = "unregistered"
+    MALFORMED = "malformed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ _CLOSINGS: Mapping[CloseReason, str] = {
     CloseReason.LATE: "Goodbye: you did not log in in time.",
     CloseReason.TAKEN_OVER: "Goodbye: you logged in elsewhere.",
     CloseReason.KICKED: "Goodbye: the operator has ended your connection.",
+    CloseReason.MALFORMED: "Goodbye: what you sent makes no sense here.",
     CloseReason.CLAIMED: "Goodbye: your name is registered, and its owner has logged in.",
     CloseReason.PASSWORD_CHANGED: "Goodbye: your password was changed.",
     CloseReason.UNREGISTERED: "Goodbye: your name is no longer registered.",

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from chatservice.core.events import CloseReason
 from chatservice.core.limits import TokenBucket, is_loopback
 from chatservice.core.peer import Peer
+from chatservice.dialects.dialect import Dialect
 from chatservice.server.output import Sender, Transport, sender_for
 from chatservice.session.session import Session
 
@@ -108,20 +109,26 @@ class Connection:
         self._rate_timer: IDelayedCall | None = None
         self._bucket: TokenBucket | None = None
 
-    def begin(self, framing: Framing) -> None:
-        """The connection is there."""
+    def begin(
+        self, framing: Framing, dialect: Dialect | None = None, *, private: bool | None = None
+    ) -> None:
+        """The connection is there. `dialect`: what the peer speaks, None if its first line tells;
+        `private`: whether nobody can listen, if the door knows more of that than the transport."""
         self._framing = framing
-        self.guard(self._begin)
+        self.guard(partial(self._begin, dialect, private))
 
-    def _begin(self) -> None:
+    def _begin(self, dialect: Dialect | None, private: bool | None) -> None:
         factory, limits = self.factory, self.factory.limits
         transport = self._framing.transport
-        self.peer = Peer(self.peer.address, self.peer.network, self._is_private(transport))
+        if private is None:
+            private = self._is_private(transport)
+        self.peer = Peer(self.peer.address, self.peer.network, private)
         self.session = Session(
             factory.services,
             self,
             peer=self.peer,
             note=partial(factory.peer_log.about, self.peer.network),
+            dialect=dialect,
         )
         factory.connections.add(self)
         self._set_deadline(limits.login_timeout, self._end_if_nameless)

@@ -104,15 +104,21 @@ class ChatFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:
         """`addr`: whose connection it is, be it through TLS or a proxy."""
         network = network_of(getattr(addr, "host", ""))
-        if (reason := self._admission.admit(network)) is not None:
-            self.peer_log.about(
-                network,
-                "{peer} has been turned away: {why}",
-                peer=address_text(addr),
-                why=reason.value,
-            )
+        if (reason := self.admit(network, address_text(addr))) is not None:
             return TurnedAway(reason)
         return ChatProtocol(Connection(self, address_text(addr), network))
+
+    def admit(self, network: str, address: object) -> ErrorCode | None:
+        """Count a connection from `network`; or say why it is turned away."""
+        if (reason := self._admission.admit(network)) is not None:
+            self.peer_log.about(
+                network, "{peer} has been turned away: {why}", peer=address, why=reason.value
+            )
+        return reason
+
+    def release(self, network: str) -> None:
+        """A connection that was admitted, and never became a `Connection`, is gone."""
+        self._admission.release(network)
 
     def close_all(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when the last connection is gone: within the

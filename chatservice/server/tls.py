@@ -180,7 +180,7 @@ class ServerCertificate:
             return ()
         return tuple(alternative.value.get_values_for_type(x509.DNSName))
 
-    def replace(self, other: "ServerCertificate") -> None:
+    def replace(self, other: ServerCertificate) -> None:
         """Show to new connections what `other`, which is loaded, would show."""
         self._credentials = other._credentials
         self._announce()

@@ -1,0 +1,108 @@
+// The commands that can be typed. Each gets the chat, the conversation it was typed in, and what
+// follows its name; it returns false if that does not fit.
+
+import { words } from "./words.js";
+import { fullTimeOf, timeOf } from "./text.js";
+
+const split = (args) => {
+  const [first] = args.split(/\s/, 1);
+  return [first, args.slice(first.length).trim()];
+};
+
+function inRoom(conversation) {
+  if (!conversation.room) throw new Error(words.noRoom);
+  return conversation.room;
+}
+
+async function show(chat, conversation, events) {
+  const messages = events.filter((event) => event.type === "said" || event.type === "emoted");
+  const lines = messages.map((event) => {
+    const time = timeOf(new Date(event.at));
+    const where = event.room && event.room !== conversation.room ? ` ${words.room(event.room)}` : "";
+    return words.message(time + where, event.from, event.text);
+  });
+  chat.note(conversation, [words.found(lines.length), ...lines].join("\n"));
+}
+
+export const COMMANDS = [
+  ["me", [], "ACTION", "say what you are doing", (chat, at, args) => args && chat.emote(at, args)],
+  ["msg", ["w", "tell"], "NAME TEXT", "send a private message", (chat, at, args) => {
+    const [name, text] = split(args);
+    return text && chat.write(name, text);
+  }],
+  ["reply", ["r"], "TEXT", "answer the last private message", async (chat, at, args) => args && chat.reply(args)],
+  ["who", ["names", "users"], "[ROOM]", "list who is online, or in a room", async (chat, at, args) => {
+    const room = args.replace(/^#/, "");
+    const { users } = await chat.link.ask({ type: "who", ...(room && { room }) });
+    chat.note(at, words.online(users, room));
+  }],
+  ["whois", [], "NAME", "show who somebody is", async (chat, at, args) => {
+    if (!args) return false;
+    const person = await chat.link.ask({ type: "whois", name: args });
+    chat.note(at, ...words.person(person, fullTimeOf(new Date(person.since))));
+  }],
+  ["nick", [], "NAME", "change your name", (chat, at, args) => args && chat.rename(args)],
+  ["history", [], "[N]", "show the last messages again", async (chat, at, args) => {
+    const limit = args ? Math.min(Number(args), 200) : 20;
+    if (!(limit > 0)) return false;
+    const { events } = await chat.link.ask({ type: "history", limit, messages: true, room: inRoom(at) });
+    return show(chat, at, events);
+  }],
+  ["search", [], "WORDS", "find messages", async (chat, at, args) => {
+    if (!args) return false;
+    const room = chat.hasRooms ? "*" : "lobby";
+    const { events } = await chat.link.ask({ type: "search", words: args, limit: 20, room });
+    return show(chat, at, events);
+  }],
+  ["join", ["j"], "ROOM", "join a room, or make one", (chat, at, args) => args && chat.join(args.replace(/^#/, ""))],
+  ["part", ["leave"], "[ROOM]", "leave a room", (chat, at, args) => chat.part(args.replace(/^#/, "") || inRoom(at))],
+  ["switch", [], "ROOM", "speak in another of your rooms", (chat, at, args) => args && chat.open(args.replace(/^#/, ""))],
+  ["in", [], "ROOM TEXT", "say one line in another room", (chat, at, args) => {
+    const [room, text] = split(args);
+    const other = chat.conversations.get(room.replace(/^#/, ""));
+    if (text && !other) throw new Error(words.notHere(room));
+    return text && chat.say(other, text);
+  }],
+  ["rooms", ["list"], "", "list the rooms", async (chat, at) => {
+    chat.note(at, words.rooms(await chat.listRooms()).join("\n"));
+  }],
+  ["topic", [], "[TEXT]", "show or set the topic of the room", async (chat, at, args) => {
+    const answer = await chat.link.ask({ type: "topic", room: inRoom(at), ...(args && { topic: args }) });
+    if (!args) chat.note(at, words.topicIs(answer.topic));
+  }],
+  ["private", [], "", "admit only people who are invited to the room", (chat, at) =>
+    chat.link.ask({ type: "room_mode", room: inRoom(at), private: true })],
+  ["public", [], "", "open the room to everyone", (chat, at) =>
+    chat.link.ask({ type: "room_mode", room: inRoom(at), private: false })],
+  ["invite", [], "NAME", "invite somebody into the room", async (chat, at, args) => {
+    if (!args) return false;
+    await chat.link.ask({ type: "invite", to: args, room: inRoom(at) });
+    chat.note(at, words.youInvited(args));
+  }],
+  ["register", [], "PASSWORD", "register your name", (chat, at, args) => args && chat.account("register", args)],
+  ["password", [], "NEW", "change your password", (chat, at, args) => args && chat.account("password", args)],
+  ["unregister", [], "", "unregister your name", (chat) => chat.account("unregister")],
+  ["help", ["h", "?"], "", "show this list", (chat, at) => {
+    chat.note(at, COMMANDS.map(({ name, usage, help }) => words.help(`/${name} ${usage}`.trim(), help)).join("\n"));
+  }],
+  ["exit", ["quit"], "", "leave the chat", (chat) => chat.leave()],
+].map(([name, aliases, usage, help, run]) => ({ name, aliases, usage, help, run }));
+
+const BY_NAME = new Map(COMMANDS.flatMap((command) => [command.name, ...command.aliases].map((name) => [name, command])));
+
+// What Up brings back must hold no password.
+export const holdsPassword = (line) => /^\s*\/(register|password)(\s|$)/i.test(line);
+
+// Do what a typed line says. Raises what is to be shown beside it.
+export async function obey(chat, conversation, line) {
+  const typed = line.trimStart();
+  if (!typed.startsWith("/") || typed.startsWith("//")) {
+    chat.say(conversation, typed.startsWith("//") ? typed.slice(1) : line);
+    return;
+  }
+  const [word, args] = split(typed.slice(1));
+  const command = BY_NAME.get(word.toLowerCase());
+  if (!command) throw new Error(words.unknownCommand(word));
+  const done = await command.run(chat, conversation, args);
+  if (done === false || done === "") throw new Error(words.usage(command.name, command.usage));
+}
