@@ -1,4 +1,4 @@
-"""``python -m chatservice.console``: the server of ``twistd -n chat`` with a window."""
+"""``python -m chatservice.console``: the server with a window for its operator."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PROGRAM = "chatservice.console"
 THEMES = ("light", "dark", "auto")
 BAD_OPTION = 1  # as with twistd
 NO_WINDOW = 2
-# Milliseconds between two looks at what Tk has to do. Typing feels immediate, and an idle window
-# takes 2 % of a core.
+# Milliseconds between two rounds of Tk's events. Typing feels immediate, and an idle window takes
+# 2 % of a core.
 TK_MS = 20
 
 
 class ConsoleOptions(Options):
-    """Those of ``twistd chat``, and the window's."""
+    """The options of ``twistd chat``, and those of the window."""
 
     synopsis = f"Usage: python -m {PROGRAM} [options]"
-    longdesc = f"{Options.longdesc} This one has a window; closing it stops the server."
+    longdesc = f"{Options.longdesc} This one has a window. Closing it stops the server."
     optParameters = [  # noqa: RUF012 (Twisted's way)
         ["theme", None, "auto", "Colours of the window: light, dark, or auto, as on the desktop."],
     ]
@@ -42,8 +42,8 @@ class ConsoleOptions(Options):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The program. Returns its exit status: 0 once everyone has been sent away in order, BAD_OPTION
-    or NO_WINDOW with a line on standard error. Raises `service.CannotStart`."""
+    """Run the program. Returns its exit status: 0 when the server was stopped, BAD_OPTION or
+    NO_WINDOW after a line on standard error. Raises `service.CannotStart`."""
     options = ConsoleOptions()
     try:
         options.parseOptions(list(arguments))
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(root: tk.Tk, options: ConsoleOptions) -> None:
-    """Until the server is told to stop, in the window or by a signal."""
+    """Run until the server is told to stop, in the window or by a signal."""
     from twisted.internet import reactor, tksupport  # noqa: PLC0415 (it needs tkinter)
 
     from chatservice.console.lines import Lines  # noqa: PLC0415
@@ -81,7 +81,7 @@ def _serve(root: tk.Tk, options: ConsoleOptions) -> None:
     )
     service = makeService(options)
     colours = palette(is_dark(options["theme"]))
-    # As whoever runs it would: asked once more, by a signal, it ends at once.
+    # Like a signal from outside, so that a second one ends the program at once.
     stop = partial(signal.raise_signal, signal.SIGTERM)
     window = Window(root, service, lines, colours, stop)
     service.privilegedStartService()

@@ -1,4 +1,4 @@
-"""The log as the window has it: the newest lines of each kind."""
+"""The newest lines of the log, by kind."""
 
 from collections import deque
 from collections.abc import Collection
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText
 from zope.interface import implementer
 
-# Lines of one kind that are kept: some hours of a quiet chat. Each kind has its own, or a warning
-# would be gone in a second where messages are logged.
+# Lines that are kept of each kind: some hours of a quiet chat. If messages and warnings shared the
+# room, a warning would be gone within a second.
 KEPT = 1000
-# Lines of one kind that are shown at once. Nobody reads more in a tenth of a second, and Tk takes
-# some 3 ms for them, in which the chat waits.
+# Lines of each kind that are shown at once. Nobody reads more in a tenth of a second, and the chat
+# waits while Tk draws them, for some 3 ms.
 AT_ONCE = 200
-LONGEST = 2000  # characters; of what is longer, such as a traceback, the middle is left out
+LONGEST = 2000  # characters; the middle of a longer line, such as a traceback, is left out
 
 
 class Kind(StrEnum):
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     PEOPLE = "people"  # arrivals and departures
     MESSAGES = "messages"
     WARNINGS = "warnings"
-    SERVER = "server"  # all else
+    SERVER = "server"  # everything else
 
 
 EVERYTHING = frozenset(Kind)
@@ -44,10 +44,7 @@ class Line(NamedTuple):
 
 @implementer(ILogObserver)
 class Lines:
-    """A log observer that keeps the newest lines, until somebody wants them.
-
-    It may be called from any thread.
-    """
+    """A log observer that keeps the newest lines. It may be called from any thread."""
 
     def __init__(self) -> None:
         self._kept: dict[Kind, deque[Line]] = {kind: deque(maxlen=KEPT) for kind in Kind}
@@ -68,8 +65,8 @@ class Lines:
             self._kept[kind].append(Line(self._number, event["log_time"], kind, text))
 
     def take(self, kinds: Collection[Kind]) -> tuple[list[Line], int]:
-        """Those of `kinds` that are new since the last time, in order; and how many more there
-        were, which are too many to show."""
+        """The lines of `kinds` since the last call, in order, and how many more there were than
+        can be shown."""
         with self._lock:
             new = [
                 list(takewhile(self._is_new, reversed(self._kept[kind])))[:AT_ONCE][::-1]
@@ -81,7 +78,7 @@ class Lines:
         return list(merge(*new)), come - sum(map(len, new))
 
     def kept(self, kinds: Collection[Kind]) -> list[Line]:
-        """All of `kinds` that are kept, in order; `take` goes on after them."""
+        """All lines of `kinds` that are kept, in order. `take` goes on after them."""
         with self._lock:
             kept = [list(self._kept[kind]) for kind in kinds]
             self._taken = self._number
@@ -93,8 +90,8 @@ class Lines:
 
 
 class _Spoken(str):
-    """A message, which has been made safe: quoted it is no safer, and reads worse (of Persian's
-    joiners it would make ``\\u200c``)."""
+    """The text of a message. It is safe to show as it is; its `repr` would be harder to read (the
+    joiners of Persian would become ``\\u200c``)."""
 
     __slots__ = ()
 
@@ -103,7 +100,7 @@ class _Spoken(str):
 
 
 def _readable(event: LogEvent) -> LogEvent:
-    """With what people say as it is elsewhere in the window."""
+    """The event with the text of a message as people wrote it."""
     if isinstance(text := event.get("text"), str):
         return {**event, "text": _Spoken(text)}
     return event

@@ -1,28 +1,33 @@
-"""The log as it happens, or a kind of it."""
+"""The view of the log."""
 
 import time
 import tkinter as tk
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from tkinter import ttk
 
 from chatservice.console.lines import EVERYTHING, Kind, Line, Lines
+from chatservice.core.sanitize import limit_marks
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 
-MOST_LINES = 2000  # on the screen: Tk holds some 1 KB for each
+MAX_LINES = 2000  # on the screen: Tk holds some 1 KB for each
+# Characters that are drawn at once, while the chat waits: new ones in some 30 ms, and in some 80 ms
+# when another kind of line is chosen. Arabic is what takes longest: 1 us for each.
+MAX_NEW, MAX_ALL = 20_000, 60_000
 FILTERS: dict[str, frozenset[Kind]] = {
     "All": EVERYTHING,
     "Arrivals and departures": frozenset({Kind.PEOPLE}),
     "Messages": frozenset({Kind.MESSAGES}),
     "Warnings": frozenset({Kind.WARNINGS}),
 }
-MESSAGES_ARE_NOT_LOGGED = "Messages are not logged: --log-messages does that."
-NO_WARNINGS = "There has been no warning and no error."
+MESSAGES_ARE_NOT_LOGGED = "Messages are logged only with --log-messages."
+NO_WARNINGS = "No warnings and no errors."
 
 
 class LogView(ttk.Frame):
-    """The newest lines of the log, below buttons that choose which kind."""
+    """The newest lines of the log, and buttons that choose which kind is shown."""
 
     def __init__(self, parent: tk.Misc, look: Look, lines: Lines, *, log_messages: bool) -> None:
         super().__init__(parent)
@@ -74,44 +79,47 @@ class LogView(ttk.Frame):
         self._keys()
 
     def show_new(self) -> None:
-        """What has come since the last time; in one call of Tk's, however much it is."""
+        """Add what has been logged since the last time."""
         lines, left_out = self._lines.take(FILTERS[self._filter.get()])
         if lines:
-            self._append(lines, left_out)
+            self._append(lines, left_out, MAX_NEW)
 
     def show_all(self) -> None:
-        """All that is kept of what has been asked for."""
+        """Show again everything of the chosen kind that is kept."""
         self.text.configure(state="normal")
         self.text.delete("1.0", "end")
         self.text.configure(state="disabled")
         self._is_empty = True
         lines = self._lines.kept(FILTERS[self._filter.get()])
         if lines:
-            self._append(lines[-MOST_LINES:], 0)
+            self._append(lines[-MAX_LINES:], 0, MAX_ALL)
             self.text.see("end")
         else:
             self._say_why_empty()
 
     def choose(self, index: int) -> None:
-        """The filter of that number."""
+        """Choose the filter with this number."""
         self.buttons[index].invoke()
 
-    def _append(self, lines: Sequence[Line], left_out: int) -> None:
+    def _append(self, lines: Sequence[Line], left_out: int, characters: int) -> None:
+        """Show the newest of `lines`, with at most so many characters."""
         text = self.text
         at_end = text.yview()[1] > 0.999
+        newest = _newest(lines, characters)
+        left_out += len(lines) - len(newest)
         pieces: list[str] = []
         if left_out:
             pieces += [f"\n\t… {left_out:,} more, which are in the log", "dim"]
-        for line in lines:
+        for line in newest:
             pieces += [time.strftime("\n%H:%M:%S\t", time.localtime(line.at)), "time"]
-            pieces += [shown(line.text).replace("\n", "\n\t"), line.kind.value]
+            pieces += [shown(limit_marks(line.text)).replace("\n", "\n\t"), line.kind.value]
         text.configure(state="normal")
         if self._is_empty:
             text.delete("1.0", "end")
             self._is_empty = False
             pieces[0] = pieces[0].removeprefix("\n")
         text.insert("end", *pieces)  # text and tag in turn
-        too_many = int(text.index("end-1c").split(".")[0]) - MOST_LINES
+        too_many = int(text.index("end-1c").split(".")[0]) - MAX_LINES
         if too_many > 0:
             text.delete("1.0", f"{too_many + 1}.0")
         text.configure(state="disabled")
@@ -156,12 +164,17 @@ class LogView(ttk.Frame):
         text.bind("<Button-1>", lambda _: text.focus_set(), add=True)
 
 
+def _newest(lines: Sequence[Line], characters: int) -> Sequence[Line]:
+    sizes = accumulate(len(line.text) for line in reversed(lines))
+    return lines[len(lines) - sum(size <= characters for size in sizes) :]
+
+
 def _focus(widget: tk.Misc | None) -> None:
     if widget is not None:
         widget.focus_set()
 
 
 def _instead(do: Callable[[], None], event: object) -> str:
-    """What a key does, instead of what it does in a text that can be edited."""
+    """Do this on a key, and keep Tk from editing the text."""
     do()
     return "break"

@@ -1,4 +1,4 @@
-"""Who is online, from where and since when."""
+"""The table of everyone who is online."""
 
 import time
 import tkinter as tk
@@ -12,14 +12,14 @@ from chatservice.core.peer import Peer
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 
-# Rows that are added or changed at once. Tk takes some 10 ms for them, in which the chat waits; of
-# a thousand who arrive together, the last are shown a second later.
+# Rows that are added or changed at once. The chat waits while Tk draws them, for some 10 ms. When a
+# thousand people arrive together, the last are shown a second later.
 AT_ONCE = 500
 COLUMNS = {"name": "Name", "from": "From", "since": "Since"}
 
 
 class Row(NamedTuple):
-    """What stands in a row, and its item in the tree."""
+    """A row as it is shown, and its item in the tree."""
 
     item: str
     name: str
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 class People(ttk.Frame):
-    """A table of everyone. `on_choice` is called when another row has been chosen, or none."""
+    """A table of everyone. `on_choice` is called when the selection changes."""
 
     def __init__(
         self, parent: tk.Misc, look: Look, chat: Chat, on_choice: Callable[[], None]
@@ -60,15 +60,15 @@ class People(ttk.Frame):
 
     @property
     def chosen(self) -> User | None:
-        """Who has been chosen, if they are still here."""
+        """The person in the selected row, if they are still here."""
         for item in self.tree.selection():
             user = self._users[item]
             return user if user.present else None
         return None
 
     def refresh(self) -> None:
-        """Make the table true: take out who has gone, add who has come, and change what is not as
-        it was. Of many, AT_ONCE; the others have their turn the next time."""
+        """Remove, add and change rows as people have gone, come and changed; at most AT_ONCE of
+        them are added or changed, and the others at the next call."""
         gone = [user for user in self._rows if not user.present]
         for user in gone:
             item = self._rows.pop(user).item
@@ -105,7 +105,7 @@ class People(ttk.Frame):
         self._rows[user] = Row(item, user.name, peer, today)
 
     def _arrange(self, order: list[User]) -> None:
-        """By what the operator has asked for; those who are alike there, by name."""
+        """Sort by the column that the operator has chosen, and then by name."""
         if self._by == "from":
             order.sort(key=lambda user: user.connection.peer.address)
         elif self._by == "since":
@@ -128,15 +128,15 @@ class People(ttk.Frame):
             self.tree.heading(column, text=title + arrow)
 
     def _scrolled(self, first: float, last: float) -> None:
-        """The bar is there where it is of use."""
-        self._bar.set(first, last)  # Tk has words for them
+        """Show the scroll bar when there is something to scroll."""
+        self._bar.set(first, last)
         if float(first) > 0 or float(last) < 1:
             self._bar.grid(row=0, column=1, sticky="ns")
         else:
             self._bar.grid_remove()
 
     def _has_keyboard(self) -> None:
-        """Whoever comes here by keyboard can see where they are."""
+        """Show the focus, and select a row for the keyboard to start from."""
         self.configure(style="Focus.Card.TFrame")
         items = self.tree.get_children()
         if items and not self.tree.selection():
@@ -145,7 +145,7 @@ class People(ttk.Frame):
 
 
 def since_in_words(since: float, today: str) -> str:
-    """The local time, and the day if it is not `today` (as 2026-11-21)."""
+    """The local time, with the day if it is not `today` (such as 2026-11-21)."""
     at = time.localtime(since)
     is_today = time.strftime("%Y-%m-%d", at) == today
     return time.strftime("%H:%M:%S" if is_today else "%d %b %H:%M", at)

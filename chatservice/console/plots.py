@@ -13,18 +13,18 @@ STEPS = (1, 2, 5, 10)  # of an axis, times a power of ten
 
 
 def count(value: float) -> str:
-    """A number of things: ``3``, ``0.4``, ``12,345``."""
+    """A count, such as ``3``, ``0.4`` or ``12,345``."""
     return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
 
 
 def mebibytes(value: float) -> str:
-    """A size in MiB."""
+    """A size, such as ``12 MiB``."""
     return f"{count(value)} MiB"
 
 
 class Plot(tk.Canvas):
-    """What a number was in the last two minutes; the newest value stands in its corner. `label`
-    makes words of a number; `least`: the axis goes up to that at least."""
+    """A curve of the last two minutes, with the newest value in the corner. `label` formats a
+    value; the axis goes up to `least` or more."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class Plot(tk.Canvas):
         self.bind("<Configure>", lambda _: self.draw())
 
     def add(self, value: float) -> None:
-        """It is `value` now."""
+        """Add the newest value."""
         self.values.append(value)
         self.draw()
 
     def draw(self) -> None:
-        """All of it: a handful of items."""
+        """Draw everything again: a handful of items."""
         look, px, colours = self._look, self._look.px, self._look.colours
         self.delete("all")
         edge, newest = px(12), self.values[-1] if self.values else 0.0
@@ -101,7 +101,7 @@ class Plot(tk.Canvas):
 
 
 def axis_top(highest: float, least: float) -> float:
-    """A round number that is `highest`, or `least`, or not much more."""
+    """The next round number above `highest`, or above `least`."""
     highest = max(highest, least)
     power = 10.0 ** math.floor(math.log10(highest))
     return next(step * power for step in STEPS if step * power >= highest * (1 - 1e-9))

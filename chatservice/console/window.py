@@ -1,4 +1,4 @@
-"""The operator's window: what goes on in the chat, and what can be done about it."""
+"""The operator's window: shows what happens in the chat, and controls it."""
 
 import os
 import resource
@@ -23,15 +23,15 @@ from chatservice.service import ChatService
 
 log = Logger()
 
-LOG_SECONDS = 0.1  # between looks at the log: what comes in between is shown at once
+LOG_SECONDS = 0.1  # between updates of the log
 PEOPLE_SECONDS = 0.5
-SAMPLE_SECONDS = 1.0  # of the plots
+SAMPLE_SECONDS = 1.0  # between points of the plots
 MEBIBYTE = 1024 * 1024
 LONG_NAME = 16  # characters; a button has no room for more
 
 
 class Window:
-    """What `service` does, in the window `root`. `stop` ends the program, gracefully."""
+    """Shows `service` in the window `root`. `stop` ends the program gracefully."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Window:
         self._entry.focus_set()
 
     def start(self) -> None:
-        """From now on the window follows the chat. The service has been started."""
+        """Follow the chat. The service has been started."""
         addresses = ", ".join(self._service.addresses)
         self._root.title(f"Chat server at {addresses}")
         self._where.configure(text=f"at {addresses}")
@@ -80,17 +80,17 @@ class Window:
             (SAMPLE_SECONDS, self._sample),
         ):
             LoopingCall(follow).start(seconds).addErrback(
-                lambda failure: log.failure("The window does not follow any more.", failure)
+                lambda failure: log.failure("The window has stopped following the chat.", failure)
             )
 
     def show_stopping(self) -> None:
-        """The server says goodbye to everyone; the window stays until they are gone."""
+        """Show that the server is stopping; the window stays until everyone is gone."""
         self._stopping = True
         self._say_how_many()
         for widget in (self._stop_button, self._entry, self._announce, self._reason, self._kick):
             widget.state(["disabled"])
 
-    # What is in it, from top to bottom.
+    # Its parts, from top to bottom.
 
     def _head(self, parent: tk.Misc) -> ttk.Frame:
         frame = ttk.Frame(parent)
@@ -183,7 +183,7 @@ class Window:
         if not lines or self._stopping:
             return
         self._chat.announce(lines)
-        log.info("The operator has announced: {text!r}", text="\n".join(lines))
+        log.info("The operator announces: {text!r}", text="\n".join(lines))
         self._entry.delete(0, "end")
 
     def _kick_chosen(self) -> None:
@@ -194,7 +194,7 @@ class Window:
         log.info("The operator kicks {name}: {reason!r}", name=user.name, reason=reason)
         self._chat.kick(user, reason)
         self._reason.delete(0, "end")
-        self._follow_people()  # now nobody is chosen: a key held down kicks one, and not all
+        self._follow_people()  # nobody is chosen now, so a key held down kicks only one
 
     def _ask_to_stop(self) -> None:
         if not self._stopping:
@@ -220,10 +220,10 @@ class Window:
         online, connected = len(self._chat.users), len(self._service.factory.connections)
         if self._stopping:
             self._state.configure(style="Warning.TLabel")
-            self._many.configure(text=f"Stopping: {connected} still to go")
+            self._many.configure(text=f"Stopping: {connected} still connected")
             return
         nameless = connected - online
-        extra = f", {nameless} at the door" if nameless > 0 else ""
+        extra = f", {nameless} logging in" if nameless > 0 else ""
         self._many.configure(text=f"{online} online{extra}")
 
     def _sample(self) -> None:
@@ -236,14 +236,14 @@ class Window:
 
 
 def resident() -> float:
-    """The memory that this process has, in bytes."""
+    """Resident memory of this process in bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # no Linux: the most that it ever had
+    except OSError:  # not Linux: the most that it ever was
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _report(kind: Any, error: BaseException, trace: Any) -> None:
-    """What goes wrong in one of Tk's callbacks goes into the log."""
-    log.failure("A fault in the window.", Failure(error, kind, trace))
+    """Log an exception in one of Tk's callbacks."""
+    log.failure("Error in the window.", Failure(error, kind, trace))

@@ -20,7 +20,7 @@ from twisted.logger import Logger, LogLevel
 
 from chatservice.console import people
 from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, Lines
-from chatservice.console.logview import FILTERS, LogView
+from chatservice.console.logview import FILTERS, MAX_ALL, MAX_NEW, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
 from chatservice.core.chat import Chat, User
@@ -359,7 +359,7 @@ def test_why_there_is_nothing_is_said(root: tk.Tk, look: Look) -> None:
 def test_what_is_shown_of_the_log_is_bounded(
     root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatservice.console.logview.MOST_LINES", 10)
+    monkeypatch.setattr("chatservice.console.logview.MAX_LINES", 10)
     lines = Lines()
     view = LogView(root, look, lines, log_messages=True)
     for number in range(AT_ONCE + 100):
@@ -367,6 +367,24 @@ def test_what_is_shown_of_the_log_is_bounded(
         if number in (7, AT_ONCE + 99):
             view.show_new()
     assert shows(view) == [str(number) for number in range(AT_ONCE + 90, AT_ONCE + 100)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["hello " * 300, "سلام " * 400, "س" + "\u064e" * 1900, "👋" * 1900, "a\u0301\u0302" * 600],
+)
+def test_what_is_drawn_at_once_is_bounded(root: tk.Tk, look: Look, text: str) -> None:
+    """The chat waits for it."""
+    lines = Lines()
+    view = LogView(root, look, lines, log_messages=True)
+    for _ in range(KEPT):
+        session(lines).info("{name}: {text!r}", name="Alice", text=text)
+    view.show_new()
+    drawn = view.text.get("1.0", "end")
+    assert len(drawn) < MAX_NEW * 1.2
+    assert drawn.startswith(f"\t… {KEPT - (drawn.count(chr(10)) - 1):,} more, which are in the log")
+    view.show_all()
+    assert 100 < len(view.text.get("1.0", "end")) < MAX_ALL * 1.2
 
 
 def test_a_plot_has_round_numbers_and_an_end(root: tk.Tk, look: Look) -> None:
