@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from chatservice.core.backlog import is_too_much, size_of
 from chatservice.core.events import Answered, Closed, PersonalEvent, Skipped
 from chatservice.core.log import Batch, Dialect, Log
-
-# Answers and private messages that may wait for a connection that takes nothing.
-MAX_PERSONAL_EVENTS = 64
 
 
 class Sink(Protocol):
@@ -40,6 +38,7 @@ class Cursor:
         "_log",
         "_over",
         "_personal",
+        "_personal_size",
         "_replay_from",
         "_replaying",
         "_sink",
@@ -60,6 +59,7 @@ class Cursor:
         self._sink = sink
         self._log: Log | None = None
         self._personal: list[tuple[int, PersonalEvent]] = []
+        self._personal_size = 0  # in bytes
         self._closing = False  # the last word has been said: nothing may follow it
         self._over = False  # and written
         self._behind = False
@@ -84,6 +84,7 @@ class Cursor:
         answer = event.event if isinstance(event, Answered) else event
         self._closing = isinstance(answer, Closed)
         self._personal.append((self._now(), event))
+        self._personal_size += size_of(event)
         self._read_on()
 
     def begin_replay(self) -> None:
@@ -142,7 +143,7 @@ class Cursor:
     @property
     def backlogged(self) -> bool:
         """Whether this connection takes so little that nothing more should be addressed to it."""
-        return self.stalled and len(self._personal) >= MAX_PERSONAL_EVENTS
+        return self.stalled and self._has_too_much
 
     def deliver(self, batch: Batch) -> None:
         """A batch has been committed: the newest there is."""
@@ -188,19 +189,23 @@ class Cursor:
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
-        waiting = len(self._personal)
+        had_too_much = self._has_too_much
         try:
             while not self.stalled and self._read_batch():
                 pass
             self._behind = self.stalled
-            if len(self._personal) >= MAX_PERSONAL_EVENTS:
+            if self._has_too_much:
                 self._sink.pause_reading(True)
-            elif waiting >= MAX_PERSONAL_EVENTS and not self._over:
+            elif had_too_much and not self._over:
                 self._sink.pause_reading(False)
             if not self.stalled and not self._personal:
                 self._call_taken()
         except Exception:
             self._sink.fail()
+
+    @property
+    def _has_too_much(self) -> bool:
+        return is_too_much(len(self._personal), self._personal_size)
 
     def _call_taken(self) -> None:
         taken, self._taken = self._taken, []
@@ -259,6 +264,7 @@ class Cursor:
             due += 1
         personal = [event for _, event in self._personal[:due]]
         del self._personal[:due]
+        self._personal_size -= sum(map(size_of, personal))
         self.events_sent += due
         self._over = self._closing and not self._personal
         return [self.dialect.render_personal(event) for event in personal]
@@ -278,6 +284,7 @@ class Cursor:
         if missed:
             skipped = Skipped(missed, self.position - 1, position)
             self._personal.insert(0, (0, skipped))
+            self._personal_size += size_of(skipped)
         self.position = position
 
     def _others_before(self, position: int) -> int:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from chatservice.core.backlog import MAX_PERSONAL_EVENTS
 from chatservice.core.chat import Chat, User
-from chatservice.core.cursor import MAX_PERSONAL_EVENTS
 from chatservice.core.events import CloseReason, ErrorCode, Refusal
 from chatservice.core.peer import Peer
 from chatservice.storage.memory import MemoryArchive

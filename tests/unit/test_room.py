@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from chatservice.core import cursor, log, room
+from chatservice.core import log, room
+from chatservice.core.backlog import MAX_PERSONAL_EVENTS
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import (
     Acked,
@@ -18,6 +19,8 @@ from chatservice.core.events import (
     CloseReason,
     Event,
     Online,
+    Recalled,
+    Said,
     Skipped,
     Told,
 )
@@ -158,12 +161,12 @@ def test_one_who_cannot_be_told_costs_the_others_no_announcement(house: House) -
     broken, crowded, bob = house.populate("Broken", "Crowded", "Bob")
     broken.broken = True
     crowded.cursor.stall()
-    for number in range(cursor.MAX_PERSONAL_EVENTS + 10):
+    for number in range(MAX_PERSONAL_EVENTS + 10):
         house.room.announce(Announced((str(number),)))
     assert broken.failed
-    assert bob.heard() == [f"*** {number}" for number in range(cursor.MAX_PERSONAL_EVENTS + 10)]
+    assert bob.heard() == [f"*** {number}" for number in range(MAX_PERSONAL_EVENTS + 10)]
     crowded.cursor.resume()
-    assert crowded.heard() == [f"*** {number}" for number in range(cursor.MAX_PERSONAL_EVENTS)]
+    assert crowded.heard() == [f"*** {number}" for number in range(MAX_PERSONAL_EVENTS)]
 
 
 def test_readers_that_are_up_to_date_share_one_rendering(house: House) -> None:
@@ -344,14 +347,27 @@ class TestASlowReader:
     def test_keeps_few_answers_and_is_read_from_no_more(self, house: House) -> None:
         _, bob = house.populate("Alice", "Bob")
         bob.cursor.stall()
-        for number in range(cursor.MAX_PERSONAL_EVENTS):
+        for number in range(MAX_PERSONAL_EVENTS):
             assert not bob.cursor.backlogged
             bob.cursor.send(aside("Alice", str(number)))
         assert bob.cursor.backlogged
         assert bob.reading_paused == [True]
         bob.cursor.resume()
         assert bob.reading_paused == [True, False]
-        assert len(bob.heard()) == cursor.MAX_PERSONAL_EVENTS
+        assert len(bob.heard()) == MAX_PERSONAL_EVENTS
+
+    @pytest.mark.parametrize("letter", ["x", "\u4e00", "\U0001f44b"])
+    def test_nor_many_bytes_of_them(self, house: House, letter: str) -> None:
+        """A page of messages in Chinese takes twice as much memory as one in Latin, and so on."""
+        _, bob = house.populate("Alice", "Bob")
+        bob.cursor.stall()
+        said = Said(1, 0.0, "lobby", "Alice", 1000 * letter)
+        bob.cursor.send(Recalled((said,) * 20, 1))
+        while not bob.cursor.backlogged:
+            bob.cursor.send(aside("Alice", 1000 * letter))
+        assert bob.reading_paused == [True]
+        bob.cursor.resume()
+        assert bob.reading_paused == [True, False]
 
 
 class TestBounds:
