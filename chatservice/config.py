@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 from twisted.python.usage import UsageError
 
-MAX_BYTES = 64 * 1024  # all options together take a few hundred; anything longer is another file
+MAX_BYTES = 64 * 1024  # all options together take a few hundred; a longer file is a mistake
 
 
 class Setting(NamedTuple):
-    """What the file says about one option. `place` is the file and line, for messages; `values` has
-    more than one item if the option was given a list."""
+    """The setting of one option. `place` is the file and line, for messages; `values` has more than
+    one item if the option was given a list."""
 
     place: str
     values: tuple[object, ...]
 
 
 def read(path: Path) -> dict[str, Setting]:
-    """The settings in a configuration file by option name. Raises `UsageError`, which names the
-    file and, for a syntax error, the line."""
+    """Read a configuration file: its settings by the names of the options. Raises `UsageError`,
+    which names the file and, for a syntax error, the line."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -43,6 +43,6 @@ def read(path: Path) -> dict[str, Setting]:
 
 
 def _line_of(name: str, text: str) -> int:
-    """The line that defines `name`: its key, or the header of its table."""
+    """The number of the line with the key `name`, or with the header of that table."""
     found = re.search(rf"""^[ \t]*\[*[ \t]*["']?{re.escape(name)}["']?[ \t]*[]=.]""", text, re.M)
     return text.count("\n", 0, found.start()) + 1 if found else 1

@@ -33,13 +33,13 @@ DEFAULT_PORT = "12345"
 DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
 MAX_PORT = 65535
-# Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn, since 5.4).
-# A thousand people who reconnect in one moment were in after 0.3 s with 4096, after 1.3 s with 511,
-# and not within a minute with Twisted's 50.
+# Connections that may wait to be accepted, as many as Linux allows (net.core.somaxconn, since 5.4).
+# When a thousand people reconnected at the same moment, all were in after 0.3 s with 4096, after
+# 1.3 s with 511, and not within a minute with Twisted's 50.
 BACKLOG = 4096
-MOTD_BYTES = 16 * 1024  # a message of the day that is longer is a mistake
-# Twisted's endpoints for which there is an option that does more: the first takes weak suites and
-# never reads its files again, the second believes everyone.
+MOTD_BYTES = 16 * 1024  # whatever is longer was not meant as a message of the day
+# Twisted's endpoints that one of our options replaces: the first accepts weak cipher suites and
+# never reads its files again, the second trusts everyone.
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
 REPEATABLE = {
     "port",
@@ -55,8 +55,8 @@ NOT_IN_FILE = {"config", "help", "version", "help-auth", "help-auth-type"}
 
 
 class OptionError(usage.UsageError):
-    """An option that was given cannot be used. `why` is the end of a sentence that begins with the
-    option, or follows its `value`."""
+    """An option cannot be used. `why` continues a sentence that begins with the option or, if there
+    is a `value`, follows that."""
 
     def __init__(self, option: str, why: str, value: object = None) -> None:
         super().__init__(f"--{option} {why}" if value is None else f"--{option} {value}: {why}")
@@ -68,8 +68,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     """The command line, and the configuration file that it names.
 
     `given` has the values of each option that was given in either. A bad option raises
-    `UsageError`; under twistd, which would print all its own options first, it ends the program
-    with that one line.
+    `UsageError`. Under twistd, which would print all its own options first, it ends the program
+    with one line instead.
     """
 
     supportedInterfaces = (IUsernamePassword,)
@@ -138,8 +138,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self.proxies: list[Network] = []
         self.given: dict[str, tuple[str, ...]] = {}
         self._arguments: list[str] = []
-        # Relative paths start here, also when the files are read again: twistd may change to
-        # another folder.
+        # Where relative paths start, also when the files are read again: twistd may have changed
+        # to another folder by then.
         self._folder = Path.cwd()
 
     def opt_port(self, value: str) -> None:
@@ -209,8 +209,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise SystemExit(f"chat: {' '.join(str(error).split())}") from None
 
     def read_again(self) -> Self:
-        """The options as they are now: those of the same command line, and of the files that it
-        names. Raises `UsageError`."""
+        """The same command line, with the files it names as they are now. Raises `UsageError`."""
         again = type(self)()
         again._folder = self._folder
         again.parseOptions(self._arguments)
@@ -235,7 +234,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise usage.UsageError(f"{settings[error.option].place}: {error.complaint}") from None
 
     def _split(self, arguments: list[str]) -> dict[str, tuple[str, ...]]:
-        """The values of each option in `arguments`, by its full name."""
+        """The values of each option in `arguments`, by the option's full name."""
         try:
             pairs, _ = getopt.getopt(arguments, self.shortOpt, self.longOpt)
         except getopt.GetoptError as error:

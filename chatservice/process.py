@@ -1,4 +1,4 @@
-"""What the server has of the system as a process: a log file, a terminal and descriptors."""
+"""Things of the process that the server runs in: its log file, terminal and descriptors."""
 
 import os
 import resource
@@ -22,10 +22,10 @@ RESERVED_DESCRIPTORS = 200
 
 @implementer(ILogObserver)
 class LogFile:
-    """Appends the log to a file, which may be renamed and opened again while the server runs.
+    """A log observer that appends to a file and can reopen it, for rotation.
 
-    twistd's own log file cannot be: it starts a new file at 1 MB, and keeps every old one. Events
-    may come from any thread. Raises `OSError` if the file cannot be opened.
+    twistd's own log file cannot be reopened: it starts a new file at 1 MB and keeps every old one.
+    Events may come from any thread. Raises `OSError` if the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,10 +37,10 @@ class LogFile:
             os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
 
     def reopen(self) -> None:
-        """Go on in the file that has the path now; it is made if there is none. Raises `OSError`,
-        and then goes on in the old file."""
+        """Open the path again, where a new file is made if the old one was renamed. Raises
+        `OSError`, and then goes on in the old file."""
         opened = self._open()
-        os.dup2(opened, self._descriptor, inheritable=False)  # at once: other threads write, too
+        os.dup2(opened, self._descriptor, inheritable=False)  # atomic: other threads may write
         os.close(opened)
 
     def _open(self) -> int:
@@ -48,10 +48,10 @@ class LogFile:
 
 
 class Terminal:
-    """Standard error of the program that was started.
+    """Standard error as it was when the program was started.
 
-    When the server has started, or cannot, twistd has let go of the terminal (as a daemon) or sent
-    standard error to the log. `close` it, or whoever reads its other end waits for ever.
+    By the time the server has started, or failed to, twistd has redirected it to the log, or to
+    nowhere in a daemon. `close` it afterwards, or a pipe that it leads to never ends.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Terminal:
             self._descriptor = os.dup(2)
 
     def show(self, line: str) -> None:
-        """Print a line, if there is anything to print it on."""
+        """Print a line, if that is possible."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.write(self._descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
@@ -72,8 +72,8 @@ class Terminal:
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """`limits` with as many connections as the system has descriptors for, at most. Raises this
-    process's own limit as far as it may."""
+    """`limits`, with no more connections than there are descriptors for. Raises the limit of this
+    process as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.max_users + RESERVED_DESCRIPTORS
     if soft < wanted:

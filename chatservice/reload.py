@@ -1,4 +1,4 @@
-"""Taking up changed options while the server runs."""
+"""Applying changed options while the server runs."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from chatservice.storage.sqlite.archive import SqliteArchive
 
 log = Logger()
 
-# Options that need no restart, whatever else there is.
+# Options that never need a restart; `Reload._takes_restart` decides about the others.
 RELOADED = frozenset(
     {
         *("history", "motd", "log-messages", "echo", "keep", "allow-plaintext-passwords"),
@@ -24,23 +24,23 @@ RELOADED = frozenset(
 
 
 class Reload:
-    """Reads the files that the command line names again, and changes the parts of the server that
-    can be changed without closing a connection. `options` are those it was started with."""
+    """Reads the files named on the command line again, and applies every change that does not close
+    a connection. `options` are those that the server was started with."""
 
     def __init__(
         self, reactor: Any, options: Options, factory: ChatFactory, archive: SqliteArchive | None
     ) -> None:
         self._reactor = reactor
         self._options = options
-        self._given = dict(options.given)  # as far as it has been taken up
+        self._given = dict(options.given)  # with the changes that were applied
         self._factory = factory
         self._archive = archive
         self._certificate = options["server-certificate"]
         self._lock = DeferredLock()
 
     async def __call__(self) -> None:
-        """Take up what has changed, and log it. If anything is wrong, nothing is changed."""
-        async with self._lock:  # in turn: the newest files win
+        """Apply and log what has changed. If anything is wrong, nothing is changed."""
+        async with self._lock:  # in turn, so that the newest files win
             try:
                 options = await deferToThreadPool(
                     self._reactor, self._reactor.getThreadPool(), self._read
@@ -51,7 +51,7 @@ class Reload:
                 self._take_up(options)
 
     def _read(self) -> Options:
-        """In a thread, since it reads files."""
+        """Read the options again. Runs in a thread, since it reads files."""
         options = self._options.read_again()
         if (certificate := options["server-certificate"]) is not None:
             try:
@@ -64,7 +64,7 @@ class Reload:
         given = new.given
         changed = {name for name in self._given | given if self._given.get(name) != given.get(name)}
         if new["settings"].motd != self._factory.settings.motd:
-            changed.add("motd")  # the file has changed, at any rate
+            changed.add("motd")  # the same file has other lines
         self._factory.settings = new["settings"]
         self._factory.limits = within_descriptors(new["limits"])
         self._factory.chat.echo = bool(new["echo"])
@@ -82,7 +82,7 @@ class Reload:
             log.info("Reloaded: no option has changed.")
 
     def _takes_restart(self, name: str) -> bool:
-        if name == "members-only":  # without accounts, nobody could prove to be a member
+        if name == "members-only":  # without accounts, nobody could be admitted
             return self._factory.services.authenticator.accounts is None
         if name in {"certificate", "key"}:
             return self._certificate is None

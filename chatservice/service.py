@@ -1,4 +1,4 @@
-"""The service of ``twistd chat``: listens, and says goodbye to everyone at the end."""
+"""The service of ``twistd chat``: it listens, and says goodbye to everyone before it stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = Logger()
 
 
 class Listener(NamedTuple):
-    """An endpoint, what serves the connections to it, and how the log is to speak of it."""
+    """An endpoint, the factory for its connections, and what the log adds to its address."""
 
     endpoint: IStreamServerEndpoint
     factory: IProtocolFactory
@@ -38,22 +38,21 @@ class Listener(NamedTuple):
 
 
 class CannotStart(SystemExit, Exception):
-    """The server cannot start, for the reason given.
+    """The server cannot start; the message is the reason.
 
-    twistd must see an `Exception`, or a parent that waits for its daemon waits for ever; Python
-    must see a `SystemExit`, or it prints a traceback.
+    It is an `Exception` for twistd, whose parent process would otherwise wait for its daemon for
+    ever, and a `SystemExit` for Python, which would otherwise print a traceback.
     """
 
 
 class ChatService(Service):
     """Listens at every endpoint, and says goodbye to everyone before it stops.
 
-    `reload` takes up changed options. `log_file` is written in place of twistd's own, and
-    `terminal` shows what an operator has to know if the log does not go there.
+    `reload` applies changed options. `log_file` replaces twistd's own log file, and `terminal`
+    shows where the server listens, or why it cannot, if the log does not go there.
 
-    The reactor is whichever twistd has chosen: between epoll (the default on Linux), poll and
-    asyncio there was no difference in fan-out beyond the noise, since nearly all that a turn costs
-    is the calls of ``send``.
+    It runs on whichever reactor twistd has chosen. Fan-out was equally fast with epoll (the default
+    on Linux), poll and asyncio, since nearly all the time is spent in calls of ``send``.
     """
 
     def __init__(
@@ -84,17 +83,17 @@ class ChatService(Service):
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, such as ``0.0.0.0:12345``."""
+        """The addresses it listens on, such as ``0.0.0.0:12345``."""
         return [address_text(port.getHost()) for port in self._ports]
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
-        """twistd asks the application which observer writes its log."""
+        """Give our log file to twistd, which looks for an observer in the application."""
         super().setServiceParent(parent)
         if self._log_file is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._log_file)
 
     def privilegedStartService(self) -> None:
-        """Listen. Raises `CannotStart` if an endpoint cannot, before anyone is served."""
+        """Listen. Raises `CannotStart` if that fails, before any connection is accepted."""
         super().privilegedStartService()
         self._handle_signals()
         if self._certificate is not None:
@@ -112,7 +111,7 @@ class ChatService(Service):
 
     def startService(self) -> None:
         super().startService()
-        if self._archive is not None:  # as the user who will write to it
+        if self._archive is not None:  # twistd has changed to the user of --uid by now
             try:
                 self._archive.open(may_have_accounts=self._hashing is not None)
             except BadDatabase as error:
@@ -124,13 +123,13 @@ class ChatService(Service):
             for line in self._started:
                 self._terminal.show(line)
             self._terminal.close()
-        # What has been loaded stays, so that the collector need not look at it ever again: a full
-        # collection took 4 to 10 ms of everybody's time, and takes 1 us now.
+        # Objects that exist by now are here to stay. If the collector ignores them, a full
+        # collection takes 1 us instead of 4 to 10 ms, during which everybody waits.
         gc.collect()
         gc.freeze()
 
     def stopService(self) -> Deferred[None]:
-        """Fires when everyone has been told and is gone, after CLOSE_SECONDS at the latest."""
+        """Say goodbye to everyone. Fires when they are gone, or --shutdown-timeout has passed."""
         super().stopService()
         return Deferred.fromCoroutine(self._close())
 
@@ -138,14 +137,14 @@ class ChatService(Service):
         self._end_well()
         handlers = {signal.SIGHUP: self._hang_up}
         if self._log_file is not None:
-            handlers[signal.SIGUSR1] = self._reopen_log  # with twistd's own file, it rotates that
+            handlers[signal.SIGUSR1] = self._reopen_log  # in place of twistd's rotation
         for number, handle in handlers.items():
             if not _is_ignored(number):
                 signal.signal(number, lambda *_, handle=handle: self._in_reactor(handle))
 
     def _end_well(self) -> None:
-        """Being asked to stop is not a failure: with twistd's own handlers, the program would end
-        by dying of the signal. Asked a second time, it does."""
+        """Exit with status 0 when asked to stop (with twistd's own handlers, the process would die
+        of the signal), and at once when asked a second time."""
 
         def stop(number: int, frame: object) -> None:
             signal.signal(number, signal.SIG_DFL)
@@ -186,7 +185,7 @@ class ChatService(Service):
 
     def _listens(self, port: IListeningPort, listener: Listener) -> None:
         self._ports.append(port)
-        # Of Twisted's own; there is no other way to what it logs.
+        # Twisted offers no public way to limit what it logs about accepting connections.
         port._logger = Logger("accept", observer=self.factory.peer_log.about_accepting)  # type: ignore[attr-defined, arg-type]
         line = f"Listening on {address_text(port.getHost())}{listener.how}"
         self._started.append(line)
@@ -199,7 +198,7 @@ class ChatService(Service):
 
 
 def _why_not(failure: Failure) -> str:
-    """Why an endpoint cannot listen."""
+    """The reason why an endpoint cannot listen."""
     error = failure.value
     if isinstance(error, CannotListenError) and isinstance(error.port, int):
         address = address_text((error.interface or "0.0.0.0", error.port))  # noqa: S104
@@ -208,7 +207,8 @@ def _why_not(failure: Failure) -> str:
 
 
 def _is_ignored(number: signal.Signals) -> bool:
-    """Whether we were started so: SIGHUP by nohup, SIGINT in the background of a shell script."""
+    """Whether the parent has the signal ignored: nohup does it with SIGHUP, and a shell script with
+    SIGINT for what it runs in the background."""
     return signal.getsignal(number) is signal.SIG_IGN
 
 

@@ -1,4 +1,4 @@
-"""``twistd -n chat``: makes the service that the options describe."""
+"""``twistd chat``: builds the server from its options. It is the module that knows all others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = Logger()
 
 
 def makeService(options: Options) -> ChatService:
-    """The chat that `options` describe."""
+    """Build the server for `options`."""
     from twisted.internet import reactor  # noqa: PLC0415
 
     use_monotonic_clock(reactor)
@@ -111,7 +111,7 @@ def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:
 
 
 def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:
-    """The log file, if twistd is to write one, and the terminal, if the log is not shown there."""
+    """The log file, if twistd is to write one, and the terminal, if the log goes elsewhere."""
     twistd = options.parent
     if twistd is None or twistd.get("logger"):
         return None, None
@@ -131,7 +131,7 @@ def _authenticator(
     options: Options, reactor: Any, archive: SqliteArchive | None, hashing: Argon2 | None
 ) -> Authenticator:
     checkers = options.get("credCheckers", [])
-    if checkers:  # which know whom they know; everybody has to prove who they are
+    if checkers:  # only the names that they know are admitted
         for checker in checkers:
             if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
                 checker.users = {_encoded(name): _encoded(p) for name, p in checker.users.items()}
@@ -160,6 +160,6 @@ def _authenticator(
 
 
 def _encoded(text: str | bytes) -> bytes:
-    """``--auth memory:`` has names and passwords as str (Twisted 26.10), and knows nobody by what
-    credentials have."""
+    """Names and passwords of ``--auth memory:`` are str in Twisted 26.10, but those of credentials,
+    which it compares with them, are bytes."""
     return text.encode() if isinstance(text, str) else text
