@@ -115,11 +115,17 @@ class TokenBucket:
 
     def take(self, wanted: int, now: float) -> int:
         """How many of `wanted` lines may be served now."""
-        self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
-        self._at = now
-        taken = min(wanted, int(self._left + _ROUNDING))
+        self._fill(now)
+        taken = max(min(wanted, int(self._left + _ROUNDING)), 0)
         self._left -= taken
         return taken
+
+    def charge(self, cost: float, now: float) -> bool:
+        """Take what something that has happened already costs, in lines. False: that was more than
+        there was left, so that nothing is allowed for a while."""
+        self._fill(now)
+        self._left -= cost
+        return self._left >= 0
 
     def give_back(self, lines: int) -> None:
         """They have not been served after all."""
@@ -129,6 +135,10 @@ class TokenBucket:
         """Seconds until it is worth asking again."""
         worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
         return max(worth - self._left, 0) / self._rate
+
+    def _fill(self, now: float) -> None:
+        self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
+        self._at = now
 
 
 class RateLimiter:

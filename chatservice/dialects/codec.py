@@ -1,10 +1,10 @@
 """Frozen dataclasses as JSON objects, and back.
 
-A dataclass is the only definition there is: reading, writing and the JSON Schema follow from its
-fields. A field is called as in the dataclass, or by the ``key`` in its metadata; one that has a
-default may be missing, and is left out where it has it. Fields may be strings (a `Text` has lines),
-booleans, numbers (`Id` and others `Between` bounds), a `Time`, enumerations, tuples of strings or
-of objects.
+A dataclass is the only definition: reading, writing and the JSON Schema follow from its fields. A
+field has the name that it has in the dataclass, or the ``key`` in its metadata. One with a default
+may be missing, and is not written if it has that value. Fields may be strings (a `Text` may have
+several lines), booleans, numbers (`Id` and others `Between` bounds), a `Time`, enumerations, and
+tuples of strings or of objects.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ MAX_SHOWN = 40  # characters of a type that is not known, in the error that says
 
 
 class _Kind(NamedTuple):
-    """A type of field. `read` raises ValueError for what is not of this `kind`."""
+    """A type of field. `read` raises ValueError for a value that is not of this `kind`."""
 
     kind: FieldKind
     read: Callable[[Any], Any]
@@ -33,7 +33,7 @@ class _Kind(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of an object. `required`: it has no default."""
+    """A field of an object. `required`: it may not be missing."""
 
     name: str
     key: str
@@ -43,7 +43,7 @@ class Field(NamedTuple):
 
 
 class Vocabulary:
-    """The objects there are: `types` maps what ``"type"`` says to the dataclass it means."""
+    """A set of objects: `types` maps the value of ``"type"`` to a dataclass."""
 
     def __init__(self, types: Mapping[str, type]) -> None:
         self.types = types
@@ -55,7 +55,7 @@ class Vocabulary:
         return self._fields[self.types[word]]
 
     def write(self, value: Any) -> Json:
-        """`value`, which is one of our dataclasses, as an object."""
+        """The object for `value`, an instance of one of the dataclasses."""
         fields = self._fields[type(value)]
         written: Json = {"type": self._words[type(value)]}
         for name, key, kind, default, required in fields:
@@ -65,9 +65,9 @@ class Vocabulary:
         return written
 
     def read(self, given: Json) -> Any:
-        """The value that the object `given` stands for. What it has besides is ignored.
+        """The instance that the object `given` stands for. Fields that are not known are ignored.
 
-        Strings come out harmless (see `sanitize`). Raises `Refusal`: UNKNOWN_TYPE, MISSING_FIELD
+        Strings are sanitized. Raises `Refusal`: UNKNOWN_TYPE, MISSING_FIELD
         or BAD_FIELD.
         """
         word = given.get("type")
@@ -88,7 +88,7 @@ class Vocabulary:
         return cls(**values)
 
     def meaning(self, word: str) -> str:
-        """What they are, in the words of the dataclass."""
+        """The description of objects whose ``"type"`` is `word`: the dataclass's docstring."""
         return " ".join((self.types[word].__doc__ or "").split())
 
     def schema(self, word: str, prefix: str) -> Json:
@@ -164,7 +164,7 @@ def _read_string(given: Any) -> str:
 
 
 def _read_text(given: Any) -> str:
-    """Of each line that is not blank."""
+    """Without the lines that are blank."""
     if not isinstance(given, str):
         raise ValueError
     return "\n".join(line for line in map(sanitize, given.splitlines()) if line.strip())

@@ -1,4 +1,4 @@
-"""A typed line, and what the user asked for by it: one table of commands."""
+"""The commands of the text dialect: one table, and what a typed line asks for."""
 
 import re
 from collections.abc import Callable
@@ -23,14 +23,15 @@ from chatservice.core.requests import (
     Who,
 )
 
-SHOWN, MAX_SHOWN = 20, 200  # messages of the past: as many as a screen has, or several
-MAX_FOUND = 20
+# Messages that /history shows: as many as fit a screen, or at most several screens.
+SHOWN, MAX_SHOWN = 20, 200
+MAX_FOUND = 20  # messages that /search shows
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table. `request` is what it asks for, and `build` makes that of the arguments
-    as typed; None: they do not fit. (How it is used, the catalogue of words says.)"""
+    """A row of the table. `build` makes a `request` of the arguments as typed, or returns None if
+    they do not fit. (The catalogue of words says how the command is used.)"""
 
     name: str
     aliases: tuple[str, ...]
@@ -71,10 +72,10 @@ BY_NAME = {word: command for command in COMMANDS for word in (command.name, *com
 
 
 def parse(line: str, *, has_name: bool = True) -> Request:
-    """What a line means. It holds no line end; blank ones are the caller's to ignore.
+    """The request that `line` stands for. It has no line end, and is not blank.
 
-    Blanks before a command change nothing: a slip of the finger must not make a private message
-    public. Who has no name yet says it with a line that is no command. Raises `Refusal`
+    Blanks before a command are ignored: a slip of the finger must not make a private message
+    public. Before there is a name, a line that is not a command is one. Raises `Refusal`
     (UNKNOWN_COMMAND, USAGE).
     """
     typed = line.lstrip()
@@ -93,7 +94,7 @@ def parse(line: str, *, has_name: bool = True) -> Request:
 
 
 def password_at(line: str) -> int | None:
-    """Where a password begins in a line that is a command, which nobody should see, nor a history
-    keep; None: it holds none."""
+    """Where the password begins in a command that has one, so that it can be hidden and left out of
+    histories; None if `line` is not such a command."""
     found = _PASSWORD_COMMAND.match(line)
     return found.end() if found is not None else None

@@ -1,7 +1,7 @@
 """The JSON dialect: for programs, one object a line.
 
-The two tables are all there is to it: which ``"type"`` stands for which request or event. Their
-fields are those of the dataclasses (see `objects`).
+Two tables say which ``"type"`` stands for which request or event. The fields are those of the
+dataclasses (see `codec`).
 """
 
 import json
@@ -49,7 +49,7 @@ from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.text import CRLF
 from chatservice.dialects.wording import ENGLISH, Catalogue
 
-MAX_DIGITS = 20  # of an integer that is read as one: all that a field may hold have 16
+MAX_DIGITS = 20  # of an integer; the largest that a field may have has 16
 
 REQUESTS = Vocabulary(
     {
@@ -93,7 +93,7 @@ EVENTS = Vocabulary(
 
 
 def read(line: bytes) -> Asked:
-    """What a program's line means."""
+    """The request that a program's line stands for."""
     ref = None
     constants: list[str] = []
     try:
@@ -119,7 +119,7 @@ def _check_text(text: str) -> None:
 
 
 def encode_request(request: Request, ref: str | None = None) -> bytes:
-    """The line for `request`: what `read` reads."""
+    """The line for `request`, as `read` reads it."""
     return line_of(REQUESTS.write(request), ref)
 
 
@@ -167,13 +167,14 @@ JSON = JsonLines()
 
 
 def _integer(digits: str) -> int | float:
-    """Python refuses very long ones, which take it long to read. They are in no field's bounds."""
+    """Very long ones, which Python refuses since reading them takes long, are read as a float: they
+    are out of the bounds of every field."""
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _object(line: bytes, note_constant: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
-    """The object that `line` is. `note_constant` is called with NaN and Infinity, which are not
-    JSON, and become None."""
+    """The object in `line`. `note_constant` is called with NaN or Infinity, which are not JSON and
+    are read as None."""
     try:
         given = json.loads(line.decode(), parse_int=_integer, parse_constant=note_constant)
     except (ValueError, RecursionError):
@@ -186,7 +187,7 @@ def _object(line: bytes, note_constant: Callable[[str], object] = lambda _: None
 def _as_heard(  # noqa: PLR0911 (a case for each kind)
     event: Event, words: Catalogue
 ) -> Iterable[Event]:
-    """`event` as programs hear it: some are said otherwise to people, or to them only."""
+    """The events that programs hear for `event`: some take another form there, or none."""
     match event:
         case Burst():
             return event.messages()
@@ -225,8 +226,8 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
 
 
 def line_of(written: dict[str, Any], ref: str | None) -> bytes:
-    """An object as a line; with `ref`, it is marked with that."""
+    """The line for an object, with the `ref` of the request that it answers."""
     line = json.dumps(written, ensure_ascii=False)
-    if ref is not None:  # in ASCII: it is given back as it came, be it half a surrogate pair
+    if ref is not None:  # in ASCII: it comes back as it was, even half a surrogate pair
         line = f'{line[:-1]}, "ref": {json.dumps(ref)}}}'
     return (line + CRLF).encode()

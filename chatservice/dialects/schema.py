@@ -1,7 +1,7 @@
 """``python -m chatservice.dialects.schema``: the JSON Schema of the JSON dialect.
 
-With ``--tables`` it prints the types as Markdown tables. Both follow
-from the definitions (see `jsonlines`).
+With ``--tables`` it prints the types as Markdown tables. Both are made of the definitions in
+`jsonlines`.
 """
 
 import json
@@ -38,7 +38,7 @@ from chatservice.dialects.jsonlines import EVENTS, REQUESTS
 from chatservice.dialects.wording import ENGLISH
 
 _NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
-# One of each type, at least.
+# At least one of each type.
 EXAMPLES: tuple[Any, ...] = (
     requests.Hello("Alice"),
     requests.Hello("Alice", "Zm9vYmFy"),
@@ -87,7 +87,7 @@ EXAMPLES: tuple[Any, ...] = (
 )
 
 
-# A request may say that it has none.
+# A request may have null instead.
 _REF = {"request": {"type": ["string", "null"]}, "event": {"type": "string"}}
 
 

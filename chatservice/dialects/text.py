@@ -45,13 +45,13 @@ from chatservice.dialects.wording import ENGLISH, Catalogue
 
 CRLF = "\r\n"
 
-# A line that is a command, is blank, or may be blank.
+# The start of a line that is a command, or blank, or may be blank.
 _NO_PLAIN_TALK = re.compile(rb"\n[/ \t\r\n]")
 
 
 class Text:
-    """The dialect. `zone`: that of the times; None: the one where this runs. `words`: the
-    language."""
+    """The dialect. `zone`: the time zone of the times that it shows; None: the local one. `words`:
+    the language."""
 
     wants = Wants(prompts=True, acknowledgements=False, replay=True, tokens=False)
 
@@ -78,14 +78,14 @@ class Text:
             return ()
         lines = safe_lines(data)
         if lines is None or not (data.isascii() or all(map(str.strip, lines))):
-            return ()  # some blanks are not ASCII
+            return ()  # a line may be blank without being ASCII
         return tuple(lines)
 
     def render_personal(self, event: PersonalEvent) -> bytes:
         return self.render(event)
 
     def render(self, event: Event) -> bytes:
-        """The line or lines for `event`, each with its end; nothing if the dialect is silent."""
+        """The lines for `event`, each with its end; empty if people are not told of it."""
         if isinstance(event, Burst):  # nearly all there is to render, and many lines at once
             prefix = event.name + ": "
             return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
@@ -176,7 +176,7 @@ class Text:
         return words.saving
 
     def _replayed(self, event: Replayed) -> Sequence[str]:
-        """With the time when each was said; and the day, if it was another."""
+        """Each message with the time when it was said, and the date unless that is today."""
         today = datetime.fromtimestamp(event.at, self._zone).date()
         lines = []
         if not event.continues:

@@ -161,9 +161,7 @@ class Connection:
             return wanted
         allowed = self._bucket.take(wanted, self.factory.clock.seconds())
         if allowed < wanted:
-            self._rate_timer = self.factory.clock.callLater(
-                self._bucket.wait(), self.guard, self._end_throttling
-            )
+            self._set_rate_timer(self._bucket)
         return allowed
 
     def limit_rate(self) -> None:
@@ -232,6 +230,13 @@ class Connection:
             self._holds = frozenset()
             self._framing.resumeProducing()
 
+    def spend(self, lines: float) -> None:
+        """What was asked for costs so many lines more than the one that it was asked in."""
+        bucket = self._bucket
+        if bucket is not None and not bucket.charge(lines, self.factory.clock.seconds()):
+            self._set_rate_timer(bucket)
+            self._hold(Hold.RATE)
+
     def pause_reading(self, paused: bool) -> None:
         """Whether too many answers wait for this connection."""
         (self._hold if paused else self._release)(Hold.ANSWERS)
@@ -263,6 +268,12 @@ class Connection:
         was_paused, self._holds = self.paused, self._holds - {hold}
         if was_paused and not self._holds:
             self._framing.resumeProducing()
+
+    def _set_rate_timer(self, bucket: TokenBucket) -> None:
+        if self._rate_timer is None:
+            self._rate_timer = self.factory.clock.callLater(
+                bucket.wait(), self.guard, self._end_throttling
+            )
 
     def _end_throttling(self) -> None:
         self._rate_timer = None

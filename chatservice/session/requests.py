@@ -10,8 +10,9 @@ from chatservice.core.chat import User
 from chatservice.core.events import ErrorCode, Helped, Refusal
 from chatservice.core.requests import Request
 from chatservice.dialects.commands import COMMANDS
-from chatservice.session import past, people, registration, talk
+from chatservice.session import past, people, talk, weights
 from chatservice.session.asker import Asker, Outcome
+from chatservice.session.registration import change_account
 
 R = TypeVar("R", bound=Request)
 
@@ -34,11 +35,16 @@ class Forms(Flag):
     BOTH = TEXT | JSON
 
 
+Weight = Callable[[Asker, Any], float]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the table. `accounts`: only where names can be registered."""
+    """A row of the table. `weight`: how many lines it counts as (see `weights`). `accounts`: only
+    where names can be registered."""
 
     carry_out: Callable[[Asker, Any], Outcome]
+    weight: Weight
     by: By = By.NAMED
     forms: Forms = Forms.BOTH
     accounts: bool = False
@@ -58,12 +64,13 @@ class Rule:
 def _row(
     request: type[R],
     carry_out: Callable[[Asker, R], Outcome],
+    weight: Callable[[Asker, R], float] = weights.line,
     by: By = By.NAMED,
     forms: Forms = Forms.BOTH,
     *,
     accounts: bool = False,
 ) -> tuple[type[Request], Rule]:
-    return cast(type[Request], request), Rule(carry_out, by, forms, accounts)
+    return cast(type[Request], request), Rule(carry_out, weight, by, forms, accounts)
 
 
 def _help(asker: Asker, request: requests.Help) -> Helped:
@@ -80,21 +87,23 @@ def _help(asker: Asker, request: requests.Help) -> Helped:
 
 RULES: Mapping[type[Request], Rule] = dict(
     (
-        _row(requests.Hello, people.hello, By.NAMELESS),
-        _row(requests.Password, people.password, By.ASKED, Forms.TEXT),
-        _row(requests.Help, _help, By.ANYBODY, Forms.TEXT),
-        _row(requests.Exit, people.exit_, By.ANYBODY),
-        _row(requests.Say, talk.say),
-        _row(requests.Emote, talk.emote),
-        _row(requests.Tell, talk.tell),
-        _row(requests.Reply, talk.reply),
+        _row(requests.Hello, people.hello, weights.name, By.NAMELESS),
+        _row(requests.Password, people.password, weights.line, By.ASKED, Forms.TEXT),
+        _row(requests.Help, _help, weights.help_, By.ANYBODY, Forms.TEXT),
+        _row(requests.Exit, people.exit_, weights.line, By.ANYBODY),
+        _row(requests.Say, talk.say, weights.lines),
+        _row(requests.Emote, talk.emote, weights.lines),
+        _row(requests.Tell, talk.tell, weights.private),
+        _row(requests.Reply, talk.reply, weights.private),
         _row(requests.SetTyping, talk.set_typing, forms=Forms.JSON),
-        _row(requests.Who, people.who),
-        _row(requests.Nick, people.nick),
-        _row(requests.History, past.history),
-        _row(requests.Search, past.search),
-        _row(requests.Register, registration.change_account, accounts=True),
-        _row(requests.ChangePassword, registration.change_account, By.REGISTERED, accounts=True),
-        _row(requests.Unregister, registration.change_account, By.REGISTERED, accounts=True),
+        _row(requests.Who, people.who, weights.who),
+        _row(requests.Nick, people.nick, weights.name),
+        _row(requests.History, past.history, weights.history),
+        _row(requests.Search, past.search, weights.search),
+        _row(requests.Register, change_account, weights.account, accounts=True),
+        _row(
+            requests.ChangePassword, change_account, weights.account, By.REGISTERED, accounts=True
+        ),
+        _row(requests.Unregister, change_account, weights.account, By.REGISTERED, accounts=True),
     )
 )

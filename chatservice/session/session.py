@@ -72,6 +72,9 @@ class Connection(Sink, Protocol):
     def wait(self, waiting: bool) -> None:
         """Serve no more lines while an answer is being looked up."""
 
+    def spend(self, lines: float) -> None:
+        """What was asked for costs so many lines more than the one that it was asked in."""
+
     def cut(self) -> None:
         """End the connection at once, without a word."""
 
@@ -308,6 +311,8 @@ class Session:
         rule = RULES[type(request)]
         has_accounts = self.services.authenticator.accounts is not None
         rule.check(self._user, has_accounts=has_accounts)
+        if (weight := rule.weight(self, request)) != 1:
+            self._connection.spend(weight - 1)
         outcome = rule.carry_out(self, request)
         if iscoroutine(outcome):
             self._look_up(outcome, self._answer)

@@ -1,0 +1,61 @@
+"""What a request weighs: how many lines of its peer's allowance it costs.
+
+A line that is said costs 1: some 10 microseconds of the reactor, and for each who hears it 1. The
+others are in proportion to what they were measured to cost.
+"""
+
+from chatservice.core import requests
+from chatservice.session.asker import Asker
+
+# A name is normalised and compared with all others, an account is looked up, and what is pending
+# is told first.
+NAME = 10.0
+# The same, and a hash: there are bounds of their own for passwords (see `core.limits`).
+ACCOUNT = 20.0
+SEARCH = 20.0
+# It is read from the disk, or the log is walked; and so many of its events make another line.
+HISTORY, EVENTS_IN_A_LINE = 2.0, 50
+# Names in an answer that make another line.
+NAMES_IN_A_LINE = 100
+HELP = 2.0  # its answer has a dozen lines
+
+
+def line(asker: Asker, request: object) -> float:
+    return 1.0
+
+
+def lines(asker: Asker, request: requests.Say | requests.Emote) -> float:
+    return 1.0 + request.text.count("\n")
+
+
+def private(asker: Asker, request: requests.Tell | requests.Reply) -> float:
+    """It may have to wait for its recipient, on the disk."""
+    return 2.0 * (1 + request.text.count("\n"))
+
+
+def name(asker: Asker, request: requests.Hello | requests.Nick) -> float:
+    return NAME
+
+
+def account(asker: Asker, request: requests.AboutAccount) -> float:
+    return ACCOUNT
+
+
+def who(asker: Asker, request: requests.Who) -> float:
+    return 1.0 + len(asker.services.chat.users) // NAMES_IN_A_LINE
+
+
+def history(asker: Asker, request: requests.History) -> float:
+    """Reading on after an id is nearly free: a program that comes back reads all that it has
+    missed, page by page, each after the one before."""
+    if request.after is not None:
+        return 0.1
+    return HISTORY + request.limit / EVENTS_IN_A_LINE
+
+
+def search(asker: Asker, request: requests.Search) -> float:
+    return SEARCH + request.limit / EVENTS_IN_A_LINE
+
+
+def help_(asker: Asker, request: requests.Help) -> float:
+    return HELP
