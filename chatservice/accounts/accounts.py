@@ -11,15 +11,16 @@ from chatservice.core.stores import AccountsAndMessages, Credentials, OfflineMes
 class Hashing(Protocol):
     """Password hashing off the reactor's thread (see `hashing.Argon2`)."""
 
-    def hash(self, password: str) -> Awaitable[str]:
+    def hash(self, password: str, asker: str = "") -> Awaitable[str]:
         """What is kept of `password`."""
 
-    def agrees(self, kept: str | None, password: str) -> Awaitable[bool]:
+    def agrees(self, kept: str | None, password: str, asker: str = "") -> Awaitable[bool]:
         """Whether `kept` is the hash of `password`; for None, False after the same time."""
 
 
 class Accounts:
-    """The registered names of a server. What cannot be done fails with `Refusal`.
+    """The registered names of a server. What cannot be done fails with `Refusal`. `asker` is the
+    network of whoever waits for it.
 
     `seconds` tells the time, in seconds since 1970.
     """
@@ -44,26 +45,26 @@ class Accounts:
         """All accounts that protect `name` (a checked name)."""
         return await self._store.owners(name, asker)
 
-    async def proven(self, name: str, password: str) -> str | None:
+    async def proven(self, name: str, password: str, asker: str = "") -> str | None:
         """The name of the account that protects `name`, if `password` is its password. It takes
         as long if there is no such account."""
         try:
             password = prepared(password)
         except Refusal:
             password = ""  # nobody has it
-        found = await self._store.find(name)
-        agrees = await self._hashing.agrees(found and found.hash, password)
+        found = await self._store.find(name, asker)
+        agrees = await self._hashing.agrees(found and found.hash, password, asker)
         return found.account.name if found is not None and agrees else None
 
-    async def register(self, name: str, password: str) -> Account:
+    async def register(self, name: str, password: str, asker: str = "") -> Account:
         """Register `name` with `password`, which is `fit`."""
         account = Account(name, self._seconds())
-        await self._store.add(account, await self._hashing.hash(password))
+        await self._store.add(account, await self._hashing.hash(password, asker))
         return account
 
-    async def change(self, account: Account, password: str) -> None:
+    async def change(self, account: Account, password: str, asker: str = "") -> None:
         """Give `account` another password, which is `fit`."""
-        await self._store.change(account, await self._hashing.hash(password))
+        await self._store.change(account, await self._hashing.hash(password, asker))
 
     async def remove(self, account: Account) -> None:
         """Remove `account` and its offline messages."""

@@ -4,13 +4,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 
 from chatservice.accounts.accounts import Accounts
-from chatservice.accounts.cred import IMember
+from chatservice.accounts.cred import IMember, PeerPassword
 from chatservice.accounts.guesses import Guesses
 from chatservice.accounts.passwords import fit
 from chatservice.core import names
@@ -129,14 +128,14 @@ class Authenticator:
 
     async def _register(self, name: str, password: str, peer: Peer) -> Account:
         accounts, password = self._accounts_for(peer), fit(password)
-        account = await self._made(peer, lambda: accounts.register(name, password))
+        account = await self._made(peer, lambda: accounts.register(name, password, peer.network))
         await self._remember_hash(accounts, account)
         return account
 
     async def _change(self, account: Account, password: str, old: str, peer: Peer) -> None:
         accounts, password = self._accounts_for(peer), fit(password)
         await self._expect_own(account, old, peer)
-        await self._made(peer, lambda: accounts.change(account, password))
+        await self._made(peer, lambda: accounts.change(account, password, peer.network))
         await self._remember_hash(accounts, account)
 
     async def _expect_own(self, account: Account, password: str, peer: Peer) -> None:
@@ -211,7 +210,8 @@ class Authenticator:
         guessed = name.casefold() if owner is None else f"{owner.name}/{owner.since}"
         is_known = await self._knows(owner, guessed, peer.network)
         attempt = self._guesses.begin(guessed, peer, is_known=is_known)
-        credentials = UsernamePassword(name.encode(), password.encode("utf-8", "replace"))
+        typed = password.encode("utf-8", "replace")
+        credentials = PeerPassword(name.encode(), typed, peer.network)
         if self._portal is None:
             raise Refusal(ErrorCode.NO_ACCOUNTS)
         try:

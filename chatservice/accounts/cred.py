@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm
 from twisted.internet.defer import Deferred
@@ -29,6 +29,14 @@ class Members:
         return IMember, avatarId.decode(), lambda: None
 
 
+class PeerPassword(UsernamePassword):
+    """A name and a password, and the network that they come from."""
+
+    def __init__(self, username: bytes, password: bytes, network: str) -> None:
+        super().__init__(username, password)
+        self.network = network
+
+
 @implementer(ICredentialsChecker)
 class AccountChecker:
     """Checks names and passwords against the database."""
@@ -43,7 +51,8 @@ class AccountChecker:
 
     async def _avatar_id(self, credentials: Any) -> bytes | tuple[()]:
         name = credentials.username.decode()
-        proven = await self._accounts.proven(name, credentials.password.decode())
+        asker = getattr(credentials, "network", "")
+        proven = await self._accounts.proven(name, credentials.password.decode(), asker)
         if proven is None:
             raise UnauthorizedLogin
         return proven.encode()

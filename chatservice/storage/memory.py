@@ -18,6 +18,7 @@ from chatservice.core.events import (
     Saving,
     Told,
 )
+from chatservice.core.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.core.log import (
     MAX_PAGE_EVENTS,
     Batch,
@@ -40,7 +41,6 @@ from chatservice.core.stores import (
     closest,
     expect_room,
 )
-from chatservice.storage.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.recent import RecentMessages
 from chatservice.storage.words import Query
 

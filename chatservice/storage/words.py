@@ -14,6 +14,7 @@ from chatservice.core.events import ErrorCode, Refusal
 # In one search: a long sentence. Each costs a pass over an index, and SQLite refuses an expression
 # of a thousand.
 MAX_WORDS = 50
+MAX_TEXT = 2000  # characters that so many words have at most, so that no more are looked at
 
 # Chinese, Japanese, Thai, Lao, Khmer and Burmese put no blanks between words.
 _SPACELESS = (
@@ -51,6 +52,8 @@ class Query(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Query":
         """What somebody typed. Raises `Refusal` (TOO_MANY_WORDS)."""
+        if len(text) > MAX_TEXT:
+            raise Refusal(ErrorCode.TOO_MANY_WORDS, limit=MAX_WORDS)
         phrases: list[tuple[str, ...]] = []
         signs: list[str] = []
         for part in text.split():

@@ -413,24 +413,60 @@ class TestTheOperator:
         assert self.run(tmp_path, "remove", "Carol")[0] == 0
         keeping.join("carol")
 
-    def test_removes_an_account_whose_owner_is_here(self, tmp_path: Path, keeping: Server) -> None:
-        """Who registers the name then has another account: the first owner can do nothing to it."""
+    def test_removes_an_account_that_somebody_else_may_register_then(
+        self, tmp_path: Path, keeping: Server
+    ) -> None:
+        """The first owner can do nothing to it, whatever they are called."""
         alice = comes_in(keeping, "Alice", PASSWORD)
         alice.types("/nick Allie")
         alice.hears("*** Alice is now known as Allie.")
         assert self.run(tmp_path, "remove", "Alice")[0] == 0
+        alice.hears("*** Goodbye: your name is no longer registered.")
+        assert alice.is_cut_off()
         other = keeping.join("Alice")
         other.types(f"/register {OTHER}")
-        other.hears("*** Alice is now registered to you.")
-        alice.hears(joined("Alice"))
-        alice.types(f"/password {PASSWORD}", "/unregister", "/nick ALICE")
-        alice.hears(
-            "Error: your name is not registered.",
-            "Error: your name is not registered.",
-            "Password for ALICE:",
-        )
-        other.leaves()
-        comes_in(keeping, "Alice", OTHER).leaves()
+        other.hears_until("*** Alice is now registered to you.")
+        claims(keeping, "Alice", PASSWORD).hears(WRONG.format(name="Alice"))
+
+    @pytest.mark.parametrize("change", ["password", "remove"])
+    @pytest.mark.parametrize("kind", ["text", "program"])
+    def test_throws_out_who_has_got_hold_of_an_account(
+        self, tmp_path: Path, keeping: Server, change: str, kind: str
+    ) -> None:
+        """At once, and for good: no token, and no old password, brings them back."""
+        bob = keeping.join("Bob")
+        token = ""
+        if kind == "text":
+            thief = comes_in(keeping, "Alice", PASSWORD)
+        else:
+            program = Program(keeping.connect())
+            token = program.comes_in("Alice", password=PASSWORD)["token"]
+            thief = program.person
+        bob.hears(joined("Alice"))
+        assert self.run(tmp_path, change, "Alice", typed=OTHER)[0] == 0
+        while thief.next_line().partition('"type": "')[2][:3] not in ("bye", ""):
+            pass
+        assert thief.is_cut_off()
+        bob.hears(left("Alice"))
+        keeping.wait_for_log("An operator has changed the account Alice: ")
+        again = Program(keeping.connect())
+        again.asks("hello", name="Alice", token=token, password=PASSWORD)
+        if change == "password":
+            again.hears("error", code="wrong_password")
+            comes_in(keeping, "Alice", OTHER)
+        else:
+            again.hears("welcome")  # as a guest
+
+    def test_is_told_in_the_log_of_refused_passwords(self, keeping: Server) -> None:
+        """And of lockouts; the passwords are not in it."""
+        for _ in range(5):
+            guesser = Program(keeping.connect())
+            for _ in range(5):
+                guesser.asks("hello", name="Alice", password="a wrong guess")
+                guesser.hears("error")
+        keeping.wait_for_log("password for Alice: too often")
+        assert re.search(r"127\.0\.0\.1.*: password for Alice: wrong password", keeping.log)
+        assert "a wrong guess" not in keeping.log
 
     def test_registers_the_name_of_a_guest(self, tmp_path: Path, keeping: Server) -> None:
         """Who gives it up when its owner comes."""

@@ -52,10 +52,10 @@ SECRETS = ["tr0ub4dor", "hunter2 is mine", "/tr0ub4dor", " /tr0ub4dor&3", "//tr0
 class Plain:
     """Hashing that takes no time."""
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, asker: str = "") -> str:
         return "hash of " + password
 
-    async def agrees(self, kept: str | None, password: str) -> bool:
+    async def agrees(self, kept: str | None, password: str, asker: str = "") -> bool:
         return kept == "hash of " + password
 
 
@@ -406,7 +406,7 @@ class TestAnotherPassword:
 
     def test_while_the_old_one_is_being_checked_lets_nobody_in(self, house: House) -> None:
         class Slow(Plain):
-            async def agrees(self, kept: str | None, password: str) -> bool:
+            async def agrees(self, kept: str | None, password: str, asker: str = "") -> bool:
                 agrees = await super().agrees(kept, password)
                 await house.store.change(ALICE, "hash of " + OTHER)
                 return agrees

@@ -1,6 +1,7 @@
 """The log's durable part: a `stores.Archive` in an SQLite file."""
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,13 @@ from chatservice.storage.sqlite.positions import PendingPositions
 from chatservice.storage.sqlite.reading import Reading
 from chatservice.storage.sqlite.retention import KEEP_ALL, Housekeeping, Keep
 from chatservice.storage.sqlite.schema import UPGRADES
-from chatservice.storage.sqlite.threads import SEARCH_SECONDS, Complaints, Reader, Writer
+from chatservice.storage.sqlite.threads import (
+    SEARCH_SECONDS,
+    SWITCH_SECONDS,
+    Complaints,
+    Reader,
+    Writer,
+)
 
 log = Logger()
 T = TypeVar("T")
@@ -106,6 +113,7 @@ class SqliteArchive:
         self._reading.begin(first_id, gaps, indexed=indexed)
         self._commits.begin(origin.messages)
         self._log.begin(origin)
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._writer.start(opened)
         self._reader.start(readers[0])
         self._searcher.start(readers[1])

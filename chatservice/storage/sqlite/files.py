@@ -31,7 +31,6 @@ LOCKED_SECONDS = 10.0  # for a server that is writing
 # Rows that are read at once. Whoever reads for longer keeps the server from starting its
 # write-ahead log over, which grows meanwhile; a pager can be open for days.
 STEP_ROWS = 1000
-_FOREVER = 2**63 - 1  # SQLite's largest id
 
 
 def events_in(path: Path, room: str) -> Iterator[Happening]:
@@ -39,7 +38,7 @@ def events_in(path: Path, room: str) -> Iterator[Happening]:
     with closing(open_to_read(path)) as connection, explained(path):
         after = -1
         while True:
-            step = list(islice(rows.rows_between(connection, after, _FOREVER), STEP_ROWS))
+            step = list(islice(rows.rows_between(connection, after, rows.MAX_ID), STEP_ROWS))
             if not step:
                 return
             for row in step:

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain, takewhile
 
-from chatservice.core.events import Emoted, Happening, Recalled, Said
-from chatservice.core.log import Log, Messages, Page, newest, take_page
+from chatservice.core.events import Happening, Recalled
+from chatservice.core.log import MAX_PAGE_EVENTS, Log, Messages, Page, newest, take_page
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage.group_commit import Held
 from chatservice.storage.recent import RecentMessages
@@ -127,10 +127,12 @@ class Reading:
 def _happenings(
     connection: sqlite3.Connection, after: int, before: int, *, newest_first: bool, spoken: bool
 ) -> Iterable[Happening]:
-    for row in rows.rows_between(
-        connection, after, before, newest_first=newest_first, spoken=spoken
-    ):
-        events = rows.happenings(row)
-        for event in reversed(events) if newest_first else events:
-            if after < event.id < before and (not spoken or isinstance(event, Said | Emoted)):
-                yield event
+    """For one page: of a row with hundreds of messages no more than that are made."""
+    found = rows.rows_between(connection, after, before, newest_first=newest_first, spoken=spoken)
+    for row in found:
+        if newest_first:
+            least = max(after, min(before, row.end) - 1 - MAX_PAGE_EVENTS)
+            yield from reversed(rows.happenings(row, least, before))
+        else:
+            most = min(before, max(after + 1, row.id) + MAX_PAGE_EVENTS)
+            yield from rows.happenings(row, after, most)

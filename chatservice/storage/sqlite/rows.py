@@ -20,6 +20,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.log import Entry
 
+MAX_ID = 2**63 - 1  # SQLite's largest
 _COLUMNS = "id, at, room, kind, name, text, messages, earlier"
 # Nobody knows whether a transaction that failed as it was committed is on disk: it may be again.
 _INSERT = f"INSERT OR REPLACE INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
@@ -89,15 +90,18 @@ def row_with(connection: sqlite3.Connection, id_: int) -> Row | None:
     return None if values is None else Row(*values)
 
 
-def happenings(row: Row) -> list[Happening]:
-    """What a row stands for, as it is heard one by one."""
+def happenings(row: Row, after: int = -1, before: int = MAX_ID) -> list[Happening]:
+    """What a row stands for, as it is heard one by one; of a range of ids, only what is in it."""
     id_, at, room, kind, name, text, _, _ = row
+    if kind == "said":  # most rows, and one may have hundreds of messages
+        start = max(after + 1 - id_, 0)
+        texts = text.split("\n")[start : max(before - id_, 0)]
+        return [
+            Said(number, at, room, name, line) for number, line in enumerate(texts, id_ + start)
+        ]
+    if not after < id_ < before:
+        return []
     match kind:
-        case "said":
-            return [
-                Said(id_ + index, at, room, name, line)
-                for index, line in enumerate(text.split("\n"))
-            ]
         case "emoted":
             return [Emoted(id_, at, room, name, text)]
         case "joined":

@@ -111,18 +111,17 @@ def _looked_up(
         (match, before),
     )
     row: Row | None = None
-    by_id: dict[int, Said | Emoted] = {}
     for (id_,) in found:
         if row is None or not row.id <= id_ < row.end:
             row = row_with(connection, id_)
-            by_id = {m.id: m for m in _messages(row, before)} if row is not None else {}
-        if id_ in by_id:
-            yield by_id[id_]
+        for event in happenings(row, id_ - 1, id_ + 1) if row is not None else ():
+            if isinstance(event, Said | Emoted):
+                yield event
 
 
 def _messages(row: Row, before: int) -> Iterator[Said | Emoted]:
-    for event in reversed(happenings(row)):
-        if isinstance(event, Said | Emoted) and event.id < before:
+    for event in reversed(happenings(row, before=before)):
+        if isinstance(event, Said | Emoted):
             yield event
 
 

@@ -1,4 +1,5 @@
-"""Questions that wait for a store: askers in turn, so that nobody waits behind all of another's."""
+"""What waits for a thread or a store: askers take turns, so that nobody waits behind all that
+another asks."""
 
 from collections import OrderedDict, deque
 from typing import Generic, Protocol, TypeVar
@@ -13,10 +14,15 @@ QUESTION_SIZE = 2048
 
 
 class Waiting(Protocol):
-    """A question. `asker` is whom it is counted for: a network, or empty for the server itself."""
+    """A question."""
 
-    asker: str
-    size: int
+    @property
+    def asker(self) -> str:
+        """Whom it is counted for: a network, or empty for the server itself."""
+
+    @property
+    def size(self) -> int:
+        """In bytes, roughly."""
 
 
 W = TypeVar("W", bound=Waiting)
