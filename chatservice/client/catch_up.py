@@ -119,11 +119,15 @@ class Chunk(NamedTuple):
 
 
 class Gap:
-    """What happened after the id `after` and before `before`, or what `held` has dropped."""
+    """What happened after the id `after` and before `before`, or what `held` has dropped. `stop`
+    says whether nobody wants to hear more."""
 
-    def __init__(self, pages: Pages, held: Held, after: int, before: int) -> None:
+    def __init__(
+        self, pages: Pages, held: Held, stop: Callable[[], bool], *, after: int, before: int
+    ) -> None:
         self._pages = pages
         self._held = held
+        self._stop = stop
         self._after = after
         self._before = before
         self._asked = 0
@@ -133,7 +137,7 @@ class Gap:
         return max(self._before, self._held.dropped_to + 1)
 
     def is_filled(self) -> bool:
-        return self._after + 1 >= self.before
+        return self._after + 1 >= self.before or self._stop()
 
     async def next_chunk(self) -> Chunk:
         """The next part, of all that is left if it is not too much."""
@@ -214,6 +218,15 @@ class CatchUp:
     def _own(self, work: "Coroutine[Deferred[Any], Any, None]") -> None:
         Deferred.fromCoroutine(work).addErrback(self._link.break_down)
 
+    def _gap(self, before: int) -> Gap:
+        """What we have not heard before the id `before`."""
+        last_id = self._feed.position.last_id
+        return Gap(self._pages, self.held, self._is_enough, after=last_id, before=before)
+
+    def _is_enough(self) -> bool:
+        """Whether we want to leave, and wait for nothing that may stand in the log."""
+        return self._lifecycle.is_leaving and not self._requests
+
     def _is_current(self, connection: Connection | None) -> bool:
         """Whether `connection` is still there."""
         return connection is self._link.connection
@@ -227,7 +240,7 @@ class CatchUp:
             page = await self._pages.get(History(before, limit=recent, messages=True))
             if page is not None and page.events:
                 self._feed.put(replayed(ReplayReason.RECENT, page, self._now()))
-        gap = Gap(self._pages, self.held, self._feed.position.last_id, last_id + 1)
+        gap = self._gap(last_id + 1)
         gone = 0
         while not gap.is_filled() and self._is_current(connection):
             chunk = await gap.next_chunk()
@@ -235,8 +248,6 @@ class CatchUp:
                 break
             gone += chunk.gone
             self._tell_missed(chunk, name, settlement)
-            if self._lifecycle.is_leaving and not self._requests:
-                break
             await self._feed.until_not_full()
         if self._is_current(connection):
             if gone or settlement is None:
@@ -257,7 +268,7 @@ class CatchUp:
 
     async def _fill(self, skipped: Skipped, settlement: Settlement) -> None:
         connection = self._link.connection
-        gap = Gap(self._pages, self.held, self._feed.position.last_id, skipped.before)
+        gap = self._gap(skipped.before)
         lost = skipped.count
         while not gap.is_filled() and self._is_current(connection):
             chunk = await gap.next_chunk()

@@ -20,6 +20,10 @@ from chatservice.core.sanitize import sanitize
 
 Json = dict[str, Any]
 
+# The first second of the year 9999, in seconds since 1970. A time that is read lies between 0 and
+# this, and can be shown in every time zone.
+MAX_TIME = 253_370_764_800.0
+
 MAX_SHOWN = 40  # characters of a type that is not known, in the error that says so
 
 
@@ -180,9 +184,10 @@ def _read_time(given: Any) -> float:
     if not isinstance(given, str):
         raise ValueError
     try:
-        return datetime.fromisoformat(given).astimezone(UTC).timestamp()
+        at = datetime.fromisoformat(given).astimezone(UTC).timestamp()
     except OverflowError:  # the year 0, elsewhere
         raise ValueError from None
+    return min(max(at, 0.0), MAX_TIME)
 
 
 def _write_time(at: float) -> str:

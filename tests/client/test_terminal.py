@@ -417,7 +417,7 @@ class TestLooks:
         assert look(event, WORDING, me="Alice") == [*pieces, ("", "\n")]
 
     def test_times_are_those_of_the_message(self) -> None:
-        shown = datetime.fromtimestamp(AT).strftime("[%Y-%m-%d %H:%M] ")
+        shown = datetime.fromtimestamp(AT).strftime("[%Y-%m-%d %H:%M:%S] ")
         assert look(said("hi"), WORDING, timestamps=True)[0] == ("dim", shown)
         assert look(Missed(1, 0), WORDING, timestamps=True) == look(Missed(1, 0), WORDING)
 

@@ -27,6 +27,7 @@ PALETTE = (
 DIM, MARKED, RED = "dim", "bold", "ansired"
 BELLS = ("on", "off", "mentions")
 MAX_SHOWN = 10_000  # characters of a line: more than the server's longest message
+MAX_LINES = 1000  # of one event: no message of the day is longer
 Message = Said | Emoted | Told | Sent
 
 
@@ -85,7 +86,7 @@ def look(
 
 
 def _styled(style: str, event: Shown, wording: Wording) -> list[Piece]:
-    words = "\n".join(map(bounded, wording.lines(event)))
+    words = "\n".join(map(bounded, wording.lines(event)[:MAX_LINES]))
     return [(style, words), ("", "\n")] if words else []
 
 

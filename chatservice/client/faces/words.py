@@ -113,9 +113,9 @@ class Wording:
 
 
 def stamp(at: float) -> str:
-    """``[09:47] ``; with the day, if it was another. The one form of times in these faces."""
+    """``[09:47:12] ``; with the day, if it was another: as the server writes times for ``nc``."""
     then, now = time.localtime(at), time.localtime()
-    return time.strftime("[%H:%M] " if then[:3] == now[:3] else "[%Y-%m-%d %H:%M] ", then)
+    return time.strftime("[%H:%M:%S] " if then[:3] == now[:3] else "[%Y-%m-%d %H:%M:%S] ", then)
 
 
 def is_error(event: Shown) -> bool:
