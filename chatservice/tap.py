@@ -79,10 +79,8 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
         return Listener(endpoint, served, how)
 
     listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]
-    if (certificate := options["server-certificate"]) is not None:
-        from chatservice.server.tls import TLSFactory  # noqa: PLC0415
-
-        secured = TLSFactory(certificate, factory, reactor)
+    if options["tls-endpoints"]:
+        secured = _secured(options, factory, reactor)
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
@@ -91,13 +89,21 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
         listeners += [
             listener(endpoint, door, " for browsers") for endpoint in options["web-endpoints"]
         ]
-    if options["web-tls-endpoints"]:
-        secured = TLSFactory(certificate, door, reactor, speaks=(b"http/1.1",))
-        listeners += [
-            listener(endpoint, secured, " for browsers, with TLS")
-            for endpoint in options["web-tls-endpoints"]
-        ]
+        if options["web-tls-endpoints"]:
+            secured = _secured(options, door, reactor, speaks=(b"http/1.1",))
+            listeners += [
+                listener(endpoint, secured, " for browsers, with TLS")
+                for endpoint in options["web-tls-endpoints"]
+            ]
     return listeners
+
+
+def _secured(
+    options: Options, door: IProtocolFactory, reactor: Any, speaks: tuple[bytes, ...] = ()
+) -> IProtocolFactory:
+    from chatservice.server.tls import TLSFactory  # noqa: PLC0415 (what it needs is an extra)
+
+    return TLSFactory(options["server-certificate"], door, reactor, speaks=speaks)
 
 
 def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:

@@ -25,7 +25,6 @@ from chatservice.core.events import (
     Left,
     ProgramEvent,
     Recalled,
-    Renamed,
     Replayed,
     ReplayReason,
     Said,
@@ -44,8 +43,6 @@ MAX_PAGES = 10_000
 # What may be held. Beyond that, what the log has too is dropped and fetched later; and where that
 # does not help, the server is left.
 MAX_HELD, MAX_HELD_SIZE = 50_000, 16 * 1024 * 1024
-
-_HAPPENING = (Said, Emoted, Joined, Left, Renamed)
 
 
 class Pages:
@@ -104,8 +101,8 @@ class Held:
 
     def _drop(self) -> None:
         """What can be read in the log."""
-        kept = [(event, ref) for event, ref in self._items if not isinstance(event, _HAPPENING)]
-        dropped = (event.id for event, _ in self._items if isinstance(event, _HAPPENING))
+        kept = [(event, ref) for event, ref in self._items if not isinstance(event, Happening)]
+        dropped = (event.id for event, _ in self._items if isinstance(event, Happening))
         self.dropped_to = max(self.dropped_to, *dropped, 0)
         self._items = deque(kept)
         self._size = sum(size(event) for event, _ in kept)

@@ -41,7 +41,8 @@ def size(event: object) -> int:
             return _EACH + sum(map(size, events))
         case Replayed(events=replayed):
             return _EACH + sum(map(size, replayed))
-    return _EACH
+        case _:
+            return _EACH
 
 
 class Inbox:

@@ -235,7 +235,8 @@ def reason_of(error: BaseException, words: ClientWords) -> str:  # noqa: PLR0911
             if reason in _NOT_TLS:
                 return words.tls_unknown
             return words.tls_failed.format(reason=reason)
-    return str(error) or type(error).__name__
+        case _:
+            return str(error) or type(error).__name__
 
 
 def is_hopeless(error: BaseException) -> bool:

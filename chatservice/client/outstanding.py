@@ -126,7 +126,8 @@ class Pending:
         match self.request, event:
             case (Say(text=asked), Said(text=text)) | (Emote(text=asked), Emoted(text=text)):
                 return sanitize(asked) == text
-        return False
+            case _:
+                return False
 
 
 class Settlement:

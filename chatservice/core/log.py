@@ -16,6 +16,7 @@ from chatservice.core.events import (
     Event,
     Happening,
     Joined,
+    Left,
     PersonalEvent,
     Renamed,
     RoomEvent,
@@ -323,7 +324,8 @@ def _size(event: Happening) -> int:
             return len(name) + len(text) + 4
         case Renamed(old=old, new=new):
             return len(old) + len(new)
-    return sum(map(len, event.names))
+        case Joined(names=names) | Left(names=names):
+            return sum(map(len, names))
 
 
 def _one_by_one(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:

@@ -357,7 +357,8 @@ class Catalogue:
                 return self.kind_choice.format(values=", ".join(f"`{value}`" for value in values))
             case "object":
                 return self.kind_or.join(f"`{value}`" for value in values)
-        return self.kinds[kind.code].format(*values)
+            case _:
+                return self.kinds[kind.code].format(*values)
 
     def trouble(self, trouble: str) -> str:
         """Why messages are not being saved; most often in the words of the system."""

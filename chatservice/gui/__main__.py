@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
@@ -208,7 +208,7 @@ def _report(*error: Any) -> None:
     Logger().failure("The window has a fault.", Failure(error[1], error[0], error[2]))
 
 
-def _complain(why: str) -> None:
+def _complain(why: str) -> NoReturn:
     sys.stderr.write(f"{PROGRAM}: {' '.join(why.split())}\n")
     raise SystemExit(NO_WINDOW)
 

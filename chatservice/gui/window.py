@@ -192,6 +192,8 @@ class Window(ttk.Frame):
             case str() | ChatError() | Error() | Refused() | Online() | Helped() | Replayed():
                 self._tabs.current.conversation.add(self._lines(event))
                 return
+            case _:
+                pass
         self._tabs.everyone.conversation.add(self._lines(event))
 
     def _show_private(self, event: Told | Sent) -> None:

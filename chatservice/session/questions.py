@@ -57,7 +57,8 @@ def question_for(request: Request | None, refusal: Refusal) -> Question | None:
             return Question(str(refusal.details["name"]), request)
         case Nick(name=name, password=""), ErrorCode.NAME_REGISTERED:
             return Question(name, request)
-    return None
+        case _:
+            return None
 
 
 def question_after(

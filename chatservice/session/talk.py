@@ -33,11 +33,11 @@ def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> Burst:
 def emote(asker: Asker, request: requests.Emote) -> Acked:
     services, user = asker.services, asker.user
     texts = lines_of(request)
-    for text in texts:
-        emoted = services.chat.emote(user, text, request.room)
-        if services.settings.log_messages:
+    emoted = [services.chat.emote(user, text, request.room) for text in texts]
+    if services.settings.log_messages:
+        for text in texts:
             log.info("* {name} {text!r}", name=user.name, text=text)
-    return Acked(emoted.id, emoted.at, count=len(texts))
+    return Acked(emoted[-1].id, emoted[-1].at, count=len(texts))
 
 
 async def tell(asker: Asker, request: requests.Tell) -> Sent:
@@ -55,9 +55,8 @@ async def _each(
 ) -> Sent:
     """Send each line; the last one stands for all of them."""
     texts = lines_of(request)
-    for text in texts:
-        sent = await send(text)
-    return replace(sent, count=len(texts))
+    sent = [await send(text) for text in texts]
+    return replace(sent[-1], count=len(texts))
 
 
 def lines_of(

@@ -256,6 +256,8 @@ class Face:
                 self._lost = True
             case Refused(refusal=refusal):
                 event = Refused(refusal)
+            case _:
+                pass
         self._rings = self._rings or rings(event, me, self._bell)
         self._pieces += look(event, self._wording, me=me, timestamps=self._timestamps)
         self._refresh()

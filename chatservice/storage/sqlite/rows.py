@@ -5,7 +5,7 @@ A range of ids is given as `after` and `before`, both exclusive.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from chatservice.core.events import (
     Burst,
@@ -108,7 +108,8 @@ def happenings(row: Row, after: int = -1, before: int = MAX_ID) -> list[Happenin
             return [Joined(id_, at, room, tuple(text.split("\n")))]
         case "renamed":
             return [Renamed(id_, at, room, name, text)]
-    return [Left(id_, at, room, tuple(text.split("\n")), _DEPARTURES[kind])]
+        case _:
+            return [Left(id_, at, room, tuple(text.split("\n")), _DEPARTURES[kind])]
 
 
 def messages_before(connection: sqlite3.Connection, id_: int) -> int:
@@ -142,4 +143,6 @@ def _row(event: RoomEvent, messages: int, earlier: int) -> Row:
             kind, name, text = _KINDS[reason], "", "\n".join(names)
         case Renamed(old=name, new=text):
             kind = "renamed"
+        case _:
+            assert_never(event)
     return Row(event.id, event.at, event.room, kind, name, text, messages, earlier)
