@@ -60,10 +60,11 @@ class Chromium:
             os.set_inheritable(3, True)
             os.set_inheritable(4, True)
 
+        self._log = (folder / "chromium.log").open("wb")
         self._process = subprocess.Popen(
             [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
             stdout=subprocess.DEVNULL,
-            stderr=(folder / "chromium.log").open("wb"),
+            stderr=self._log,
             close_fds=False,
             preexec_fn=give_pipes,  # noqa: PLW1509 (no threads here)
             env={**os.environ, "TZ": "UTC"},
@@ -86,6 +87,7 @@ class Chromium:
         self._process.wait(PATIENCE)
         os.close(self._out)
         os.close(self._in)
+        self._log.close()
 
     def ask(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
         """The result of one command."""
@@ -202,13 +204,13 @@ class Page:
             raise BrowserError(json.dumps(answer["exceptionDetails"])[:2000])
         return answer["result"].get("value")
 
-    def waits_for(self, script: str, seconds: float = PATIENCE) -> Any:
+    def waits_for(self, script: str, seconds: float = PATIENCE) -> None:
         """Until `script` is true."""
         deadline = time.monotonic() + seconds
         while True:
             with suppress(BrowserError):  # the page may be about to go
-                if value := self.runs(script):
-                    return value
+                if self.runs(f"Boolean({script})"):
+                    return
             assert time.monotonic() < deadline, f"{script}\n{self.runs('document.body.innerText')}"
             time.sleep(0.02)
 
@@ -223,6 +225,7 @@ class Page:
         return [str(text) for text in texts]
 
     def clicks(self, selector: str) -> None:
+        self.waits_for(f"document.querySelector({json.dumps(selector)})")
         box = self.runs(
             f"(() => {{ const node = document.querySelector({json.dumps(selector)}); "
             "node.scrollIntoView({block: 'nearest'}); const box = node.getBoundingClientRect(); "

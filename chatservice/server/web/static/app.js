@@ -85,6 +85,30 @@ class View {
     $("password").focus();
   }
 
+  // What a dialog gives: the present password, a new one, or nothing.
+  askSecret(title, { old = false, new: fresh = false }) {
+    const dialog = $("secret");
+    $("secret-title").textContent = title;
+    $("secret-name").value = this.chat.name;
+    $("old-part").hidden = !old;
+    $("new-part").hidden = !fresh;
+    $("old-secret").value = $("new-secret").value = "";
+    dialog.returnValue = "";
+    dialog.showModal();
+    (old ? $("old-secret") : $("new-secret")).focus();
+    return new Promise((resolve) => {
+      dialog.addEventListener(
+        "close",
+        () => {
+          const given = { old: $("old-secret").value, new: $("new-secret").value };
+          $("old-secret").value = $("new-secret").value = "";
+          resolve(dialog.returnValue === "done" ? given : undefined);
+        },
+        { once: true },
+      );
+    });
+  }
+
   enter() {
     const wasOutside = $("chat").hidden;
     $("entrance").hidden = true;

@@ -252,7 +252,10 @@ export class Chat {
         for (const name of event.names) people.add(name);
         break;
       case "left":
-        for (const name of event.names) people.delete(name);
+        for (const name of event.names) {
+          people.delete(name);
+          conversation.typing.delete(name);
+        }
         if (event.reason === "parted" && event.names.includes(this.name)) {
           this.forget(conversation);
         }
@@ -646,7 +649,8 @@ export class Chat {
 
   async rename(name) {
     const old = this.name;
-    const answer = await this.link.ask({ type: "nick", name });
+    const answer = await this.askAgainWithPassword({ type: "nick", name });
+    if (!answer) return true;
     for (const conversation of this.rooms()) {
       if (conversation.people.has(old)) {
         const event = { type: "renamed", id: answer.id, at: answer.at, old, new: answer.new ?? name };
@@ -657,11 +661,28 @@ export class Chat {
     return true;
   }
 
-  async account(type, password) {
-    const answer = await this.link.ask({ type, ...(password && { password }) });
-    if (type !== "unregister") this.password = password;
+  // What needs a password asks for it, so that nobody has to type one where it can be seen.
+  async account(type, typed) {
+    let password = typed;
+    if (!password && type !== "unregister") {
+      password = (await this.view.askSecret(words.secretFor[type], { new: true }))?.new;
+      if (!password) return true;
+    }
+    const answer = await this.askAgainWithPassword({ type, ...(password && { password }) }, type === "password" ? "old" : "password");
+    if (!answer) return true;
+    this.password = type === "unregister" ? "" : password;
     this.note(this.current, words.account(answer.change));
     return true;
+  }
+
+  async askAgainWithPassword(request, field = "password") {
+    try {
+      return await this.link.ask(request);
+    } catch (error) {
+      if (error.code !== "password_needed") throw error;
+      const given = await this.view.askSecret(words.sentence(error.message), { old: true });
+      return given ? this.link.ask({ ...request, [field]: given.old }) : undefined;
+    }
   }
 
   // Who is writing

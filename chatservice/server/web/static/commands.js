@@ -79,8 +79,8 @@ export const COMMANDS = [
     await chat.link.ask({ type: "invite", to: args, room: inRoom(at) });
     chat.note(at, words.youInvited(args));
   }],
-  ["register", [], "PASSWORD", "register your name", (chat, at, args) => args && chat.account("register", args)],
-  ["password", [], "NEW", "change your password", (chat, at, args) => args && chat.account("password", args)],
+  ["register", [], "[PASSWORD]", "register your name", (chat, at, args) => chat.account("register", args)],
+  ["password", [], "[NEW]", "change your password", (chat, at, args) => chat.account("password", args)],
   ["unregister", [], "", "unregister your name", (chat) => chat.account("unregister")],
   ["help", ["h", "?"], "", "show this list", (chat, at) => {
     chat.note(at, COMMANDS.map(({ name, usage, help }) => words.help(`/${name} ${usage}`.trim(), help)).join("\n"));

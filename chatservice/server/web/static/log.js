@@ -139,7 +139,7 @@ export class LogView {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
     const below = scrollHeight - scrollTop - clientHeight;
     const { length } = this.lines;
-    this.following = below < AT_END && this.end >= length;
+    this.following = below < AT_END && (this.end >= length || Boolean(this.due));
     if (scrollTop < NEAR) {
       if (this.first > 0) this.widen(Math.max(0, this.first - STEP), this.end);
       else this.chat.older(this.conversation);

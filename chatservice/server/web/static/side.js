@@ -81,8 +81,8 @@ export class Side {
     const item = element("li");
     const button = element("button");
     button.type = "button";
-    const text = element("span", `label ${className}`, label);
-    text.dir = "auto";
+    const text = element("span", `label ${className}`);
+    text.append(element("bdi", "", label));
     button.append(text);
     if (isCurrent) button.setAttribute("aria-current", "true");
     button.dataset.label = label;

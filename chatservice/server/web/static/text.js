@@ -35,9 +35,10 @@ export function withLinks(text) {
 const folded = (text) => text.normalize("NFKC").toLowerCase();
 
 export function colourOf(name) {
-  let hash = 7;
-  for (const character of folded(name)) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return `n${(hash >>> 3) % COLOURS}`;
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const character of folded(name)) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  hash ^= hash >>> 15;
+  return `n${(hash >>> 0) % COLOURS}`;
 }
 
 export const sameName = (one, other) => folded(one) === folded(other);
