@@ -1,4 +1,4 @@
-"""The JSON dialect: what its lines mean, and what a real server makes of them."""
+"""The JSON dialect: which requests its lines stand for, and how a real server answers them."""
 
 import json
 from dataclasses import replace
@@ -30,13 +30,13 @@ def definition(word: str) -> dict[str, Any]:
     return {**SCHEMA["$defs"][f"request.{word}"], "$defs": SCHEMA["$defs"]}
 
 
-class TestWhatIsSaidOfIt:
+class TestLines:
     def test_every_type_has_an_example(self) -> None:
         assert {type(e) for e in REQUESTS} == set(jsonlines.REQUESTS.types.values())
         assert {type(e) for e in EVENTS} == set(jsonlines.EVENTS.types.values())
 
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-    def test_an_event_is_heard_as_it_was_meant(self, event: Event) -> None:
+    def test_an_event_can_be_read_back(self, event: Event) -> None:
         line = JSON.render(event)
         EVENT.validate(json.loads(line))
         assert jsonlines.decode_event(line) == (event, None)
@@ -44,14 +44,14 @@ class TestWhatIsSaidOfIt:
         assert jsonlines.decode_event(answer) == (event, "r")
 
     @pytest.mark.parametrize("request_", REQUESTS, ids=str)
-    def test_a_request_is_understood_as_it_was_meant(self, request_: Any) -> None:
+    def test_a_request_can_be_read_back(self, request_: Any) -> None:
         line = jsonlines.encode_request(request_, "r")
         assert jsonlines.read(line) == (request_, "r")
         (word,) = (w for w, c in jsonlines.REQUESTS.types.items() if c is type(request_))
         Draft202012Validator(definition(word)).validate(json.loads(line))
 
     @given(st.text(), st.text(), st.floats(0, 4e9), st.integers(0, 2**53))
-    def test_whatever_is_said_arrives(self, name: str, text: str, at: float, number: int) -> None:
+    def test_any_text_arrives(self, name: str, text: str, at: float, number: int) -> None:
         said = Said(number, round(at, 3), "lobby", sanitize(name), sanitize(text))
         heard, _ = jsonlines.decode_event(JSON.render(said))
         assert isinstance(heard, Said)
@@ -65,7 +65,7 @@ class TestWhatIsSaidOfIt:
             Said(8, 0.0, "lobby", "Alice", "two"),
         ]
 
-    def test_some_are_said_otherwise_to_programs(self) -> None:
+    def test_some_events_take_another_form(self) -> None:
         assert json.loads(JSON.render(Sent(1, 0.0, "Bob", "hi"))) == {
             **{"type": "ack", "id": 1, "at": "1970-01-01T00:00:00.000Z", "to": "Bob"},
         }
@@ -109,7 +109,7 @@ class TestWhatIsSaidOfIt:
             (b'{"type": "history", "limit": 1' + b"0" * 500 + b"}", "bad_field"),
         ],
     )
-    def test_what_makes_no_sense_has_a_code(self, line: bytes, code: str) -> None:
+    def test_an_invalid_line_is_refused_with_a_code(self, line: bytes, code: str) -> None:
         refusal = jsonlines.read(line).request
         assert isinstance(refusal, Refusal)
         assert refusal.code == code
@@ -129,7 +129,7 @@ ANYTHING = st.recursive(
 
 
 def as_in(schema_: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """What a schema of a field or of a request allows."""
+    """Values that a schema of a field or of a request allows."""
     match schema_:
         case {"const": value}:
             return st.just(value)
@@ -154,7 +154,7 @@ def as_in(schema_: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def lines(draw: st.DrawFn) -> bytes:
-    """Requests as the schema has them, some with a field changed or missing; other JSON; bytes."""
+    """Valid requests, some with a field changed or missing; other JSON; other bytes."""
     kind = draw(st.integers(0, 9))
     if kind == 0:
         return draw(st.binary(max_size=100)).replace(b"\n", b"")
@@ -183,7 +183,7 @@ def test_the_schema_and_the_server_agree(line: bytes) -> None:
 
 @given(st.lists(lines(), max_size=12))
 @settings(max_examples=300)
-def test_no_line_is_answered_with_anything_but_sense(given_lines: list[bytes]) -> None:
+def test_every_answer_is_valid_whatever_is_sent(given_lines: list[bytes]) -> None:
     door = Door()
     bob, bobs = door.connect()
     bob.dataReceived(b"Bob\n")
@@ -274,7 +274,7 @@ class TestARealServer:
                 assert heard.get("code") in expected, heard
             assert program.person.is_cut_off()
 
-    def test_five_mistakes_before_hello_end_it(self, server: Server) -> None:
+    def test_five_mistakes_before_hello_end_the_connection(self, server: Server) -> None:
         program = Program(server.connect())
         for _ in range(5):
             program.asks("nonsense")
@@ -282,13 +282,13 @@ class TestARealServer:
         program.hears("bye", reason="refused")
         assert program.person.is_cut_off()
 
-    def test_a_long_line_is_an_error_and_the_end(self, server: Server) -> None:
+    def test_a_long_line_ends_the_connection(self, server: Server) -> None:
         program = join(server, "Alice")
         program.asks("say", text="x" * 9000)
         program.hears("error", code="line_too_long")
         program.hears("bye", reason="long line")
 
-    def test_the_dialect_is_chosen_by_the_first_line_alone(self, server: Server) -> None:
+    def test_only_the_first_line_chooses_the_dialect(self, server: Server) -> None:
         alice = server.join("Alice")
         bob = server.join("Bob")
         alice.hears(joined("Bob"))
@@ -308,7 +308,7 @@ class TestARealServer:
         alice.asks("history", after=0, limit=2)
         assert [e["type"] for e in alice.hears("history")["events"]] == ["joined", "said"]
 
-    def test_a_token_takes_the_name_over_and_nobody_hears_of_it(self, server: Server) -> None:
+    def test_a_token_takes_a_name_over_and_nobody_hears_of_it(self, server: Server) -> None:
         alice = server.join("Alice")
         old = Program(server.connect())
         token = old.comes_in("Bob")["token"]
@@ -332,7 +332,7 @@ class TestARealServer:
         new.asks("exit")
         alice.hears(left("Bob"))
 
-    def test_a_token_is_good_whatever_ones_name_is_by_now(self, server: Server) -> None:
+    def test_a_token_is_good_after_a_rename(self, server: Server) -> None:
         old = Program(server.connect())
         token = old.comes_in("Bob")["token"]
         old.asks("nick", name="Rob")
@@ -341,7 +341,7 @@ class TestARealServer:
         new.asks("hello", name="Bob", token=token)
         new.hears("welcome", name="Rob", users=["Rob"])
 
-    def test_who_is_writing_is_told_to_programs_alone(self, server: Server) -> None:
+    def test_only_programs_hear_who_is_typing(self, server: Server) -> None:
         alice, bob = join(server, "Alice"), join(server, "Bob")
         alice.hears("joined")
         carol = server.join("Carol")

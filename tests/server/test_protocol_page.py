@@ -56,7 +56,7 @@ def introduce_programs(server: Server, names: str) -> dict[str, Person]:
 
 
 def agrees(heard: Any, expected: Any) -> bool:
-    """Whether `heard` is `expected`, in which ANY stands for any string."""
+    """Whether `heard` equals `expected`, where ANY stands for any string."""
     if isinstance(expected, dict):
         return list(heard) == list(expected) and all(
             agrees(heard[key], expected[key]) for key in expected

@@ -1,13 +1,30 @@
 """How much may wait for one connection is counted in bytes as they lie in memory."""
 
 import tracemalloc
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
 
 from chatservice.core import events
-from chatservice.core.backlog import MAX_PERSONAL_EVENTS, MAX_PERSONAL_SIZE, is_too_much, size_of
-from chatservice.core.events import Emoted, ErrorCode, Recalled, Refusal, Refused, Said, Sent, Told
+from chatservice.core.backlog import (
+    _TEXTS,
+    MAX_PERSONAL_EVENTS,
+    MAX_PERSONAL_SIZE,
+    is_too_much,
+    size_of,
+)
+from chatservice.core.events import (
+    Emoted,
+    ErrorCode,
+    PersonalEvent,
+    Recalled,
+    Refusal,
+    Refused,
+    Said,
+    Sent,
+    Told,
+)
 from tests.unit.test_wording import samples
 
 
@@ -50,6 +67,15 @@ def test_every_event_has_a_size() -> None:
     for event in samples():
         if not isinstance(event, events.Burst | Said | events.Joined | events.Left):
             assert size_of(event) > 0  # type: ignore[arg-type]
+
+
+def test_texts_are_counted_whatever_event_they_are_in() -> None:
+    with_texts = {
+        event
+        for event in get_args(PersonalEvent)
+        if {"text", "lines", "events", "refusal"} & {field.name for field in fields(event)}
+    }
+    assert with_texts == set(_TEXTS)
 
 
 def test_there_is_a_bound_for_each() -> None:

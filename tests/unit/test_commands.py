@@ -1,4 +1,4 @@
-"""What a typed line means."""
+"""Which request a typed line stands for."""
 
 import pytest
 from hypothesis import given
@@ -47,12 +47,12 @@ from chatservice.dialects.wording import ENGLISH
         ("/Exit now", Exit()),
     ],
 )
-def test_means(line: str, request_: Request) -> None:
+def test_a_line_stands_for_a_request(line: str, request_: Request) -> None:
     assert commands.parse(line) == request_
 
 
 @pytest.mark.parametrize("line", ["/me", "/me  ", "/msg", "/msg Bob", "/msg Bob  ", "/r", "/nick"])
-def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
+def test_missing_arguments_are_refused_with_the_usage(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
     assert refused.value.code is ErrorCode.USAGE
@@ -60,7 +60,7 @@ def test_arguments_that_are_missing_are_asked_for(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["/", "/ who", "/dance", "/whoami"])
-def test_what_is_no_command_is_refused(line: str) -> None:
+def test_an_unknown_command_is_refused(line: str) -> None:
     with pytest.raises(Refusal) as refused:
         commands.parse(line)
     assert refused.value.code is ErrorCode.UNKNOWN_COMMAND
@@ -76,12 +76,12 @@ def test_a_command_is_the_request_that_its_row_says(command: commands.Command) -
         assert type(request) is command.request
 
 
-def test_without_a_name_a_line_is_one() -> None:
+def test_before_there_is_a_name_a_line_is_one() -> None:
     assert commands.parse(" Alice", has_name=False) == Hello(" Alice")
 
 
 @given(st.text())
-def test_every_line_means_something_or_is_refused(line: str) -> None:
+def test_every_line_is_a_request_or_is_refused(line: str) -> None:
     try:
         commands.parse(line)
     except Refusal:

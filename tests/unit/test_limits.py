@@ -1,4 +1,4 @@
-"""How much one peer may take, and all of them together."""
+"""How much one peer, and all of them together, may take."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ ASKED = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 400)), min_size=1, m
 
 
 @given(st.floats(0.5, 1000), st.integers(1, 1000), ASKED)
-def test_in_no_window_is_more_served_than_the_burst_and_the_rate(
+def test_no_window_serves_more_than_the_burst_and_the_rate(
     rate: float, burst: int, asked: list[tuple[float, int]]
 ) -> None:
     now = 0.0
@@ -29,7 +29,7 @@ def test_in_no_window_is_more_served_than_the_burst_and_the_rate(
 
 
 @given(st.floats(0.5, 1000), st.integers(1, 1000), st.integers(1, 5000))
-def test_whoever_waits_as_long_as_they_are_told_is_served(
+def test_a_peer_that_waits_as_long_as_it_is_told_is_served(
     rate: float, burst: int, lines: int
 ) -> None:
     now, turns = 0.0, 0
@@ -55,7 +55,7 @@ def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
     assert bucket.take(20, 503) == 3
 
 
-def test_whom_an_address_is_counted_for() -> None:
+def test_the_network_of_an_address() -> None:
     assert network_of("192.0.2.1") == "192.0.2.1"
     assert network_of("::ffff:192.0.2.1") == "192.0.2.1"
     assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2:ffff::1")
@@ -65,7 +65,7 @@ def test_whom_an_address_is_counted_for() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(["", "a", "b", "c"])), max_size=200))
-def test_who_is_let_in_is_counted_until_they_are_gone(moves: list[tuple[bool, str]]) -> None:
+def test_connections_are_counted_until_they_are_gone(moves: list[tuple[bool, str]]) -> None:
     admission = Admission(Limits(max_users=8, max_per_address=3))
     here: list[str] = []
     for comes, network in moves:

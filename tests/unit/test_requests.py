@@ -1,4 +1,4 @@
-"""No part may lack a request or an event: the tables, each beside the others."""
+"""Each part knows every request and every event: the tables are compared with each other."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ from chatservice.session.state import EXPECTED, TRANSITIONS, IllegalTransition, 
 from tests.unit.test_entrance import guest
 
 REQUESTS: tuple[type[Request], ...] = get_args(Request)
-# The one that is typed without a command, before the others; and the one that is asked for.
+# The others are typed with a command.
 TYPED_WITHOUT_A_COMMAND = {requests.Hello, requests.Say, requests.Password}
 
 
