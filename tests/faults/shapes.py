@@ -175,8 +175,8 @@ def anything(choose: random.Random) -> Shape:
             units = tuple(choose.choices(UNITS, k=choose.choice((2, 3, 8, 40))))
         case _:
             units = tuple(choose.choices(UNITS, k=1 if family is Family.REPETITION else 2))
-    ends = [choose.choice(UNITS) if choose.random() < 0.3 else "" for _ in range(2)]
-    return Shape(family, units, *ends, choose.randrange(2**32))
+    prefix, suffix = (choose.choice(UNITS) if choose.random() < 0.3 else "" for _ in range(2))
+    return Shape(family, units, prefix, suffix, choose.randrange(2**32))
 
 
 def varied(shape: Shape, choose: random.Random) -> Shape:

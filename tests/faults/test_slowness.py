@@ -10,8 +10,9 @@ from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.shortcuts import print_formatted_text
 
 from chatservice.accounts import passwords
-from chatservice.client.faces.completer import fit
 from chatservice.client.faces.looks import look
+from chatservice.client.faces.rows import fit, wrap
+from chatservice.client.faces.words import Wording
 from chatservice.core import names
 from chatservice.core.events import Refusal, Said
 from chatservice.core.sanitize import safe_lines, sanitize
@@ -26,7 +27,7 @@ from tests.faults.conftest import LONG
 from tests.faults.shapes import costliest, seconds_of
 from tests.unit.test_protocol import Door
 
-INPUTS = 1_000_000 if LONG else 4_000
+INPUTS = 1_000_000 if LONG else 20_000
 READ = 32 * 1024  # what one read brings at most
 # What is aimed at is 5 ms. A machine may be three times as slow, and a test no reason to complain.
 MILLISECONDS_MOST = 50.0
@@ -42,13 +43,16 @@ def seen(data: bytes) -> Said:
     return Said(1, 0.0, "lobby", "Alice", text(data))
 
 
+WORDING = Wording("here")
+
+
 def into_terminal(data: bytes) -> None:
-    pieces = FormattedText(look(seen(data), "here", me="Bob"))
+    pieces = FormattedText(wrap(look(seen(data), WORDING, me="Bob"), 80))
     print_formatted_text(pieces, output=DummyOutput(), end="")
 
 
 def into_window(data: bytes) -> None:
-    for line in lines.lines(seen(data), "here", "Bob"):
+    for line in lines.lines(seen(data), WORDING, "Bob"):
         glyphs.shown(line.text)
 
 
@@ -84,7 +88,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "what is searched": lambda data: words.Query.parse("a bob é").matches(text(data)),
     "rendering, text": lambda data: TEXT.render(seen(data)),
     "rendering, JSON": lambda data: jsonlines.JSON.render(seen(data)),
-    "looks": lambda data: look(seen(data), "here", me="Bob"),
+    "looks": lambda data: look(seen(data), WORDING, me="Bob"),
     "terminal": into_terminal,
     "terminal, fitting": lambda data: fit(text(data), 80),
     "window": into_window,
@@ -142,7 +146,8 @@ class Room:
             self._open()
         self._inputs += 1
         if self._is_over() or not self._stays:
-            self._transports[3].abortConnection()
+            if not self._transports[3].aborted:
+                self._transports[3].abortConnection()
             self._connect()
         protocol, clock = self._protocol, self._door.clock
 
@@ -190,11 +195,24 @@ def test_door(figure: Callable[[str], None], hello: bytes, reads: str) -> None:
 
 
 # What people type, with the input in place of {}.
-TYPED = ("{}", "/me {}", "/msg {} x", "/msg Bob {}", "/reply {}", "/nick {}", "/history {}")
-TYPED += ("/search {}", "/register {}", "/password {}", "/unregister {}", "/help {}", "/who {}")
+TYPED = (
+    *(
+        "{}",
+        "/me {}",
+        "/msg {} x",
+        "/msg Bob {}",
+        "/reply {}",
+        "/nick {}",
+        "/history {}",
+        "/who {}",
+    ),
+    *("/search {}", "/register {}", "/password {}", "/unregister {}", "/help {}"),
+)
 # What is in the other fields of an object.
-GIVEN = {"name": "Speaker", "to": "Bob", "text": "x", "words": "number", "password": "x" * 8}
-GIVEN |= {"on": True, "room": "lobby"}
+GIVEN = {
+    **{"name": "Speaker", "to": "Bob", "text": "x", "words": "number", "password": "x" * 8},
+    **{"on": True, "room": "lobby"},
+}
 
 
 def asked(type_: str, field: str) -> dict[str, object]:
