@@ -92,7 +92,7 @@ def new_archive(path: Path, clock: Turns, keep: Keep = KEEP_ALL, **options: Any)
     def thread(_: str) -> ThreadPool:
         return Thread(clock)  # type: ignore[return-value]
 
-    return SqliteArchive(path, clock, keep, thread=thread, now=clock.seconds, **options)
+    return SqliteArchive(path, clock, keep, thread=thread, **{"now": clock.seconds, **options})
 
 
 def crash(archive: SqliteArchive) -> None:

@@ -76,6 +76,17 @@ def test_no_import_runs_backwards(module: str) -> None:
     assert imported(module) - {package} <= allowed
 
 
+def test_only_storage_knows_a_database() -> None:
+    for module, path in modules().items():
+        names = {
+            name.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import)
+            for name in node.names
+        }
+        assert "sqlite3" not in names or module.startswith("storage."), module
+
+
 def test_no_arrow_is_unused() -> None:
     used: dict[str, set[str]] = {package: set() for package in MAY_IMPORT}
     for module in modules():

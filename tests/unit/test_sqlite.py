@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatservice.core import log
-from chatservice.core.events import Burst, ErrorCode, Refusal
+from chatservice.core.events import Burst, Emoted, ErrorCode, Refusal
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage import group_commit
 from chatservice.storage.sqlite import database, retention, rows, search
@@ -94,6 +94,62 @@ def test_so_many_days_are_kept(indexed: bool) -> None:
         if indexed:  # nor is it in the index
             found = "SELECT count(*) FROM message_words WHERE message_words MATCH 'hello'"
             assert made.archive._reader.connection.execute(found).fetchone() == (0,)
+
+
+def kept_messages(made: Kept) -> int:
+    (kept,) = made.archive._reader.connection.execute(
+        "SELECT total(messages) FROM events"
+    ).fetchone()
+    return int(kept)
+
+
+def test_somebody_who_never_stops_talking_keeps_nothing_from_being_deleted() -> None:
+    """Their words are indexed meanwhile."""
+    with sqlite(keep=Keep(messages=100)) as made:
+        for number in range(2400):  # two minutes
+            happen(made, [4])
+            made.clock.advance(0.05)
+            made.clock.turn(4)
+            if number > 200:
+                assert kept_messages(made) < 100 + 2 / 0.05
+        pruned(made)
+        assert kept_messages(made) == 100
+        found = made.clock.wait_for(made.archive.find("hello", made.log.next_id, 1000))
+        assert len(found) == 100
+
+
+DAYS_AHEAD = st.sampled_from([0.0, 0.4, 3.0, 400.0])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(DAYS_AHEAD, st.integers(1, 3)), min_size=1, max_size=12))
+def test_a_clock_that_was_ahead_keeps_nothing_for_ever(said: list[tuple[float, int]]) -> None:
+    """A message is at least as old as each that follows it, whatever its own time says."""
+    now = [1e9]
+    with sqlite(keep=Keep(days=1), now=lambda: now[0]) as made, pytest.MonkeyPatch.context() as m:
+        m.setattr(retention, "PRUNE_ROWS", 4)
+
+        def say(ahead: float = 0.0) -> None:
+            event = Emoted(made.log.next_id, now[0] + ahead * DAY, "lobby", "Bob", "hello")
+            made.log.append(event, 5, messages=1)
+            made.clock.turn(5)
+
+        for ahead, count in said:
+            for _ in range(count):
+                say(ahead)
+        pruned(made)
+        assert kept_messages(made) == sum(count for _, count in said)
+        now[0] += 2 * DAY
+        for _ in range(3):
+            say()  # by a clock that is right
+        pruned(made)
+        now[0] += 2 * DAY
+        say()
+        made.clock.turn(10)
+        pruned(made)
+        now[0] += 4 * DAY
+        pruned(made)
+        assert kept_messages(made) == 1
 
 
 def test_what_is_gone_is_exact_when_it_goes_while_it_is_asked_for() -> None:

@@ -97,6 +97,26 @@ def test_a_store_knows_how_far_somebody_has_read(
         assert clock.wait_for(archive.seen("Alice")) is None
 
 
+@EACH_KIND
+def test_three_thousand_who_come_back_at_once_are_all_answered(kind: str) -> None:
+    with stores(kind) as made:
+        happened = happen(made, [5, 0] * 10)
+        settled(made)
+        made.archive.depart("Alice", 3)
+        settled(made)
+        asked = [
+            Deferred.fromCoroutine(question)
+            for number in range(1500)
+            for question in (
+                made.archive.seen("Alice", f"198.51.100.{number % 7}"),
+                made.archive.recent(made.log.next_id, 5, f"198.51.100.{number % 7}"),
+            )
+        ]
+        made.clock.turn(4 * len(asked))
+        recent = tuple(spoken(happened)[-5:])
+        assert [made.clock.wait_for(each) for each in asked] == [ReadPosition(3, 2), recent] * 1500
+
+
 # Searching.
 
 PIECES = (

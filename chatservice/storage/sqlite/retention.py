@@ -2,7 +2,7 @@
 deleted, and what an operator has changed is noticed."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -138,36 +138,41 @@ class Pruning:
         if newest is None:
             return False
         newest_id, ever = newest
+        window = list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS))
+        excess = max(self._excess(window, ever), self._old(connection, window, now))
         size = 0
-        for row in list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS)):
-            if not (self._is_excess(row, ever) or self._is_old(connection, row, now)):
-                return False
+        for row in window[:excess]:
             if size >= PRUNE_SIZE:
                 return True
             if indexed:
                 search.forget(connection, row)
             connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
             size += len(row.text)
-        return size > 0
+        return excess == len(window) > 0
 
-    def _is_excess(self, row: rows.Row, ever: int) -> bool:
+    def _excess(self, window: Sequence[rows.Row], ever: int) -> int:
+        """How many of the oldest rows are beyond the messages to be kept."""
         most = self._keep.messages
-        return most is not None and ever - row.earlier - row.messages >= most
+        if most is None:
+            return 0
+        return sum(ever - row.earlier - row.messages >= most for row in window)
 
-    def _is_old(self, connection: sqlite3.Connection, row: rows.Row, now: float) -> bool:
-        """A row is at least as old as each that follows it, whatever its own time says: when it was
-        written the clock may have been ahead. So of one of the future the next one that is of the
-        past decides."""
-        if self._keep.days is None:
-            return False
-        at = row.at
-        if at > now:
-            self._past_from = max(self._past_from, row.id)
+    def _old(self, connection: sqlite3.Connection, window: Sequence[rows.Row], now: float) -> int:
+        """How many of the oldest rows are too old. A row is at least as old as each that follows
+        it, whatever its own time says: when it was written the clock may have been ahead."""
+        if self._keep.days is None or not window:
+            return 0
+        oldest = now - self._keep.days * DAY
+        old = max((place for place, row in enumerate(window, 1) if row.at < oldest), default=0)
+        if old == 0 and window[0].at > now:
+            # More are of the future than one step takes: the first that is not decides.
+            self._past_from = max(self._past_from, window[0].id)
             decisive = connection.execute(
                 "SELECT id, at FROM events WHERE id >= ? AND at <= ? ORDER BY id LIMIT 1",
                 (self._past_from, now),
             ).fetchone()
-            if decisive is None:
-                return False
-            self._past_from, at = decisive
-        return bool(at < now - self._keep.days * DAY)
+            if decisive is not None:
+                self._past_from, at = decisive
+                if at < oldest:
+                    old = sum(row.id < self._past_from for row in window)
+        return old
