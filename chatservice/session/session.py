@@ -33,7 +33,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.peer import Peer
-from chatservice.core.requests import Hello, History, Password, Request, Search
+from chatservice.core.requests import Hello, History, Nick, Password, Request, Search
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Asked, Dialect
@@ -56,6 +56,7 @@ T = TypeVar("T")
 
 # What an operator wants to know of, since it may be an attack.
 PASSWORD_REFUSED = (ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER, ErrorCode.TOO_OFTEN)
+
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
 
@@ -342,9 +343,7 @@ class Session:
         """Tell them, and what the next line is."""
         request, _, answered = self._serving
         if refusal.code in PASSWORD_REFUSED:
-            name = str(getattr(request, "name", "") or self._name)
-            why = refusal.code.value.replace("_", " ")
-            self.note("{peer}: password for {name}: {why}", peer=self.peer, name=name, why=why)
+            self._note_attempt(request, refusal)
         question = None
         if self.dialect.wants.prompts:
             if (asked := question_for(request, refusal)) is not None:
@@ -367,6 +366,15 @@ class Session:
             self._send(Refused(refusal, asks_password=question.name))
         else:
             self._send(Refused(refusal, asks_name=True))
+
+    def _note_attempt(self, request: Request | None, refusal: Refusal) -> None:
+        """For the log. What a stranger gives as the name of a member may be a password."""
+        why = refusal.code.value.replace("_", " ")
+        name = request.name if isinstance(request, Hello | Nick) else self._name
+        if self.services.authenticator.members_only:
+            self.note("{peer}: password: {why}", peer=self.peer, why=why)
+        else:
+            self.note("{peer}: password for {name}: {why}", peer=self.peer, name=name, why=why)
 
     def _ask(self, question: Question) -> None:
         """Ask for a password; but not where others could listen to it."""

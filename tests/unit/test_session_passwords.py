@@ -281,6 +281,27 @@ def test_at_the_door_the_name_is_asked_for_again(house: House) -> None:
     assert "Welcome Sara, you are connected to the server." in sara.types("Sara")
 
 
+def test_passwords_that_are_tried_in_vain_are_in_the_log(house: House) -> None:
+    with capturedLogs() as events:
+        for line in ("Alice", "/nick Alice"):
+            person = house.join("Bob") if line.startswith("/") else house.connect()
+            for _ in range(GUESSES_OF_ADDRESS):
+                person.types(line, "tr0ub4dor", "")
+    logged = [formatEvent(event) for event in events]
+    assert "None: password for Alice: wrong password" in logged
+    assert "None: password for Alice: too often" in logged
+    assert not any("tr0ub4dor" in line for line in logged)
+
+
+def test_a_name_that_is_tried_in_vain_is_not(house: House) -> None:
+    members = House(members_only=True)
+    with capturedLogs() as events:
+        members.connect().types("tr0ub4dor", "opensesame")
+    logged = [formatEvent(event) for event in events]
+    assert "None: password: not a member" in logged
+    assert not any("tr0ub4dor" in line for line in logged)
+
+
 class TestNick:
     def test_takes_a_registered_name_with_its_password(self, house: House) -> None:
         carol = house.join("Carol")
