@@ -85,23 +85,16 @@ class WebRequest(http.Request):
     """One request. Its body is in memory, and never in a file."""
 
     channel: WebChannel
-    refused = False
 
     def gotLength(self, length: int | None) -> None:
         """Before a body is read: twisted.web would put any number of bytes into a file."""
         self.content: Any = BytesIO()
         if length is None:
-            self._refuse(411)
+            self.channel.refuse(411)
         elif length > MAX_BODY:
-            self._refuse(413)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if not self.refused:
-            self.content.write(data)
+            self.channel.refuse(413)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if self.refused:
-            return
         self.content.seek(0)
         self.method, self.uri, self.clientproto = command, path, version
         self.path, _, self.query = path.partition(b"?")
@@ -120,10 +113,6 @@ class WebRequest(http.Request):
             self.setHeader(name, value)
         self.write(response.body)
         self.finish()
-
-    def _refuse(self, code: int) -> None:
-        self.refused = True
-        self.channel.refuse(code)
 
 
 class WebChannel(http.HTTPChannel):
@@ -147,7 +136,7 @@ class WebChannel(http.HTTPChannel):
             self._bucket = TokenBucket(limits.rate, limits.burst, door.clock.seconds())
         self._deadline: IDelayedCall | None = None
         self._turn: IDelayedCall | None = None
-        self._is_idle = False
+        self._is_idle = self._is_refused = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -164,6 +153,10 @@ class WebChannel(http.HTTPChannel):
             self._set_deadline(REQUEST_SECONDS)
         super().dataReceived(data)
 
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._is_refused:  # a chunk of one byte costs as much as a request
+            super().rawDataReceived(data)
+
     def requestDone(self, request: WebRequest) -> None:
         self._is_idle = True
         self._set_deadline(IDLE_SECONDS)
@@ -178,6 +171,7 @@ class WebChannel(http.HTTPChannel):
 
     def refuse(self, code: int) -> None:
         """Refuse the request whose headers have come, with its body."""
+        self._is_refused = True
         reason = http.RESPONSES[code]
         head = b"HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s\n"
         self.transport.write(head % (code, reason, len(reason) + 1, reason))

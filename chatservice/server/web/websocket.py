@@ -11,9 +11,9 @@ from chatservice.server.line import MAX_LINE
 from chatservice.server.output import Transport
 from chatservice.server.web.frames import Frame, FrameReader, PeerClosed, Pinged, Text, Violated
 
-# Frames in a turn of the reactor. 32 KiB of empty ones, pings or fragments are 5,461, which hold up
-# everybody for 50 ms; this many for 2.
-FRAMES_IN_A_TURN = 200
+# Frames of one connection in a turn of the reactor. 32 KiB of empty ones, pings or fragments are
+# 5,461, which hold up everybody for 50 ms; this many for less than 1, and 20 connections for 15.
+FRAMES_IN_A_TURN = 50
 NO_CODE = 1005  # what RFC 6455 calls a close without a code
 
 
