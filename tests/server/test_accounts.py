@@ -330,6 +330,25 @@ class TestOptions:
             person.types("Alice")
             person.hears(answer)
 
+    def test_which_is_typed_all_the_same_is_seen_by_nobody(
+        self, tmp_path: Path, keeping: Server
+    ) -> None:
+        keeping.stop()
+        with Server(tmp_path, *KEPT, *PROXIED, runner=QUICKLY) as server:
+            bob = server.connect(first=b"PROXY TCP4 203.0.113.9 192.0.2.1 4321 12345\r\n")
+            bob.hears(QUESTION)
+            bob.types("Bob")
+            bob.hears_until("*** Online (1): Bob")
+            person = server.connect(first=b"PROXY TCP4 203.0.113.5 192.0.2.1 4321 12345\r\n")
+            person.hears(QUESTION)
+            person.types("Alice", PASSWORD, "Sara")
+            person.hears(f"Error: this connection is not encrypted; use TLS. {QUESTION}")
+            person.hears("Error: that line was discarded, since it may be a password. " + QUESTION)
+            person.hears_until("*** Online (2): Bob, Sara")
+            person.types("/nick Alice", PASSWORD, "hello")
+            bob.hears(joined("Sara"), "Sara: hello")
+            assert PASSWORD not in server.log
+
     @pytest.mark.parametrize("tls", [True])
     def test_over_tls_nobody_can(self, tmp_path: Path, keeping: Server, tls: bool) -> None:
         keeping.stop()
