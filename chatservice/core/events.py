@@ -1,10 +1,10 @@
-"""The facts a chat is made of, as frozen values. No words: those live in `render`.
+"""The facts a chat is made of, as frozen values. No words: those are in `dialects`.
 
 Two kinds of fact. What happens in a room has an ``id`` (its place in the room's log) and a time
 ``at``, and goes to everyone there. The rest is addressed to one person.
 
-These definitions are also what goes over the wire in JSON (`jsonlines` has the table of types): a
-field is called as it is here, or by the ``key`` in its metadata.
+These definitions are also what goes over the wire in JSON (`dialects.jsonlines` has the table of
+types): a field is called as it is here, or by the ``key`` in its metadata.
 """
 
 from collections.abc import Iterator

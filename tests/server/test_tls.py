@@ -331,7 +331,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
-            ("--certificate c.pem", r"--certificate needs --tls\."),
+            ("--certificate c.pem", r"--certificate needs --tls or --web-tls\."),
             ("--tls 1 --key k.pem", r"--key needs --certificate\."),
             ("--tls 1 --certificate no.pem", r"no\.pem: No such file or directory\."),
             ("--tls 1 --certificate .", r": Is a directory\."),
