@@ -1,5 +1,6 @@
 """The plain face of the client: as a tool in a pipe, and on a terminal."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from chatservice.core.events import Welcomed
+from chatservice.core.events import Closed, CloseReason, Welcomed
 from chatservice.dialects.jsonlines import JSON
 from tests.support.people import (
     HINT,
@@ -87,6 +89,7 @@ def wait_until_full(pipe: int) -> None:
         time.sleep(0.01)
 
 
+GOODBYE = JSON.render(Closed("ci", CloseReason.EXIT))
 WELCOME = JSON.render(Welcomed("ci", ("ci",), "epoch", 0, "token"))
 
 
@@ -408,3 +411,184 @@ class TestWhatIsOnTheMachine:
         alice.hears(left("Bob"))
         terminal.ends()
         terminal.close()
+
+
+class TestWhereAServerIs:
+    @pytest.mark.parametrize("host", ["127.0.0.1:{}", "localhost:{}", "[::ffff:127.0.0.1]:{}"])
+    def test_a_host_may_bring_its_port(self, server: Server, host: str) -> None:
+        ended = run_command("--host", host.format(server.port), "--name", "ci")
+        assert (ended.returncode, ended.stderr) == (0, b"")
+
+    @pytest.mark.parametrize("host", ["[::1]", "::1", "[0:0::1]"])
+    def test_it_may_stand_in_brackets(self, host: str) -> None:
+        with Ear("::1") as ear:
+            ended = run_command("--host", host, "--port", str(ear.port), "--name", "ci")
+            assert (ended.returncode, ended.stderr) == (0, b"")
+
+    def test_two_ports_are_refused(self) -> None:
+        ended = run_command("--host", "localhost:1", "--port", "2")
+        assert ended.returncode == 2
+        assert b"--host says port 1, --port says 2" in ended.stderr
+
+    @pytest.mark.parametrize("host", ["no-such-host.invalid", "256.256.256.256"])
+    @pytest.mark.parametrize("on_terminal", [False, True], ids=["pipe", "terminal"])
+    def test_one_that_does_not_exist_is_tried_once(self, host: str, on_terminal: bool) -> None:
+        command = (sys.executable, "-m", "chatservice.client", "--host", host, "--name", "Bob")
+        if not on_terminal:
+            ended = run_command(*command[3:])
+            assert ended.returncode == 1
+            assert (
+                ended.stderr.decode() == f"Cannot connect to {host}:12345: there is no such host.\n"
+            )
+            return
+        terminal = Terminal(0, command=(*command, "--plain"))
+        terminal.shows(f"Cannot connect to {host}:12345: there is no such host.")
+        assert terminal.ends() == 1
+        terminal.close()
+
+
+class TestTlsOrNot:
+    def test_plain_text_to_the_tls_port(self, tmp_path: Path) -> None:
+        with Server(tmp_path, tls=True) as server:
+            ended = run_client(server.port, "--name", "ci", typed=b"hello\n")
+        assert ended.returncode == 1
+        assert b"--tls" in ended.stderr
+        assert ended.stderr.count(b"\n") == 1
+
+
+def elsewhere() -> str:
+    """An address of this machine that is not its own to the client."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.99", 9))  # nothing is sent
+        except OSError:
+            pytest.skip("there is only the loopback interface here")
+        address = str(probe.getsockname()[0])
+    if address.startswith("127."):
+        pytest.skip("there is only the loopback interface here")
+    return address
+
+
+class Ear:
+    """A server that asks for a name, and remembers what it is told."""
+
+    def __init__(self, host: str) -> None:
+        self.heard = b""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, 0), family=family)
+        self.port: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> "Ear":
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                with connection:
+                    connection.settimeout(PATIENCE)
+                    connection.sendall(b"What is your name?\r\n")
+                    for line in connection.makefile("rb"):
+                        self.heard += line
+                        connection.sendall(GOODBYE if b'"exit"' in line else WELCOME)
+                        if b'"exit"' in line:
+                            break
+
+
+class TestAPasswordWithoutTls:
+    """It does not leave this machine, unless that is asked for in so many words."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        (tmp_path / "password").write_text("opensesame\n")
+        return str(tmp_path / "password")
+
+    def test_is_not_sent(self, file: str) -> None:
+        with Ear(elsewhere()) as ear:
+            options = ("--name", "Alice", "--password-file", file)
+            ended = run_client(ear.port, *options, typed=b"hello\n", host=elsewhere())
+            assert ended.returncode == 1
+            assert b"The password was not sent: this connection is not encrypted." in ended.stderr
+            assert b"--allow-plaintext-password" in ended.stderr
+            assert ear.heard == b""
+
+    def test_is_sent_if_that_is_asked_for(self, file: str) -> None:
+        with Ear(elsewhere()) as ear:
+            options = ("--name", "Alice", "--password-file", file, "--allow-plaintext-password")
+            run_client(ear.port, *options, host=elsewhere())
+            assert b"opensesame" in ear.heard
+
+    def test_is_sent_to_this_machine(self, file: str) -> None:
+        with Ear("127.0.0.1") as ear:
+            run_client(ear.port, "--name", "Alice", "--password-file", file)
+            assert b"opensesame" in ear.heard
+
+    def test_is_not_sent_to_a_server_that_has_been_reached_over_tls(
+        self, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not even on this machine: what listens there now is not that server."""
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        known = tmp_path / "chatservice" / "known_servers"
+        known.parent.mkdir()
+        with Ear("127.0.0.1") as ear:
+            known.write_text(f"127.0.0.1:{ear.port} {'AB' * 32}\n")
+            ended = run_client(ear.port, "--name", "Alice", "--password-file", file)
+            assert ended.returncode == 1
+            assert b"has been reached over TLS before" in ended.stderr
+            assert ear.heard == b""
+
+    def test_nor_when_it_is_registered(self) -> None:
+        with Ear(elsewhere()) as ear:
+            run_client(ear.port, "--name", "ci", typed=b"/register opensesame\n", host=elsewhere())
+            assert b"opensesame" not in ear.heard
+
+
+class TestWhatAScriptIsTold:
+    def test_every_line_after_exit_is_named(self, server: Server) -> None:
+        typed = b"one\n/dance\n/exit\n" + b"".join(b"late %d\n" % n for n in range(300))
+        ended = run_client(server.port, "--name", "ci", typed=typed)
+        assert ended.returncode == 1
+        named = [line for line in ended.stderr.decode().splitlines() if "late" in line]
+        assert [line.rpartition(": ")[2] for line in named] == [f"late {n}" for n in range(300)]
+
+    def test_every_line_that_may_be_lost_is_named(self) -> None:
+        with serving(b"What is your name?\r\n", WELCOME) as port:
+            ended = run_client(port, "--name", "ci", typed=b"one\ntwo\n")
+        assert ended.returncode == 1
+        assert [b"one" in ended.stderr, b"two" in ended.stderr] == [True, True]
+
+    def test_a_byte_order_mark_is_not_part_of_the_first_line(self, server: Server) -> None:
+        alice = server.join("Alice")
+        assert run_client(server.port, typed=b"\xef\xbb\xbfci\nhello\n").returncode == 0
+        alice.hears(joined("ci"), "ci: hello", left("ci"))
+        ended = run_client(server.port, "--name", "ci", typed=b"\xef\xbb\xbf/who\n")
+        assert ended.returncode == 0, ended.stderr
+
+
+def run_command(*options: str) -> "subprocess.CompletedProcess[bytes]":
+    """The client with only these options, in a pipe."""
+    return subprocess.run(
+        [sys.executable, "-m", "chatservice.client", *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_rows_that_go_on_are_indented_on_a_terminal(server: Server) -> None:
+    """A message padded to its width cannot pass for what the server says."""
+    bob = server.join("Bob")
+    terminal = Terminal(server.port, "--name", "Alice")
+    fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    terminal.shows("*** Online")
+    bob.hears(joined("Alice"))
+    bob.types(f"ok{' ' * 73}*** Goodbye, Alice.", "done")
+    terminal.shows("Bob: ok")
+    terminal.shows("\n  *** Goodbye, Alice.")
+    terminal.shows("Bob: done")
+    terminal.close()

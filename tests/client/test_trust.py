@@ -193,3 +193,33 @@ def test_a_file_that_cannot_be_read_is_one_line(server: Server, known_servers: P
     assert ended.returncode == 1
     assert ended.stderr.startswith(b"The known servers cannot be read: ")
     assert ended.stderr.count(b"\n") == 1
+
+
+class TestAPin:
+    """A server that was trusted by its own signature is only ever that one."""
+
+    def test_is_not_replaced_by_a_certificate_that_an_authority_vouches_for(
+        self, server: Server, tmp_path: Path, known_servers: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert run_client(server.port, "--tls", "--name", "ci", host="localhost").returncode == 0
+        pinned = known_servers.read_text()
+        server.stop()
+        key, authority_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        authority = issue("An authority", authority_key, "An authority", authority_key, ca=True)
+        (tmp_path / "authority.pem").write_bytes(authority)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        certificate = issue("localhost", key, "An authority", authority_key, ca=False)
+        (tmp_path / "server.pem").write_bytes(certificate + pem(key))
+        listen = f"tcp:{server.port}:interface=127.0.0.1"
+        options = ("--tls", listen, "--certificate", "server.pem")
+        with Server(tmp_path, *options, tls=True) as other:
+            ended = run_client(server.port, "--tls", "--name", "Secret", host="LocalHost")
+            assert ended.returncode == 1
+            assert b"has changed" in ended.stderr
+            assert b"intercepting the connection" in ended.stderr
+            assert "Secret" not in other.log
+            assert known_servers.read_text() == pinned
+            other.port = server.port
+            known_servers.unlink()  # as the warning says
+            ended = run_client(server.port, "--tls", "--name", "ci", host="localhost")
+            assert ended.returncode == 0, ended.stderr

@@ -108,6 +108,8 @@ class HostileServer:
             threading.Thread(target=self._talk, args=(say, talk), daemon=True).start()
             for line in lines:
                 self._answer(json.loads(line), say)
+                if self._lines and b'"exit"' in line:
+                    connection.shutdown(socket.SHUT_WR)
 
     def _talk(self, say: Callable[..., None], talk: Any) -> None:
         with suppress(OSError):

@@ -193,11 +193,11 @@ class Plain:
         except ChatError as error:
             self._failed = True
             self.complain(" ".join((*self._wording.lines(error), *self._hints(error))))
+            if self._welcomed and not self._interactive:
+                for line in self.talk.unanswered:
+                    self._complain_of(self._words.client.this_maybe_unsent.format(line=line))
         if self._interactive:
             return 1 if self._failed else 0
-        if self._welcomed:
-            for line in self.talk.unanswered:
-                self._complain_of(self._words.client.this_maybe_unsent.format(line=line))
         if self.talk.leaving and not self._interrupted:
             await self._read_rest()
         return 0 if self._closing and not (self._failed or self.talk.refused) else 1
