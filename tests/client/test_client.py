@@ -23,6 +23,7 @@ import pytest
 
 from chatservice.core.events import Closed, CloseReason, Welcomed
 from chatservice.dialects.jsonlines import JSON
+from tests.support.addresses import elsewhere
 from tests.support.people import (
     HINT,
     PATIENCE,
@@ -454,19 +455,6 @@ class TestTlsOrNot:
         assert ended.returncode == 1
         assert b"--tls" in ended.stderr
         assert ended.stderr.count(b"\n") == 1
-
-
-def elsewhere() -> str:
-    """An address of this machine that is not its own to the client."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.99", 9))  # nothing is sent
-        except OSError:
-            pytest.skip("there is only the loopback interface here")
-        address = str(probe.getsockname()[0])
-    if address.startswith("127."):
-        pytest.skip("there is only the loopback interface here")
-    return address
 
 
 class Ear:

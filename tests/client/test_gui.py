@@ -1,8 +1,10 @@
 """The client in a window, on a display of its own."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ import tkinter as tk
 
 from chatservice.client.faces.looks import PALETTE
 from chatservice.client.faces.words import Wording
-from chatservice.core.events import Emoted, Joined, Said, Sent
+from chatservice.core.events import Emoted, Helped, Joined, Said, Sent
 from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.gui import glyphs, lines, memory
@@ -26,7 +28,10 @@ from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
+from chatservice.gui.tabs import MAX_PRIVATE, Tabs
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
+from chatservice.gui.wording import ENGLISH
+from tests.support.addresses import elsewhere
 from tests.support.people import PATIENCE, Server, joined, left
 from tests.support.quick_passwords import QUICKLY
 from tests.support.xdisplay import Display
@@ -619,3 +624,203 @@ def test_the_last_connection_is_remembered(tmp_path: Path, monkeypatch: pytest.M
         assert memory.last() == Connection()
     (tmp_path / "chatservice" / "connection.new").mkdir()
     memory.remember(connection)  # it cannot, and nothing happens
+
+
+RUBBISH = (
+    '{"host": "\\ud800", "port": 12345, "name": "Bob"}',
+    '{"name": "\\ud800"}',
+    '{"host": "a\\nb"}',
+    '{"host": ""}',
+    '{"host": ["x"]}',
+    '{"port": 0}',
+    '{"port": 70000}',
+    '{"port": true}',
+    '{"port": 1e400}',
+    '{"port": NaN}',
+    '{"tls": "yes"}',
+    '{"name": "/exit"}',
+    "[" * 100_000,
+    '{"host": ' + "9" * 5000 + "}",
+    "[]",
+    "null",
+    "{",
+    "\0",
+    "",
+)
+
+
+@pytest.mark.parametrize("content", RUBBISH, ids=range(len(RUBBISH)))
+def test_rubbish_in_place_of_the_last_connection_is_ignored_with_a_line(
+    content: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    memory.file().parent.mkdir()
+    memory.file().write_text(content)
+    remembered = memory.last()
+    assert remembered in (Connection(), Connection(name="Bob"))
+    told = capsys.readouterr().err
+    assert told.startswith(f"{memory.file()} is ignored: ")
+    assert told.count("\n") == 1
+    memory.remember(remembered)
+    assert memory.last() == remembered
+
+
+@pytest.mark.parametrize("kind", ["folder", "FIFO", "bytes", "large"])
+def test_so_is_what_is_no_text(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    file = memory.file()
+    file.parent.mkdir()
+    match kind:
+        case "folder":
+            file.mkdir()
+        case "FIFO":
+            os.mkfifo(file)
+        case "bytes":
+            file.write_bytes(b"\xff\xfe{\x00}\x00")
+        case "large":
+            file.write_text('{"name": "' + "x" * 1_000_000 + '"}')
+    assert memory.last() == Connection()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    memory.file().parent.mkdir()
+    memory.file().write_bytes(b'\xef\xbb\xbf{"name": "Bob"}')
+    assert memory.last() == Connection(name="Bob")
+
+
+def test_what_was_last_said_is_there_when_it_opens_again(
+    server: Server, start: Callable[..., Window]
+) -> None:
+    alice = server.join("Alice")
+    alice.types("before", "/who")
+    alice.hears("*** Online (1): Alice")
+    options = ("--connect", "--host", f"{server.host}:{server.port}", "--name", "Bob")
+    for said in ("before", "while Bob was away"):
+        window = start(*options)
+        window.opens("Bob at")
+        window.shows(f"Alice: {said}")
+        window.shows("Alice: before")
+        assert window.conversation().count("Alice: before") == 1
+        window.hands.key("ctrl+q")
+        assert window.ends() == 0
+        alice.types("while Bob was away", "/who")
+        alice.hears_until("*** Online (1): Alice")
+
+
+def test_there_is_a_way_back_to_the_dialog(server: Server, start: Callable[..., Window]) -> None:
+    alice = server.join("Alice")
+    window = start("--connect", "--host", server.host, "--port", str(server.port), "--name", "Bob")
+    window.opens("Bob at")
+    alice.hears(joined("Bob"))
+    alice.types("to Bob and others")
+    window.shows("to Bob and others")
+    window.hands.key("ctrl+o")
+    alice.hears(left("Bob"))
+    window.opens("Join a chat")
+    window.hands.key("Tab", "Tab")
+    window.types("Rob")
+    window.opens("Rob at")
+    alice.hears(joined("Rob"))
+    window.types("here I am")
+    alice.hears("Rob: here I am")
+    window.hands.key("ctrl+q")
+    assert window.ends() == 0
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "no-such-host.invalid:5"])
+def test_a_host_that_does_not_exist_leads_back_to_the_dialog(
+    host: str, server: Server, start: Callable[..., Window]
+) -> None:
+    window = start("--connect", "--host", host, "--name", "Bob")
+    window.opens("Join a chat")
+    window.types(f"{server.host}:{server.port}")  # what is there is selected
+    window.opens("Bob at")
+    window.shows("Welcome Bob")
+
+
+def test_a_password_does_not_leave_this_machine_without_tls(
+    server: Server, start: Callable[..., Window]
+) -> None:
+    """The dialog says why."""
+    with socket.create_server((elsewhere(), 0)) as listening:
+        host, port = listening.getsockname()
+        window = start("--host", host, "--port", str(port), "--name", "Bob")
+        window.opens("Join a chat")
+        window.hands.key("Tab", "Tab", "Tab")
+        window.types(PASSWORD)
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(4096) == b""
+        window.opens("Join a chat")
+
+
+def test_a_few_pasted_lines_are_sent_and_more_wait_for_enter(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    bob.pastes("".join(f"line {number}\n" for number in range(5)) + "rest")
+    alice.hears(*(f"Bob: line {number}" for number in range(5)))
+    bob.types("")
+    alice.hears("Bob: rest")
+    many = "".join(f"line {number}\n" for number in range(40))
+    bob.pastes(many)
+    bob.hands.key("Escape")  # they are not sent
+    bob.types("after that")
+    alice.hears("Bob: after that")
+    bob.pastes(many)
+    bob.types("")
+    alice.hears(*(f"Bob: line {number}" for number in range(40)))
+
+
+def test_help_stands_in_columns(reader: Reader) -> None:
+    conversation = reader.conversation
+    conversation.add(lines.lines(Helped(("msg", "who", "register")), WORDING, "Bob"))
+    reader.waits()
+    starts = set()
+    for line, word in ((1, "send"), (2, "list"), (3, "register your")):
+        place = conversation.text.search(word, f"{line}.0")
+        box = conversation.text.bbox(place)
+        assert box is not None
+        starts.add(box[0])
+    assert len(starts) == 1
+    assert conversation.words().splitlines()[1] == "/who  list who is online"
+
+
+def test_rows_that_go_on_are_indented(reader: Reader) -> None:
+    """Nothing that somebody says stands where a line of the server's begins."""
+    conversation = reader.conversation
+    conversation.add(lines.lines(Said(1, NOON, "", "Mallory", "x " * 400), WORDING, "Bob"))
+    conversation.add(lines.lines("*** Goodbye, Bob.", WORDING, "Bob"))
+    reader.waits()
+    text = conversation.text
+
+    def left_of(index: str) -> int:
+        box = text.bbox(index)
+        assert box is not None
+        return box[0]
+
+    server_line = left_of(text.index("end - 1 chars linestart + 1 chars"))
+    place = text.index("end - 2 chars linestart - 2 chars")  # in the last row of the one before
+    assert left_of(text.index(f"{place} display linestart")) > server_line
+
+
+def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
+    look = ChatLook(root, LIGHT)
+
+    def make(parent: tk.Misc, everyone: bool) -> Conversation:
+        return Conversation(parent, look, lambda: None, lambda text: None, lambda link: None)
+
+    tabs = Tabs(root, look, ENGLISH, make, lambda tab: None)
+    for number in range(MAX_PRIVATE):
+        assert tabs.open_private(f"sender{number}") is not None
+    assert tabs.open_private("one more") is None
+    tabs.reset()
+    assert tabs.open_private("one more") is not None
+    tabs.book.destroy()
