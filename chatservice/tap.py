@@ -80,7 +80,7 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
 
     listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]
     if options["tls-endpoints"]:
-        secured = _secured(options, factory, reactor)
+        secured = _secured(options, factory, factory)
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
@@ -90,7 +90,7 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
             listener(endpoint, door, " for browsers") for endpoint in options["web-endpoints"]
         ]
         if options["web-tls-endpoints"]:
-            secured = _secured(options, door, reactor, speaks=(b"http/1.1",))
+            secured = _secured(options, factory, door, speaks=(b"http/1.1",))
             listeners += [
                 listener(endpoint, secured, " for browsers, with TLS")
                 for endpoint in options["web-tls-endpoints"]
@@ -99,11 +99,11 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
 
 
 def _secured(
-    options: Options, door: IProtocolFactory, reactor: Any, speaks: tuple[bytes, ...] = ()
+    options: Options, factory: ChatFactory, door: IProtocolFactory, speaks: tuple[bytes, ...] = ()
 ) -> IProtocolFactory:
     from chatservice.server.tls import TLSFactory  # noqa: PLC0415 (what it needs is an extra)
 
-    return TLSFactory(options["server-certificate"], door, reactor, speaks=speaks)
+    return TLSFactory(options["server-certificate"], door, factory.clock, factory.turns, speaks)
 
 
 def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:

@@ -29,10 +29,13 @@ log = Logger()
 # Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
 # close by itself: this is how long its user waits for the shell after /exit.
 CLOSE_SECONDS = 3.0
+# Bytes that cost as much of a peer's allowance as a line. So what ends no line is not free, and
+# neither is what is longer than people write: 8 of the longest lines cost as much as 64 short ones.
+BYTES_PER_LINE = 1024
 
 
 class State(Enum):
-    """How far a connection has come. In each state but IN and CLOSED a deadline runs."""
+    """How far a connection has come. In LOGIN and CLOSING a deadline runs."""
 
     LOGIN = auto()  # they have yet to say who they are
     IN = auto()
@@ -53,11 +56,12 @@ class IllegalTransition(Exception):
 
 
 class Hold(Enum):
-    """A reason to serve nothing more for now. There may be several."""
+    """A reason to serve nothing more for now, and to read nothing. There may be several."""
 
     ANSWERS = auto()  # too many answers wait to be taken
     LOOKUP = auto()  # an answer is being looked up
-    RATE = auto()  # the peer sends too fast
+    RATE = auto()  # the peer sends too much
+    TURN = auto()  # others are served first
 
 
 class Framing(Protocol):
@@ -65,14 +69,12 @@ class Framing(Protocol):
 
     transport: Transport
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something was received that has not been served, and could be."""
+
     def serve(self) -> None:
-        """Hand what has been received to the session, unless the connection is paused."""
-
-    def pauseProducing(self) -> None:
-        """Read nothing more."""
-
-    def resumeProducing(self) -> None:
-        """Read on, and serve what has been received."""
+        """Serve what has been received, until the connection is paused."""
 
 
 class Connection:
@@ -86,9 +88,12 @@ class Connection:
         "_deadline",
         "_framing",
         "_holds",
+        "_is_reading",
         "_rate_timer",
         "_sender",
+        "_until",
         "factory",
+        "has_received",
         "peer",
         "session",
         "state",
@@ -105,6 +110,9 @@ class Connection:
         self.peer = Peer(address, network)
         self.state = State.LOGIN
         self._holds: frozenset[Hold] = frozenset()
+        self._is_reading = True
+        self.has_received = False  # since this was last reset
+        self._until = 0.0  # when its turn is over
         self._deadline: IDelayedCall | None = None
         self._rate_timer: IDelayedCall | None = None
         self._bucket: TokenBucket | None = None
@@ -147,7 +155,18 @@ class Connection:
     @property
     def paused(self) -> bool:
         """Whether nothing more may be served for now."""
-        return bool(self._holds)
+        return bool(self._holds) or self.factory.clock.seconds() >= self._until
+
+    @property
+    def obeys_no_more(self) -> bool:
+        """Whether what is received is of no use."""
+        return self.state not in (State.LOGIN, State.IN)
+
+    def received(self) -> None:
+        """There is something to be served, now or later."""
+        self.has_received = True
+        if not self._holds:
+            self._go_on()
 
     @property
     def is_limited(self) -> bool:
@@ -155,30 +174,42 @@ class Connection:
         return self._bucket is not None
 
     def allow(self, wanted: int) -> int:
-        """How many of `wanted` lines may be served now. The others' time will come: then the
-        framing is resumed."""
+        """How many of `wanted` lines may be served now."""
         if self._bucket is None:
             return wanted
-        allowed = self._bucket.take(wanted, self.factory.clock.seconds())
-        if allowed < wanted:
-            self._set_rate_timer(self._bucket)
-        return allowed
+        return self._bucket.take(wanted, self.factory.clock.seconds())
+
+    def serve_lines(self, lines: bytes) -> bytes:
+        """Hand lines that were allowed, each with its end, to the session. Returns those that have
+        to wait, since the connection has been paused."""
+        unserved = self.session.receive(lines)
+        if unserved and self._bucket is not None:
+            self._bucket.give_back(unserved.count(b"\n"))
+        factory = self.factory
+        factory.turns.count(self.peer.network, len(lines), len(factory.connections))
+        return unserved
+
+    def throttle(self) -> None:
+        """Pause until more lines are allowed."""
+        if self._bucket is not None and self._rate_timer is None:
+            self._rate_timer = self.factory.clock.callLater(
+                self._bucket.wait(), self.guard, self._end_throttling
+            )
+            self._hold(Hold.RATE)
 
     def limit_rate(self) -> None:
         """Allow lines by the limits as they are now."""
         limits, now = self.factory.limits, self.factory.clock.seconds()
         self._bucket = TokenBucket(limits.rate, limits.burst, now) if limits.rate else None
 
-    def return_unserved(self, lines: int) -> None:
-        """So many of the lines that were allowed have not been served, since the connection was
-        paused."""
-        if self._bucket is not None:
-            self._bucket.give_back(lines)
-
-    def hold_if_throttled(self) -> None:
-        """What may be served for now has been: if there was more, wait."""
-        if self._rate_timer is not None:
-            self._hold(Hold.RATE)
+    def charge(self, size: int, lines: int = 0, others: int = 0) -> None:
+        """Charge for `size` bytes that have been received at once, with so many lines and other
+        things in them; but for the lines, which are charged when they are allowed."""
+        if self._bucket is None:
+            return
+        cost = max(size / BYTES_PER_LINE, lines + others, 1) - lines
+        if cost > 0:
+            self.spend(cost)
 
     def guard(self, serve: Callable[[], None]) -> None:
         """Call `serve`. If that raises, it costs this connection, and no other."""
@@ -201,7 +232,29 @@ class Connection:
         finally:
             self.factory.forget(self)
 
-    # For the factory.
+    # For the factory, and its `turns`.
+
+    @property
+    def network(self) -> str:
+        """What shares the time that there is in a turn."""
+        return self.peer.network
+
+    def take_turn(self, until: float) -> bool:
+        """Serve what has been received until then. Whether there is more."""
+        self._until = until
+        self.guard(self._serve)
+        self._until = 0.0
+        return Hold.TURN in self._holds
+
+    def _serve(self) -> None:
+        self._holds -= {Hold.TURN}
+        if self.state is State.CLOSED:
+            return
+        if not self._holds:
+            self._framing.serve()
+            if self._framing.has_more and not self._holds:
+                self._holds |= {Hold.TURN}
+        self._read_or_not()
 
     def shut_down(self) -> None:
         """The server ends."""
@@ -222,20 +275,18 @@ class Connection:
 
     def finish(self) -> None:
         """The last word has been written: close."""
+        self._holds = frozenset()  # what still comes is not obeyed, but the end must be noticed
+        self._read_or_not()
         self._sender.close()
         if self._deadline is not None and self._deadline.active():
             left = self._deadline.getTime() - self.factory.clock.seconds()
             self._deadline.reset(min(left, self.factory.linger_seconds))
-        if self._holds:  # what still comes is not obeyed, but the end must be noticed
-            self._holds = frozenset()
-            self._framing.resumeProducing()
 
     def spend(self, lines: float) -> None:
         """What was asked for costs so many lines more than the one that it was asked in."""
         bucket = self._bucket
         if bucket is not None and not bucket.charge(lines, self.factory.clock.seconds()):
-            self._set_rate_timer(bucket)
-            self._hold(Hold.RATE)
+            self.throttle()
 
     def pause_reading(self, paused: bool) -> None:
         """Whether too many answers wait for this connection."""
@@ -260,20 +311,28 @@ class Connection:
         self.state = state
 
     def _hold(self, hold: Hold) -> None:
-        was_paused, self._holds = self.paused, self._holds | {hold}
-        if not was_paused:
-            self._framing.pauseProducing()
+        self._holds |= {hold}
+        self._read_or_not()
 
     def _release(self, hold: Hold) -> None:
-        was_paused, self._holds = self.paused, self._holds - {hold}
-        if was_paused and not self._holds:
-            self._framing.resumeProducing()
+        self._holds -= {hold}
+        if not self._holds and not self._until:
+            self._go_on()
 
-    def _set_rate_timer(self, bucket: TokenBucket) -> None:
-        if self._rate_timer is None:
-            self._rate_timer = self.factory.clock.callLater(
-                bucket.wait(), self.guard, self._end_throttling
-            )
+    def _go_on(self) -> None:
+        """Serve what has been received, now or in turn; and read on."""
+        if not self.factory.turns.serve(self, self._framing.transport):
+            self._hold(Hold.TURN)
+
+    def _read_or_not(self) -> None:
+        """Read from the transport unless something holds this connection."""
+        if self._is_reading != bool(self._holds):
+            return
+        self._is_reading = not self._is_reading
+        if self._is_reading:
+            self._framing.transport.resumeProducing()
+        else:
+            self._framing.transport.pauseProducing()
 
     def _end_throttling(self) -> None:
         self._rate_timer = None

@@ -18,6 +18,7 @@ from chatservice.dialects.text import TEXT
 from chatservice.server.connection import CLOSE_SECONDS, Connection
 from chatservice.server.line import ChatProtocol
 from chatservice.server.peer_log import PeerLog
+from chatservice.server.turns import Turns
 from chatservice.session.asker import Services, Settings
 from chatservice.session.offline_messages import OfflineMessages
 
@@ -60,6 +61,7 @@ class ChatFactory(ServerFactory):
         self.clock = clock
         self._limits = limits
         self.peer_log = PeerLog(clock)
+        self.turns = Turns(clock)
         self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)

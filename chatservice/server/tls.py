@@ -30,13 +30,18 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IReactorTime,
 )
+from twisted.internet.protocol import connectionDone
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatservice.core.limits import network_of
+from chatservice.server.connection import Connection
 from chatservice.server.factory import TurnedAway
+from chatservice.server.turns import Turns
 
 log = Logger()
 
@@ -55,6 +60,9 @@ KEY_FILE = "chat-key.pem"
 # million records (RFC 8446, 5.5), has 4. A peer that asks for keys for ever and does not read the
 # answers would fill our memory with them.
 HANDSHAKE_STEPS = 1000
+# Bytes that are decrypted before it is looked how long it took; then twice as many, and so on. They
+# hold 85 records at most.
+FIRST_PIECE = 2048
 SELF_SIGNED_DAYS = 3650  # people compare its fingerprint: it had better stay
 
 
@@ -104,6 +112,7 @@ def load_credentials(certificate_file: Path, key_file: Path) -> Credentials:
     # Who closes a terminal ends the connection without a word of TLS. That is leaving, as it is
     # without TLS; only whole lines are obeyed, so nothing can be cut short unnoticed.
     context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
+    context.set_options(SSL.OP_NO_RENEGOTIATION)  # a handshake costs a millisecond, and nobody asks
     context.set_info_callback(_count_step)
     # Twisted's refuses a peer that offers protocols (ALPN), as browsers do, where none is set.
     context.set_alpn_select_callback(_choose_protocol)
@@ -205,11 +214,76 @@ class ServerCertificate:
 
 
 class TLSConnection(TLSMemoryBIOProtocol):
-    """One connection. (Twisted's default gathers small writes for a turn; ours are gathered.)"""
+    """One connection. (Twisted's default gathers small writes for a turn; ours are gathered.)
+
+    It takes turns like the connections that it carries: 32 KiB can be 1,400 records of one byte
+    each, which take 10 ms, or steps of a handshake, which take longer.
+    """
 
     transport: Server
     factory: TLSFactory
+    network = ""
     steps = 0  # of its handshake, so far
+    _unread = b""  # received, and not decrypted so far
+    _is_wanted = True  # what has been received, by the connection that is carried
+    _is_reading = True
+    _is_in_turn = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self._unread += data
+        self._go_on()
+
+    def take_turn(self, until: float) -> bool:
+        """Decrypt what has been received until then, while it is wanted. Whether there is more."""
+        self._is_in_turn = True
+        size = FIRST_PIECE
+        clock = self.factory.clock
+        while self._unread and self._is_wanted and (size == FIRST_PIECE or clock.seconds() < until):
+            self._decrypt(size)
+            size *= 2
+        self._is_in_turn = False
+        self._read_or_not()
+        return bool(self._unread) and self._is_wanted
+
+    def pauseProducing(self) -> None:
+        self._is_wanted = False
+        self._read_or_not()
+
+    def resumeProducing(self) -> None:
+        self._is_wanted = True
+        if not self._is_in_turn:
+            self._go_on()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        while self._unread:
+            self._decrypt(len(self._unread))
+        super().connectionLost(reason)
+
+    def _go_on(self) -> None:
+        if self._unread and self._is_wanted:
+            self.factory.turns.serve(self)
+        self._read_or_not()
+
+    def _decrypt(self, size: int) -> None:
+        """So many bytes of what has been received. A peer that sends nothing by them is charged for
+        them all the same."""
+        data, self._unread = self._unread[:size], self._unread[size:]
+        connection: Connection | None = getattr(self.wrappedProtocol, "connection", None)
+        if connection is None:
+            super().dataReceived(data)
+            return
+        connection.has_received = False
+        super().dataReceived(data)
+        if not connection.has_received:
+            connection.charge(len(data))
+
+    def _read_or_not(self) -> None:
+        if self._is_reading != (self._is_wanted and not self._unread):
+            self._is_reading = not self._is_reading
+            if self._is_reading:
+                self.transport.resumeProducing()
+            else:
+                self.transport.pauseProducing()
 
 
 def _count_step(connection: SSL.Connection, where: int, result: int) -> None:
@@ -230,8 +304,8 @@ def _choose_protocol(
 
 
 class TLSFactory(TLSMemoryBIOFactory):
-    """Puts TLS between a stream and the connections of another factory. `speaks`: the protocols
-    that those speak, by their names in ALPN, if they have any."""
+    """Puts TLS between a stream and the connections of another factory. It shares their `turns`.
+    `speaks`: the protocols that they speak, by their names in ALPN, if those have any."""
 
     protocol = TLSConnection
 
@@ -240,9 +314,12 @@ class TLSFactory(TLSMemoryBIOFactory):
         certificate: ServerCertificate,
         wrapped: IProtocolFactory,
         clock: IReactorTime,
+        turns: Turns,
         speaks: tuple[bytes, ...] = (),
     ) -> None:
         super().__init__(certificate, isClient=False, wrappedFactory=wrapped, clock=clock)
+        self.clock = clock
+        self.turns = turns
         self.speaks = speaks
 
     def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
@@ -250,7 +327,9 @@ class TLSFactory(TLSMemoryBIOFactory):
         wrapped = self.wrappedFactory.buildProtocol(addr)
         if wrapped is None or isinstance(wrapped, TurnedAway):
             return None
-        return self.protocol(self, wrapped)
+        connection = self.protocol(self, wrapped)
+        connection.network = network_of(getattr(addr, "host", ""))
+        return connection
 
 
 def _read(path: Path) -> bytes:

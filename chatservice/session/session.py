@@ -175,11 +175,13 @@ class Session:
         if self._state is State.IN and (texts := self.dialect.read_talk(data)):
             talk.say_all(self, texts, LOBBY)
             return b""
-        lines = data.split(b"\n")
-        for index, line in enumerate(lines[:-1]):
+        start = 0
+        while start < len(data):
             if self._connection.paused:
-                return b"\n".join(lines[index:])
-            self._receive_line(line)
+                return data[start:]
+            end = data.index(b"\n", start)
+            self._receive_line(data[start:end])
+            start = end + 1
         return b""
 
     def end_of_input(self) -> None:

@@ -33,15 +33,22 @@ def fault(owner: type, method: str, whose: Whose, *variants: str) -> None:
         FAULTS[f"{owner.__name__}.{method}{variant and ' ' + variant}"] = (owner, method, whose)
 
 
-for name in ("connectionMade", "dataReceived", "serve", "lineLengthExceeded", "resumeProducing"):
+for name in ("connectionMade", "dataReceived", "serve", "_cut", "lineLengthExceeded"):
     fault(line.ChatProtocol, name, lambda its, *_: its.connection.peer.network)
 for name in (
     "_begin",
+    "received",
+    "take_turn",
+    "_serve",
     "allow",
-    "hold_if_throttled",
+    "serve_lines",
+    "charge",
+    "throttle",
     "_end_throttling",
     "_hold",
     "_release",
+    "_go_on",
+    "_read_or_not",
     "let_in",
     "expect_close",
     "finish",

@@ -71,7 +71,7 @@ def into_safe_lines(data: bytes) -> None:
 
 
 def into_telnet(data: bytes) -> None:
-    rest, answer = telnet.refuse_options(data)
+    rest, answer, _ = telnet.OptionFilter().feed(data)
     assert len(rest) <= len(data)
     assert len(answer) <= len(data)
 
@@ -82,7 +82,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "jsonlines.read": lambda data: jsonlines.read(data.partition(b"\n")[0]),
     "screen.sanitised": into_sanitised,
     "screen.safe_lines": into_safe_lines,
-    "telnet.refuse_options": into_telnet,
+    "telnet.OptionFilter": into_telnet,
     "proxied.parse": proxied.parse,
 }
 

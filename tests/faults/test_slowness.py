@@ -78,7 +78,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "sanitize": lambda data: sanitize(data.decode("utf-8", "replace")),
     "safe_lines": lambda data: safe_lines(data + b"\n"),
     "text.read_talk": lambda data: TEXT.read_talk(data + b"\n"),
-    "telnet": telnet.refuse_options,
+    "telnet": lambda data: telnet.OptionFilter().feed(data),
     "PROXY headers": proxy_protocol.parse,
     "names.checked": lambda data: names.checked(text(data)),
     "names.keys": lambda data: names.keys(text(data)[: names.MAX_LENGTH]),

@@ -39,6 +39,7 @@ from chatservice.server.tls import (
     TLSFactory,
     make_self_signed,
 )
+from chatservice.server.turns import Turns
 from tests.server.test_tap import chat
 from tests.support.people import HINT, PATIENCE, QUESTION, Server, joined, left
 
@@ -398,7 +399,7 @@ def test_who_is_not_let_in_is_not_met_with_a_handshake(tmp_path: Path) -> None:
 
     make_self_signed(tmp_path / "c.pem", tmp_path / "k.pem")
     certificate = ServerCertificate(tmp_path / "c.pem", tmp_path / "k.pem")
-    assert TLSFactory(certificate, Full(), Clock()).buildProtocol(None) is None
+    assert TLSFactory(certificate, Full(), Clock(), Turns(Clock())).buildProtocol(None) is None
 
 
 def test_a_peer_that_offers_protocols_is_served_though_we_have_none(tmp_path: Path) -> None:
