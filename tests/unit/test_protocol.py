@@ -19,7 +19,7 @@ from chatservice.core.chat import Chat
 from chatservice.core.limits import Limits
 from chatservice.server.connection import CLOSE_SECONDS
 from chatservice.server.factory import ChatFactory, TurnedAway
-from chatservice.server.line import ChatProtocol
+from chatservice.server.line import MAX_LINE, ChatProtocol
 from chatservice.session.asker import Settings
 from chatservice.session.session import Session
 from chatservice.storage.memory import MemoryArchive
@@ -369,3 +369,124 @@ async def until(condition: Any) -> None:
             return
         await deferLater(reactor, 0.01)
     raise AssertionError("it does not come to pass")
+
+
+class TestBytesThatAreNotLines:
+    """They cost a peer of its allowance, from the first byte on."""
+
+    @pytest.mark.parametrize("who", ["nameless", "in"])
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(b"\xff\xf1", id="commands of telnet"),
+            pytest.param(b"\xff\xfa", id="subnegotiations without an end"),
+            pytest.param(b"\xff\xfa" + b"x" * 100, id="long ones"),
+            pytest.param(b"\xff", id="halves of commands"),
+            pytest.param(b"\xff\xfb\x1f", id="options"),
+            pytest.param(b"x", id="text"),
+            pytest.param(b"\n", id="blank lines"),
+            pytest.param(b"\r", id="blank lines of another kind"),
+        ],
+    )
+    def test_are_read_no_faster_than_lines(self, data: bytes, who: str) -> None:
+        door = Door(Limits(rate=10, burst=20))
+        protocol, transport = door.connect() if who == "nameless" else door.join("Alice")
+        door.clock.advance(10)
+        for _ in range(21):  # each by itself: a read
+            assert transport.producerState == "producing"
+            protocol.dataReceived(data)
+        assert transport.producerState == "paused"
+        door.clock.pump([0.1] * 2)
+        assert transport.producerState == "producing"
+        assert not transport.aborted
+
+    def test_many_in_one_read_cost_more_than_one(self) -> None:
+        door = Door(Limits(rate=10, burst=20))
+        protocol, transport = door.join("Alice")
+        protocol.dataReceived(b"\xff\xf1" * 120)  # 100 more than there are
+        door.clock.pump([0.5] * 19)
+        assert transport.producerState == "paused"
+        door.clock.pump([0.5] * 3)
+        assert transport.producerState == "producing"
+
+    def test_no_more_of_a_subnegotiation_is_kept_than_of_a_line(self) -> None:
+        door = Door(Limits(rate=0))
+        alice, _ = door.join("Alice")
+        _, bobs = door.join("Bob")
+        for _ in range(1000):
+            alice.dataReceived(b"\xff\xfa" + b"x" * 10_000)
+        alice.dataReceived(b"\xff\xf0hello\n")
+        door.clock.advance(0)
+        assert said(bobs) == ["Alice: hello"]
+
+    def test_a_line_that_is_long_costs_more_than_a_short_one(self) -> None:
+        door = Door(Limits(rate=10, burst=20))
+        alice, transport = door.join("Alice")
+        door.clock.advance(10)
+        alice.dataReceived(b"x" * 8000 + b"\n")
+        alice.dataReceived(b"x" * 8000 + b"\n")
+        assert transport.producerState == "producing"
+        alice.dataReceived(b"x" * 8000 + b"\n")
+        assert transport.producerState == "paused"
+
+    def test_are_free_where_lines_are(self) -> None:
+        door = Door(Limits(rate=0))
+        alice, transport = door.join("Alice")
+        for _ in range(1000):
+            alice.dataReceived(b"\xff\xf1")
+        assert transport.producerState == "producing"
+
+
+HELLO = "Alice: hello"
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("reads", "heard"),
+        [
+            ([b"hello\n"], [HELLO]),
+            ([b"hello\r\n"], [HELLO]),
+            ([b"hello\r\0"], [HELLO]),
+            ([b"hello\r"], [HELLO]),
+            ([b"hello\r", b"\n"], [HELLO]),
+            ([b"hello\r", b"\0"], [HELLO]),
+            ([b"hello\r", b"\nhello\r", b"\n"], [HELLO, HELLO]),
+            ([b"hello\r", b"hello\r"], [HELLO, HELLO]),
+            ([b"hello\rhello\r"], [HELLO, HELLO]),
+            ([b"hello\r\0hello\r\0"], [HELLO, HELLO]),
+            ([b"hello\rhel", b"lo\r"], [HELLO, HELLO]),
+            ([b"hello\r\nhello\r"], [HELLO, HELLO]),
+            ([b"\r\r\n\n\r\0hello\n"], [HELLO]),
+            ([b"he\rllo\n"], ["Alice: he\ufffdllo"]),
+            ([b"he\0llo\n"], ["Alice: he\ufffdllo"]),
+            ([bytes([byte]) for byte in b"hello\r\nhello\r\n"], [HELLO, HELLO]),
+        ],
+    )
+    def test_end_as_clients_end_them(self, reads: list[bytes], heard: list[str]) -> None:
+        door = Door()
+        alice, _ = door.join("Alice")
+        _, bobs = door.join("Bob")
+        for read in reads:
+            alice.dataReceived(read)
+        door.clock.advance(0)
+        assert said(bobs) == heard
+
+    @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\r\0"])
+    @pytest.mark.parametrize("in_pieces", [False, True])
+    def test_may_have_so_many_bytes_without_their_end(self, end: bytes, in_pieces: bool) -> None:
+        for size, is_allowed in ((MAX_LINE, True), (MAX_LINE + 1, False)):
+            door = Door()
+            alice, alices = door.join("Alice")
+            _, bobs = door.join("Bob")
+            alices.clear()
+            data = b"first" + end + b"x" * size + end
+            for piece in (
+                [data[:99], data[99:5000], data[5000:-1], data[-1:]] if in_pieces else [data]
+            ):
+                alice.dataReceived(piece)
+            door.clock.pump([0, 1, 0])
+            assert said(bobs)[0] == "Alice: first"
+            assert (said(bobs)[1] == "Alice: " + "x" * size) is is_allowed
+            assert (
+                b"Error: a line can have at most 8192 bytes." in alices.value()
+            ) is not is_allowed
