@@ -5,7 +5,7 @@ dataclasses (see `codec`).
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
 from chatservice.core import requests
@@ -95,15 +95,12 @@ EVENTS = Vocabulary(
 def read(line: bytes) -> Asked:
     """The request that a program's line stands for."""
     ref = None
-    constants: list[str] = []
     try:
-        given = _object(line, constants.append)
+        given = _object(line)
         if (ref := given.get("ref")) is not None and not isinstance(ref, str):
             ref = None
             raise Refusal(ErrorCode.BAD_FIELD, field="ref", kind=FieldKind("string"))
         request: Request = REQUESTS.read(given)
-        if constants:  # in a field that is ignored
-            raise Refusal(ErrorCode.NOT_JSON)
         if isinstance(request, Say | Emote | Tell | Reply):
             _check_text(request.text)
     except Refusal as refusal:
@@ -172,13 +169,31 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
-def _object(line: bytes, note_constant: Callable[[str], object] = lambda _: None) -> dict[str, Any]:
-    """The object in `line`. `note_constant` is called with NaN or Infinity, which are not JSON and
-    are read as None."""
+class _Constant(Exception):
+    """NaN, Infinity or -Infinity, which are Python's."""
+
+
+def _refuse_constant(constant: str) -> None:
+    raise _Constant(constant)
+
+
+# Made once: what json.loads makes for each call costs as much as to read a line.
+_decode = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse_constant).decode
+_decode_leniently = json.JSONDecoder(parse_int=_integer).decode
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The object in `line`."""
+    given = None
     try:
-        given = json.loads(line.decode(), parse_int=_integer, parse_constant=note_constant)
-    except (ValueError, RecursionError):
-        given = None
+        text = line.decode()
+        try:
+            given = _decode(text)
+        except _Constant:
+            REQUESTS.read(_decode_leniently(text))  # an error in a field is told first
+    except (ValueError, AttributeError, RecursionError):
+        pass
     if not isinstance(given, dict):
         raise Refusal(ErrorCode.NOT_JSON)
     return given
@@ -227,7 +242,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
 
 def line_of(written: dict[str, Any], ref: str | None) -> bytes:
     """The line for an object, with the `ref` of the request that it answers."""
-    line = json.dumps(written, ensure_ascii=False)
+    line = _encode(written)
     if ref is not None:  # in ASCII: it comes back as it was, even half a surrogate pair
         line = f'{line[:-1]}, "ref": {json.dumps(ref)}}}'
     return (line + CRLF).encode()
