@@ -164,18 +164,19 @@ def guests(
     server: Server, source: str, count: int = CONNECTIONS, *, json: bool = False
 ) -> Attackers:
     """They have come in, as people or as programs."""
+    return Attackers(server, source, lambda its: come_in(its, json=json)).gather(count)
 
-    def come(its: Attackers) -> Person:
-        name = its.next_name()
-        person = its.server.connect(its.source)
-        person.socket.settimeout(PATIENCE)
-        person.hears(QUESTION)
-        person.types(f'{{"type": "hello", "name": "{name}"}}' if json else name)
-        welcome = '{"type": "welcome"' if json else f"Welcome {name}, "
-        while not (line := person.next_line()).startswith(welcome):
-            pass
-        if json:
-            its.tokens.append(loads(line)["token"])
-        return person
 
-    return Attackers(server, source, come).gather(count)
+def come_in(attackers: Attackers, *, json: bool) -> Person:
+    """Another one of them has come in, as a program or as a person."""
+    name = attackers.next_name()
+    person = attackers.server.connect(attackers.source)
+    person.socket.settimeout(PATIENCE)
+    person.hears(QUESTION)
+    person.types(f'{{"type": "hello", "name": "{name}"}}' if json else name)
+    welcome = '{"type": "welcome"' if json else f"Welcome {name}, "
+    while not (line := person.next_line()).startswith(welcome):
+        pass
+    if json:
+        attackers.tokens.append(loads(line)["token"])
+    return person

@@ -221,6 +221,7 @@ def costliest(
     """The costliest of so many inputs of at most `largest` bytes. `cost`: in seconds."""
     found: dict[Shape, tuple[float, int]] = {}
     gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         for number in range(inputs):
@@ -236,7 +237,7 @@ def costliest(
                     del found[min(found, key=lambda each: found[each])]
                 if seconds > ENOUGH:
                     break
-            if number % 1000 == 0:
+            if number % 5000 == 0:
                 gc.collect()
 
         def least(shape: Shape, size: int) -> float:
@@ -249,6 +250,7 @@ def costliest(
         return Costliest(shape, size, least(shape, size), least(shape, size // 2))
     finally:
         gc.enable()
+        gc.unfreeze()
 
 
 def seconds_of(work: Callable[[], object]) -> float:
