@@ -3,9 +3,7 @@ embeds a chat, or tests one, can have of accounts."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
-
-from twisted.internet.defer import Deferred
+from typing import NamedTuple
 
 from chatservice.core import names
 from chatservice.core.events import (
@@ -18,7 +16,6 @@ from chatservice.core.events import (
     Saving,
     Told,
 )
-from chatservice.core.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.core.log import (
     MAX_PAGE_EVENTS,
     Batch,
@@ -42,22 +39,23 @@ from chatservice.core.stores import (
     expect_room,
 )
 from chatservice.storage.recent import RecentMessages
+from chatservice.storage.turns import Turns
 from chatservice.storage.words import Query
 
-# Messages, and characters, that a search looks at in one turn of the reactor: some 2 ms.
+# Messages, and characters, that one step of a search looks at: some 2 ms.
 SEARCH_STEP = 1000
 SEARCH_SIZE = 16 * 1024
 
 
 class MemoryArchive:
-    """A `stores.Archive` that has no more than the log in memory. With a `clock` long searches are
-    made in steps, so that they hold up nobody."""
+    """A `stores.Archive` that has no more than the log in memory. With a `clock` what is looked up
+    waits for its turn, so that it holds up nobody."""
 
     trouble: Saving | None = None
 
     def __init__(self, epoch: str, clock: Clock | None = None) -> None:
         self._epoch = epoch
-        self._searches = _Searches(clock)
+        self._turns = Turns(clock)
         self._positions: OrderedDict[str, ReadPosition] = OrderedDict()
 
     def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
@@ -74,19 +72,40 @@ class MemoryArchive:
         log.begin(Origin(self._epoch))
 
     async def recall(self, before: int, after: int | None, limit: int, asker: str = "") -> Recalled:
+        await self._turns.wait(asker)
         log = self._log
         gone = 0 if after is None else max(min(log.first_id, before) - after - 1, 0)
         return Recalled(recalled(log, before, after, limit), log.first_id, gone)
 
     async def recent(self, before: int, limit: int, asker: str = "") -> Messages:
+        await self._turns.wait(asker)
         return newest(self._recent.newest_first(before), limit)
 
     async def find(self, words: str, before: int, limit: int, asker: str = "") -> Messages:
         query = Query.parse(words)
         if not query:
             return ()
-        search = _Search(query, self._recent, before, limit, asker)
-        return newest(await self._searches.run(search), limit)
+        found: list[Said | Emoted] = []
+        limit = min(limit, MAX_PAGE_EVENTS)
+        while len(found) < limit:
+            await self._turns.wait(asker, query.size)
+            step = self._step(before)
+            if not step:
+                break
+            before = step[-1].id
+            found += [message for message in step if query.matches(message.text)]
+        return newest(found, limit)
+
+    def _step(self, before: int) -> list[Said | Emoted]:
+        """The newest messages before that id, as many as one step of a search looks at."""
+        step: list[Said | Emoted] = []
+        size = 0
+        for message in self._recent.newest_first(before):
+            step.append(message)
+            size += len(message.text)
+            if len(step) == SEARCH_STEP or size >= SEARCH_SIZE:
+                break
+        return step
 
     async def seen(self, name: str, asker: str = "") -> ReadPosition | None:
         return self._positions.get(name)
@@ -103,76 +122,6 @@ class MemoryArchive:
         first = max(since.position, self._log.first_id)
         gone = self._log.messages_before(first) - since.messages
         return MissedCount(self._log.messages_before(before) - since.messages - gone, gone)
-
-
-class _Search:
-    """A search that is being made, from the newest message on."""
-
-    def __init__(
-        self, query: Query, recent: RecentMessages, before: int, limit: int, asker: str
-    ) -> None:
-        self.asker = asker
-        self.size = QUESTION_SIZE + query.size
-        self.found: list[Said | Emoted] = []
-        self.answer: Deferred[list[Said | Emoted]]
-        self._query = query
-        self._recent = recent
-        self._before = before
-        self._limit = min(limit, MAX_PAGE_EVENTS)
-
-    def step(self) -> bool:
-        """Look at some more. Whether it is done."""
-        size = 0
-        for looked_at, message in enumerate(self._recent.newest_first(self._before)):
-            if looked_at == SEARCH_STEP or size >= SEARCH_SIZE:
-                return False
-            self._before = message.id
-            size += len(message.text)
-            if self._query.matches(message.text):
-                self.found.append(message)
-                if len(self.found) == self._limit:
-                    return True
-        return True
-
-
-class _Searches:
-    """Makes searches, a step of one of them in a turn of the reactor; askers take turns."""
-
-    def __init__(self, clock: Clock | None) -> None:
-        self._clock = clock
-        self._waiting: FairQueue[_Search] = FairQueue()
-        self._due: Any = None
-
-    def run(self, search: _Search) -> "Deferred[list[Said | Emoted]]":
-        """What it finds, the newest first. Fails with `Refusal` (BUSY)."""
-        search.answer = Deferred(lambda _: self._waiting.remove(search))
-        if self._clock is None:
-            while not search.step():
-                pass
-            search.answer.callback(search.found)
-            return search.answer
-        try:
-            self._waiting.add(search)
-        except Refusal as refusal:
-            search.answer.errback(refusal)
-        else:
-            self._go_on()
-        return search.answer
-
-    def _go_on(self) -> None:
-        if self._due is None and self._clock is not None:
-            self._due = self._clock.callLater(0, self._step)
-
-    def _step(self) -> None:
-        self._due = None
-        search = self._waiting.next()
-        if search is None:
-            return
-        if search.step():
-            search.answer.callback(search.found)
-        else:
-            self._waiting.add(search)
-        self._go_on()
 
 
 class _Kept(NamedTuple):

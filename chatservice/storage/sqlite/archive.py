@@ -36,6 +36,7 @@ from chatservice.storage.sqlite.threads import (
     Reader,
     Writer,
 )
+from chatservice.storage.turns import Turns
 
 log = Logger()
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class SqliteArchive:
         )
         self._positions = PendingPositions(self._is_saved)
         self._commits = GroupCommit(reactor, self._writer.write, self._positions, self._tell_notice)
-        self._reading = Reading(self._commits.held, self._reader, self._searcher)
+        self._reading = Reading(self._commits.held, self._reader, self._searcher, Turns(reactor))
         self._housekeeping = Housekeeping(
             reactor,
             self.write,

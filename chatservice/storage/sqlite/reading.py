@@ -12,18 +12,21 @@ from chatservice.storage.recent import RecentMessages
 from chatservice.storage.sqlite import rows, search
 from chatservice.storage.sqlite.database import snapshot
 from chatservice.storage.sqlite.threads import Reader
+from chatservice.storage.turns import Turns
 from chatservice.storage.words import Query
 
 
 class Reading:
     """What has happened, and is still kept: from the id `first_id` on. `held` is what is not on
-    disk; `reader` answers what is quick, `searcher` what need not be."""
+    disk; `reader` answers what is quick, `searcher` what need not be; what is in memory waits for
+    its turn."""
 
-    def __init__(self, held: Held, reader: Reader, searcher: Reader) -> None:
+    def __init__(self, held: Held, reader: Reader, searcher: Reader, turns: Turns) -> None:
         self.first_id = 1
         self._held = held
         self._reader = reader
         self._searcher = searcher
+        self._turns = turns
         self._gaps: Sequence[tuple[int, int]] = ()
         self._indexed = False
 
@@ -43,6 +46,7 @@ class Reading:
 
     async def recall(self, before: int, after: int | None, limit: int, asker: str) -> Recalled:
         """As `stores.EventStore` has it."""
+        await self._turns.wait(asker)
         if after is None:
             held = self._held.newest_first(min(before, self._log.first_id), spoken=False)
             newer = chain(self._log.between(before, None), held)
@@ -70,6 +74,7 @@ class Reading:
 
     async def recent(self, before: int, limit: int, asker: str) -> Messages:
         """As `stores.EventStore` has it."""
+        await self._turns.wait(asker)
         held = self._held.newest_first(min(before, self._log.first_id), spoken=True)
         newer = chain(self.recent_messages.newest_first(before), held)
         taken = await self._newest(newer, before, limit, asker, spoken=True)

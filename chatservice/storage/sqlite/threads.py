@@ -223,7 +223,12 @@ class Reader:
         if self._nice:
             with suppress(AttributeError, OSError):  # where threads have no priority of their own
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        return asked.question(self.connection)
+        try:
+            return asked.question(self.connection)
+        finally:
+            while self.connection.in_transaction:  # which may have been interrupted, too
+                with suppress(sqlite3.OperationalError):
+                    self.connection.execute("ROLLBACK")
 
     def _answered(self, result: Any, asked: _Asked) -> None:
         self._asked = None
