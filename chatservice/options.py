@@ -5,6 +5,7 @@ from __future__ import annotations
 import getopt
 import math
 import sys
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ DEFAULT_PORT = "12345"
 DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
 MAX_PORT = 65535
+LOCALLY = "tcp:{}:interface=127.0.0.1"  # a port for the machine itself
 # Connections that may wait to be accepted, as many as Linux allows (net.core.somaxconn, since 5.4).
 # When a thousand people reconnected at the same moment, all were in after 0.3 s with 4096, after
 # 1.3 s with 511, and not within a minute with Twisted's 50.
@@ -41,16 +43,10 @@ MOTD_BYTES = 16 * 1024  # whatever is longer was not meant as a message of the d
 # Twisted's endpoints that one of our options replaces: the first accepts weak cipher suites and
 # never reads its files again, the second trusts everyone.
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
+# A list in the configuration file.
 REPEATABLE = {
-    "port",
-    "tls",
-    "web",
-    "web-tls",
-    "web-host",
-    "web-proxy",
-    "proxy-protocol",
-    "auth",
-}  # a list in the configuration file
+    *("port", "tls", "web", "web-tls", "web-host", "web-proxy", "metrics", "proxy-protocol", "auth")
+}
 NOT_IN_FILE = {"config", "help", "version", "help-auth", "help-auth-type"}
 
 
@@ -134,6 +130,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self.web_ports: list[str] = []
         self.web_tls_ports: list[str] = []
         self.web_hosts: list[str] = []
+        self.metrics_ports: list[str] = []
         self.web_proxies: list[Network] = []
         self.proxies: list[Network] = []
         self.given: dict[str, tuple[str, ...]] = {}
@@ -172,6 +169,11 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         are believed. May be given more than once."""
         self.web_proxies += _networks("web-proxy", value)
 
+    def opt_metrics(self, value: str) -> None:
+        """Port for /metrics (Prometheus), /healthz and /readyz, given like --port, but on the
+        loopback interface if it is a number. May be given more than once."""
+        self.metrics_ports.append(value)
+
     def opt_proxy_protocol(self, value: str) -> None:
         """Addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8. They must send a
         PROXY protocol header, and nobody else may. May be given more than once."""
@@ -194,7 +196,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         sys.exit(0)
 
     for _option in (
-        *(opt_port, opt_tls, opt_web, opt_web_tls, opt_web_host, opt_web_proxy),
+        *(opt_port, opt_tls, opt_web, opt_web_tls, opt_web_host, opt_web_proxy, opt_metrics),
         *(opt_proxy_protocol, opt_auth),
     ):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
@@ -278,8 +280,18 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         self["web-tls-endpoints"] = [
             _endpoint(reactor, "web-tls", value) for value in self.web_tls_ports
         ]
+        self["metrics-endpoints"] = [
+            _endpoint(
+                reactor,
+                "metrics",
+                f"tcp:{value}:interface=127.0.0.1" if value.isdecimal() else value,
+            )
+            for value in self.metrics_ports
+        ]
         if self.web_ports or self.web_tls_ports:
-            _expect_web()
+            _expect("web", "wsproto", "web")
+        if self.metrics_ports:
+            _expect("metrics", "prometheus_client", "metrics")
         has_tls = bool(self.tls_ports or self.web_tls_ports)
         for option, needed, there in (
             ("certificate", "--tls or --web-tls", has_tls),
@@ -370,13 +382,12 @@ def _networks(option: str, value: str) -> list[Network]:
         raise OptionError(option, f"{error}.", value) from error
 
 
-def _expect_web() -> None:
-    try:
-        import wsproto  # noqa: F401, PLC0415 (it is an extra)
-    except ModuleNotFoundError as error:
+def _expect(option: str, module: str, extra: str) -> None:
+    if find_spec(module) is None:
         raise OptionError(
-            "web", f"needs {error.name}: install the extra 'web' (see Installation in the README)."
-        ) from error
+            option,
+            f"needs {module}: install the extra '{extra}' (see Installation in the README).",
+        )
 
 
 def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from chatservice.core.addresses import address_text
 from chatservice.process import LogFile, Terminal
-from chatservice.server.factory import ChatFactory
+from chatservice.server.factory import ChatFactory, Phase
 from chatservice.storage.sqlite.archive import SqliteArchive
 from chatservice.storage.sqlite.database import BadDatabase
 
@@ -48,7 +48,8 @@ class CannotStart(SystemExit, Exception):
 class ChatService(Service):
     """Listens at every endpoint, and says goodbye to everyone before it stops.
 
-    `reload` applies changed options. `log_file` replaces twistd's own log file, and `terminal`
+    `monitor` are listeners that stay until the end, for machines that watch the server. `reload`
+    applies changed options. `log_file` replaces twistd's own log file, and `terminal`
     shows where the server listens, or why it cannot, if the log does not go there.
 
     It runs on whichever reactor twistd has chosen. Fan-out was equally fast with epoll (the default
@@ -61,6 +62,7 @@ class ChatService(Service):
         factory: ChatFactory,
         listeners: Sequence[Listener],
         *,
+        monitor: Sequence[Listener] = (),
         reload: Callable[[], Coroutine[Deferred[Any], Any, None]],
         certificate: ServerCertificate | None = None,
         archive: SqliteArchive | None = None,
@@ -74,10 +76,12 @@ class ChatService(Service):
         self._hashing = hashing
         self._reactor = reactor
         self._listeners = listeners
+        self._monitor = monitor
         self._certificate = certificate
         self._log_file = log_file
         self._terminal = terminal
         self._ports: list[IListeningPort] = []
+        self._monitor_ports: list[IListeningPort] = []
         self._started: list[str] = []  # what the terminal shows
         self._has_terminal = _has_terminal()
 
@@ -102,10 +106,14 @@ class ChatService(Service):
             except ValueError as error:
                 raise self._cannot_start(str(error)) from None
         failures: list[Failure] = []
-        for listener in self._listeners:
-            listener.endpoint.listen(listener.factory).addCallbacks(
-                self._listens, failures.append, callbackArgs=(listener,)
-            )
+        for listeners, ports in (
+            (self._listeners, self._ports),
+            (self._monitor, self._monitor_ports),
+        ):
+            for listener in listeners:
+                listener.endpoint.listen(listener.factory).addCallbacks(
+                    self._listens, failures.append, callbackArgs=(listener, ports)
+                )
         for failure in failures:
             raise self._cannot_start(_why_not(failure))
 
@@ -127,6 +135,7 @@ class ChatService(Service):
         # collection takes 1 us instead of 4 to 10 ms, during which everybody waits.
         gc.collect()
         gc.freeze()
+        self.factory.phase = Phase.READY
 
     def stopService(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when they are gone, or --shutdown-timeout has passed."""
@@ -175,6 +184,7 @@ class ChatService(Service):
             log.error("The log stays in the old file: {error}", error=error)
 
     async def _close(self) -> None:
+        self.factory.phase = Phase.STOPPING
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         await self.factory.close_all()
@@ -182,9 +192,13 @@ class ChatService(Service):
             await self._archive.close()
         if self._hashing is not None:
             self._hashing.stop()
+        for port in self._monitor_ports:
+            await maybeDeferred(port.stopListening)
 
-    def _listens(self, port: IListeningPort, listener: Listener) -> None:
-        self._ports.append(port)
+    def _listens(
+        self, port: IListeningPort, listener: Listener, ports: list[IListeningPort]
+    ) -> None:
+        ports.append(port)
         # Twisted offers no public way to limit what it logs about accepting connections.
         port._logger = Logger("accept", observer=self.factory.peer_log.about_accepting)  # type: ignore[attr-defined, arg-type]
         line = f"Listening on {address_text(port.getHost())}{listener.how}"

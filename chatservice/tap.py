@@ -63,6 +63,7 @@ def makeService(options: Options) -> ChatService:
         reactor,
         factory,
         _listeners(options, reactor, factory),
+        monitor=_monitor(options, factory),
         reload=Reload(reactor, options, factory, archive),
         certificate=options["server-certificate"],
         archive=archive,
@@ -107,13 +108,26 @@ def _secured(
 
 
 def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:
-    from chatservice.server.web.door import WebDoor  # noqa: PLC0415 (what it needs is an extra)
+    from chatservice.server.web.browsers import WebDoor  # noqa: PLC0415 (what it needs is an extra)
     from chatservice.server.web.forwarded import Forwarding  # noqa: PLC0415
     from chatservice.server.web.hosts import Hosts  # noqa: PLC0415
+    from chatservice.server.web.machines import health_routes  # noqa: PLC0415
 
     certificate = options["server-certificate"]
     hosts = Hosts(options.web_hosts, tuple if certificate is None else certificate.names)
-    return WebDoor(factory, hosts, Forwarding(options.web_proxies))
+    forwarding = Forwarding(options.web_proxies)
+    return WebDoor(factory, hosts, forwarding, health_routes(factory))
+
+
+def _monitor(options: Options, factory: ChatFactory) -> list[Listener]:
+    """What is still served while people are sent away."""
+    if not options["metrics-endpoints"]:
+        return []
+    from chatservice.server.web.hosts import Hosts  # noqa: PLC0415
+    from chatservice.server.web.machines import metrics_door  # noqa: PLC0415
+
+    door = metrics_door(factory, Hosts(options.web_hosts))
+    return [Listener(endpoint, door, " for metrics") for endpoint in options["metrics-endpoints"]]
 
 
 def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:

@@ -1,5 +1,8 @@
 """The factory of every listener, and the shared user map."""
 
+from collections import Counter
+from enum import Enum
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -25,6 +28,14 @@ from chatservice.session.offline_messages import OfflineMessages
 STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
 
 STUCK_LOOKS = 4  # in the time after which somebody who takes nothing is cut off
+
+
+class Phase(Enum):
+    """How far the server has come."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
 
 
 class TurnedAway(Protocol):
@@ -65,6 +76,9 @@ class ChatFactory(ServerFactory):
         self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
+        self.accepted: Counter[str] = Counter()  # connections, by door
+        self.turned_away: Counter[tuple[str, str]] = Counter()  # the same, and the reason
+        self.phase = Phase.STARTING
         self._all_closed: Deferred[None] | None = None
         self._stuck: dict[Connection, tuple[tuple[int, int], float]] = {}
         self._look: IDelayedCall | None = None
@@ -110,9 +124,13 @@ class ChatFactory(ServerFactory):
             return TurnedAway(reason)
         return ChatProtocol(Connection(self, address_text(addr), network))
 
-    def admit(self, network: str, address: object) -> ErrorCode | None:
-        """Count a connection from `network`; or say why it is turned away."""
-        if (reason := self._admission.admit(network)) is not None:
+    def admit(self, network: str, address: str, door: str = "lines") -> ErrorCode | None:
+        """Count a connection from `network` at `door`; or say why it is turned away."""
+        reason = self._admission.admit(network)
+        if reason is None:
+            self.accepted[door] += 1
+        else:
+            self.turned_away[door, reason.value] += 1
             self.peer_log.about(
                 network, "{peer} has been turned away: {why}", peer=address, why=reason.value
             )

@@ -11,7 +11,10 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.python.usage import UsageError
 
+from chatservice.options import Options
 from chatservice.server.web.forwarded import Client, Forwarding
 from chatservice.server.web.hosts import Hosts
 from tests.support.people import PATIENCE, Server, joined, left
@@ -425,3 +428,57 @@ def test_json_of_the_protocol(port: int) -> None:
         alice.comes_in("Alice")
         alice.sends(frame(TEXT, json.dumps({"type": "say", "text": "x" * 9000}).encode()))
         assert alice.next_frame().code == 1009
+
+
+# Machines
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    status, _, body = http(port, f"GET {path} HTTP/1.1")
+    return status, body.decode()
+
+
+def test_the_figures_are_those_of_the_server(tmp_path: Path) -> None:
+    with Server(tmp_path, "--web", WEB, "--metrics", "0", "--max-users", "2") as server:
+        metrics = web_port(server, "for metrics")
+        server.join("Bob")
+        with WebSocket(web_port(server)) as alice:
+            alice.comes_in("Alice")
+            server.connect().hears("Error: the server is full. Try again later.")
+            status, text = get(metrics, "/metrics")
+        assert status == 200
+        figures = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        assert figures["chat_users",] == figures["chat_connections",] == 2
+        assert figures["chat_connections_accepted_total", "lines"] == 1
+        assert figures["chat_connections_accepted_total", "web"] == 1
+        assert figures["chat_connections_turned_away_total", "lines", "server_full"] == 1
+        assert figures["chat_saving_trouble",] == 0
+        assert figures["process_resident_memory_bytes",] > 1e6
+        assert get(metrics, "/")[0] == get(metrics, "/chat")[0] == 404
+        assert http(metrics, "GET /metrics HTTP/1.1\nHost: evil.example")[0] == 403
+
+
+def test_figures_are_for_this_machine_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    with Server(tmp_path, "--metrics", "0") as server:
+        assert web_port(server, "for metrics")  # 127.0.0.1
+    options = Options()
+    with pytest.raises(UsageError, match="metrics"):
+        options.parseOptions(["--metrics", "nonsense"])
+
+
+def test_who_stops_is_alive_but_not_ready(tmp_path: Path) -> None:
+    with Server(tmp_path, "--web", WEB, "--metrics", "0", "--shutdown-timeout", "2") as server:
+        metrics = web_port(server, "for metrics")
+        for port in (metrics, web_port(server)):
+            assert get(port, "/healthz") == get(port, "/readyz") == (200, "ok\n")
+        with WebSocket(web_port(server)) as alice:  # who takes her time to close
+            alice.comes_in("Alice")
+            server.process.terminate()
+            alice.hears("bye", reason="shutdown")
+            assert get(metrics, "/readyz") == (503, "stopping\n")
+            assert get(metrics, "/healthz") == (200, "ok\n")
+        assert server.process.wait(PATIENCE) == 0

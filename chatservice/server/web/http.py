@@ -18,7 +18,7 @@ from twisted.web import http
 from chatservice.core.limits import TokenBucket
 
 if TYPE_CHECKING:
-    from chatservice.server.web.door import WebDoor
+    from chatservice.server.web.door import HttpDoor
 
 log = Logger()
 
@@ -126,11 +126,11 @@ class WebChannel(http.HTTPChannel):
     maxHeaders = MAX_HEADERS
     timeOut = None  # it would begin anew with each byte
 
-    def __init__(self, door: WebDoor, network: str) -> None:
+    def __init__(self, door: HttpDoor, network: str) -> None:
         super().__init__()
         self.door = door
         self.network = network
-        limits = door.factory.limits
+        limits = door.limits()
         self._bucket: TokenBucket | None = None
         if limits.rate:
             self._bucket = TokenBucket(limits.rate, limits.burst, door.clock.seconds())
@@ -145,7 +145,7 @@ class WebChannel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._cancel_timers()
         super().connectionLost(reason)
-        self.door.factory.release(self.network)
+        self.door.release(self.network)
 
     def dataReceived(self, data: bytes) -> None:
         if self._is_idle:
@@ -230,7 +230,7 @@ class WebChannel(http.HTTPChannel):
         self._dataBuffer.clear()
         transport.unregisterProducer()
         if upgrade.network != self.network:
-            self.door.factory.release(self.network)
+            self.door.release(self.network)
         if isinstance(transport, ProtocolWrapper):
             transport.wrappedProtocol = protocol
         else:
