@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from chatservice.client import ChatClient, ChatError, Disconnected
-from chatservice.core.events import Emoted, Said, Welcomed
+from chatservice.client import ChatClient, ChatError, Disconnected, Emoted, Said, Welcomed
 
 HISTORY = 10
 

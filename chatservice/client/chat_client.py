@@ -155,6 +155,11 @@ class ChatClient:
         return len(self._requests)
 
     @property
+    def has_accounts(self) -> bool:
+        """Whether names can be registered there, as far as we know."""
+        return self._login.accounts
+
+    @property
     def may_send_password(self) -> bool:
         """Whether a password can be sent: nobody on the way can read it, or that was allowed."""
         return self._guard.allows

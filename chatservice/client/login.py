@@ -76,6 +76,7 @@ class Login:
     retry: bool
     words: Catalogue
     token: str = field(default="", repr=False)
+    accounts: bool = True  # whether names can be registered there, as far as we know
     untried: list[str] = field(default_factory=list, repr=False)  # other passwords it may have
 
     def start(self, untried: list[str]) -> Step:
@@ -94,6 +95,7 @@ class Login:
 
     def welcomed(self, event: Welcomed) -> None:
         self.name, self.token = event.name, event.token
+        self.accounts = event.accounts
 
     def declined(self, error: Error) -> Step:
         """The answer to our hello."""

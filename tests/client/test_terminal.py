@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,35 @@ class TestTheLine:
         alice.shows("> four after")
         alice.presses("Enter")
         bob.hears("Alice: four after")
+
+    def test_more_than_a_few_wait_for_enter(self, server: Server, alice: Tmux) -> None:
+        bob = server.join("Bob")
+        alice.shows(joined("Bob"))
+        many = "".join(f"line {number}\n" for number in range(12))
+        alice.pastes(many)
+        alice.shows("12 lines pasted. Enter sends them, Ctrl-C drops them.")
+        alice.presses("C-c")
+        alice.types("nothing of it")
+        alice.presses("Enter")
+        bob.hears("Alice: nothing of it")
+        alice.pastes(f"{many}and the rest")
+        alice.shows("12 lines pasted.")
+        bob.types("meanwhile")
+        alice.shows("Bob: meanwhile")
+        alice.presses("Enter")
+        bob.hears(*(f"Alice: line {number}" for number in range(12)))
+        alice.shows("> and the rest")
+
+    def test_what_was_pasted_and_not_sent_is_named_at_the_end(
+        self, server: Server, start: Callable[..., Tmux], tmp_path: Path
+    ) -> None:
+        alice = start("--name", "Alice")
+        alice.shows(" online · Alice")
+        alice.pastes("".join(f"line {number}\n" for number in range(6)))
+        alice.shows("6 lines pasted.")
+        alice.presses("C-d")
+        assert alice.ends() == 0
+        alice.shows("Not sent: line 5")
 
     def test_history_and_completion(self, server: Server, alice: Tmux) -> None:
         bob = server.join("Bob")
@@ -283,6 +313,85 @@ class TestWhatItLooksLike:
         screen = alice.screen("-e")
         assert re.findall(r"\[[0-9;]*?([349][0-8]|10[0-7])[;m]", screen) == []
         assert "1;7m" in screen
+
+
+class TestWhatStandsThere:
+    def test_what_was_last_said_when_it_is_opened_again(
+        self, tmp_path: Path, start: Callable[..., Tmux]
+    ) -> None:
+        with Server(tmp_path, "--history", "5") as server:
+            bob = server.join("Bob")
+            bob.types("one", "/who")
+            bob.hears("*** Online (1): Bob")
+            first = start("--name", "Alice", port=server.port)
+            first.shows("*** The last message:")
+            first.shows("] Bob: one")
+            first.presses("C-d")
+            assert first.ends() == 0
+            bob.types("two", "/who")
+            bob.hears_until("*** Online (1): Bob")
+            again = start("--name", "Alice", port=server.port)
+            again.shows("*** 1 message while you were away:")
+            again.shows("Bob: two")
+            again.shows("*** The last message:")
+            again.shows("] Bob: one")
+
+    def test_times_in_one_form(self, server: Server, start: Callable[..., Tmux]) -> None:
+        bob = server.join("Bob")
+        bob.types("before", "/who")
+        bob.hears("*** Online (1): Bob")
+        alice = start("--name", "Alice", "--timestamps")
+        alice.shows(" online · Alice")
+        bob.types("now", "/msg Alice psst")
+        alice.types("/history")
+        alice.presses("Enter")
+        alice.shows("*** The last 2 messages:")
+        times = re.findall(r"\d+:\d\d(?::\d\d)?(?=\] )", alice.screen())
+        assert len(times) >= 4
+        assert {len(time) for time in times} == {8}
+
+    def test_whole_words_on_a_narrow_terminal(
+        self, server: Server, start: Callable[..., Tmux]
+    ) -> None:
+        bob = server.join("Bob")
+        alice = start("--name", "Alice")
+        alice.resizes(40, 24)
+        alice.shows("Welcome Alice")
+        text = "the quick brown fox jumps over the lazy dog and comes back to where it has begun"
+        bob.types(text, "/msg Alice " + text, f"/me {text}", "done")
+        alice.types("/help")
+        alice.presses("Enter")
+        alice.shows("*** /exit")
+        shown = alice.screen("-S", "-").splitlines()
+        for begin in ("Bob: the", "[Bob -> you] the", "* Bob the"):
+            (first,) = (number for number, row in enumerate(shown) if row.startswith(begin))
+            rows = [shown[first], *takewhile(lambda row: row[:1] == " ", shown[first + 1 :])]
+            assert " ".join(row.strip() for row in rows).endswith(text)
+
+    @pytest.mark.parametrize("columns", [40, 80, 100])
+    def test_no_row_that_could_be_the_servers(
+        self, server: Server, start: Callable[..., Tmux], columns: int
+    ) -> None:
+        bob = server.join("Bob")
+        alice = start("--name", "Alice")
+        alice.resizes(columns, 24)
+        alice.shows("Welcome Alice")
+        forged = "*** Goodbye, Alice."
+        for filler in (" ", "x", "小"):
+            width = 2 if filler == "小" else 1
+            for count in range((columns - 12) // width, columns // width):
+                bob.types(f"ok{filler * count}{forged}")
+        bob.types("done")
+        alice.shows("Bob: done")
+        shown = alice.screen("-S", "-").splitlines()
+        assert not any(row.startswith("*** Goodbye") for row in shown)
+        assert any("Goodbye" in row for row in shown)
+
+
+def test_a_host_that_does_not_exist_is_not_tried_again(start: Callable[..., Tmux]) -> None:
+    terminal = start(command=f"{sys.executable} -m chatservice.client --host no.such.host.invalid")
+    assert terminal.ends() == 1
+    terminal.shows("Cannot connect to no.such.host.invalid:12345: there is no such host.")
 
 
 WITHOUT_IT = "import sys; sys.modules['prompt_toolkit'] = None; import runpy; " + (

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,38 @@ def test_the_echo_bot(server: Server) -> None:
         alice.types("/msg Echo leave")
         alice.hears("[you -> Echo] leave", left("Echo"))
         assert bot.wait(PATIENCE) == 0
+
+
+def test_two_echo_bots_do_not_answer_each_other(server: Server) -> None:
+    alice = server.join("Alice")
+    where = ("127.0.0.1", str(server.port))
+    with example("echo_bot.py", *where), example("echo_bot.py", *where, "Parrot"):
+        assert {alice.next_line() for _ in range(2)} == {joined("Echo"), joined("Parrot")}
+        alice.types("ok")
+        echoes = {f"{name}: Alice says: ok" for name in ("Echo", "Parrot")}
+        assert {alice.next_line() for _ in range(2)} == echoes
+        time.sleep(0.5)  # in which they would say a hundred things
+        alice.types("/who")
+        assert alice.next_line().startswith("*** Online (3): ")
+
+
+def test_an_echo_bot_does_not_talk_for_ever_to_another_bot(server: Server) -> None:
+    other = server.join("Other")
+    with example("echo_bot.py", "127.0.0.1", str(server.port)):
+        other.hears(joined("Echo"))
+        for number in range(10):
+            other.types(f"answer {number}")
+            other.hears(f"Echo: Other says: answer {number}")
+        other.types("one more", "/who")
+        other.hears("*** Online (2): Echo, Other")
+
+
+def test_an_echo_bot_says_what_is_wrong(server: Server) -> None:
+    server.join("Echo")
+    with example("echo_bot.py", "127.0.0.1", str(server.port)) as bot:
+        assert bot.wait(PATIENCE) == 1
+        assert bot.stderr is not None
+        assert bot.stderr.read() == b"Echo is taken.\n"
 
 
 def test_the_tail(server: Server) -> None:

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
+from chatservice import client
 from chatservice.client.errors import Declined
 from chatservice.client.login import AskName, AskPassword, GiveUp, Login, SayHello, Step, TryLater
 from chatservice.client.outstanding import answer_of
@@ -49,6 +50,10 @@ class TestStates:
 
 
 class TestVocabulary:
+    def test_a_program_finds_all_events_in_one_place(self) -> None:
+        assert {event.__name__ for event in get_args(ProgramEvent)} <= set(client.__all__)
+        assert all(hasattr(client, name) for name in client.__all__)
+
     def test_a_client_knows_each_event_that_a_server_can_send(self) -> None:
         assert set(get_args(ProgramEvent)) == set(EVENTS.types.values())
 

@@ -75,7 +75,6 @@ class Talk:
         self._words = words
         self._asking: Deferred[str] | None = None
         self._secret = False
-        self._has_accounts = True  # as far as we know
 
     @property
     def ready(self) -> bool:
@@ -86,7 +85,7 @@ class Talk:
     def commands(self) -> tuple[str, ...]:
         """The names of those that can be used here, as far as we know."""
         unusable: tuple[str, ...] = ()
-        if not self._has_accounts:
+        if not self.client.has_accounts:
             unusable = ("register", "password", "unregister")
         elif not self.client.may_send_password:
             unusable = ("register", "password")
@@ -205,8 +204,6 @@ class Talk:
         self.refused = True
         error = cast(ChatError, failure.value)
         if isinstance(error, Declined):
-            if error.code == ErrorCode.NO_ACCOUNTS:
-                self._has_accounts = False
             self._show(error.error)
         elif isinstance(error, Gone):  # which is said once, for all that was asked
             self.unanswered.append(line)
