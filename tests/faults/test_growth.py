@@ -1,5 +1,6 @@
 """What one address can make grow: memory, the database, the log, and what it leaves behind."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -79,6 +80,28 @@ def test_what_is_written_to_the_database(
         attackers.send(b"x" * 8000 + b"\n", SECONDS, takes=False)
         written = sum(file.stat().st_size for file in tmp_path.glob("chat.sqlite3*"))
         figure(f"{written / 1e6:.0f} MB in {SECONDS:.0f} s: {written / SECONDS / 1e6:.1f} MB/s")
+        assert written / SECONDS < WRITTEN_MOST
+
+
+def test_names_that_come_and_go(tls: bool, tmp_path: Path, figure: Callable[[str], None]) -> None:
+    """Each is another, and as long as a name can be; where it stopped reading is remembered."""
+    numbers = itertools.count()
+    letters = str.maketrans("0123456789", "абвгдежзик")
+
+    def come_and_go() -> bytes:
+        number = f"{next(numbers):06}".translate(letters)
+        return f"{number * 5}\n/exit\n".encode()
+
+    with DefaultServer(tmp_path, tls=tls) as server:
+        before = rss(server)
+        with strangers(server, ADDRESS) as attackers:
+            attackers.send(come_and_go, SECONDS, again=False)
+        written = sum(file.stat().st_size for file in tmp_path.glob("chat.sqlite3*"))
+        figure(
+            f"{next(numbers)} names: RSS +{(rss(server) - before) / 1024:.1f} MB, "
+            f"{written / 1e6:.1f} MB in the database"
+        )
+        assert rss(server) - before < MEMORY_MOST
         assert written / SECONDS < WRITTEN_MOST
 
 

@@ -24,7 +24,7 @@ from tests.faults.attackers import (
 from tests.faults.bystander import Bystander
 from tests.faults.conftest import ALL_ATTACKS, LONG, chosen
 from tests.faults.defended import DefaultServer, Defended, cpu_seconds_in
-from tests.support.people import Person, Server
+from tests.support.people import PATIENCE, Person, Server
 
 SECONDS = 5.0 if LONG else 1.5 if ALL_ATTACKS else 1.0  # that an attack lasts
 SOURCES = (f"127.0.66.{number}" for number in itertools.count(1))  # each attack has its own
@@ -125,6 +125,20 @@ def test_bytes_without_end_of_those_who_are_in(
         attackers.send(ENDLESS[kind], SECONDS)
 
 
+def test_sips(defended: Choice, waiting: Waiting) -> None:
+    """They ask for much, and take a byte at a time."""
+    server, bystander = defended("by default")
+    with guests(server, next(SOURCES)) as attackers, waiting(bystander, "named: sips"):
+        for person in attackers.people:
+            with suppress(OSError):
+                person.sends(b"/help\n/who\n/history 200\n" * 50)
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            for person in attackers.people:
+                with suppress(OSError):
+                    person.socket.recv(1)
+
+
 class Requests(NamedTuple):
     """`line` makes the next request of one connection, of how many there have been; there are
     `times` for each of `count` connections."""
@@ -182,6 +196,9 @@ REQUESTS = {
         always('{"type": "who", "x": ' + "[" * 900 + "]" * 900 + "}"), 100, json=True
     ),
     "large numbers": Requests(always('{"type": "who", "x": ' + "9" * 4300 + "}"), 100, json=True),
+    "long fractions": Requests(
+        always('{"type": "who", "x": 0.' + "9" * 8000 + "}"), 100, json=True
+    ),
     "many numbers": Requests(
         always('{"type": "who", "x": [' + "1e9," * 1990 + "0]}"), 100, json=True
     ),
@@ -416,3 +433,25 @@ def test_tokens_that_are_used_again_and_again(defended: Choice, waiting: Waiting
         )
         with strangers(server, source, 80) as attackers, waiting(bystander, "comers: tokens"):
             attackers.send(lambda: next(hellos), SECONDS, again=False)
+
+
+@tcp_at_least
+def test_the_end_of_a_server_that_is_attacked(
+    tls: bool, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """It has been asked to end, and requests of all kinds wait."""
+    with DefaultServer(tmp_path, "--shutdown-timeout", "2", tls=tls) as server:
+        kinds = list(itertools.islice(itertools.cycle(REQUESTS.values()), CONNECTIONS))
+        whose = iter(kinds)
+        with Attackers(
+            server, next(SOURCES), lambda its: come_in(its, json=next(whose).json)
+        ).gather() as attackers:
+            each = [kind.of(number) for number, kind in enumerate(kinds)]
+            attackers.send(each, 0.5, again=False, back=False)
+            server.process.terminate()
+            start = time.monotonic()
+            attackers.send(b"x\n" * 1000, 1, back=False)
+            server.process.wait(PATIENCE * 3)
+            seconds = time.monotonic() - start
+        figure(f"ended after {seconds:.2f} s, of which people had 2")
+        assert seconds < 2 + 3
