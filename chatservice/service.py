@@ -214,10 +214,13 @@ class ChatService(Service):
 def _why_not(failure: Failure) -> str:
     """The reason why an endpoint cannot listen."""
     error = failure.value
-    if isinstance(error, CannotListenError) and isinstance(error.port, int):
+    if not isinstance(error, CannotListenError):
+        return f"Couldn't listen: {failure.getErrorMessage()}"
+    if isinstance(error.port, int):
         address = address_text((error.interface or "0.0.0.0", error.port))  # noqa: S104
-        return f"Couldn't listen on {address}: {error.socketError}."
-    return failure.getErrorMessage()
+    else:
+        address = f"unix:{os.fsdecode(error.port)}"
+    return f"Couldn't listen on {address}: {error.socketError}."
 
 
 def _is_ignored(number: signal.Signals) -> bool:

@@ -94,6 +94,21 @@ class TestTheTerminal:
         wait_for(lambda: complaint in log.read_text(), "the line in the log")
         assert "Traceback" not in log.read_text()
 
+    @pytest.mark.parametrize(
+        ("place", "why"),
+        [
+            ("chat.sock", " on unix:chat.sock: [Errno 98] Address already in use."),
+            ("missing/chat.sock", ": [Errno 2] No such file or directory: "),
+        ],
+    )
+    def test_shows_why_it_cannot_make_a_unix_socket(
+        self, tmp_path: Path, place: str, why: str
+    ) -> None:
+        (tmp_path / "chat.sock").touch()
+        ended = twistd(tmp_path, "chat", "--port", f"unix:{place}")
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"chat: Couldn't listen{why}")
+
     def test_shows_that_the_log_cannot_be_written(self, tmp_path: Path) -> None:
         ended = twistd(tmp_path, "-n", "--logfile=missing/log", "chat", *LOOPBACK)
         assert ended.returncode == 1
