@@ -25,7 +25,7 @@ class Members:
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: Any
     ) -> tuple[Any, str, Callable[[], None]]:
         if IMember not in interfaces or not isinstance(avatarId, bytes):
-            raise NotImplementedError("Members alone.")
+            raise NotImplementedError("Only IMember is implemented.")
         return IMember, avatarId.decode(), lambda: None
 
 
