@@ -1,4 +1,4 @@
-"""Whether a server is the one it says it is, over TLS (extra ``tls``).
+"""Verification of servers over TLS (extra ``tls``).
 
 A certificate that an authority of this system vouches for must have the server's name. One that
 the server has signed itself is trusted when it is first seen, and pinned, as ssh does it; from then
@@ -30,10 +30,10 @@ _OF_SELF_SIGNED = {_SELF_SIGNED, 9, 10}
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Trust:
-    """Makes connections to `host` that go no further than the certificate unless it will do.
+    """Makes TLS connections to `host` that end in the handshake unless the certificate is accepted.
 
-    `fingerprint`, if there is one, is the only one that will do. `tell` is given a line when a
-    server is seen for the first time.
+    `fingerprint`, if given, is the only one that is accepted. `tell` is called with a line when a
+    self-signed server is seen for the first time.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Trust:
     def _verify(
         self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _: int
     ) -> bool:
-        """OpenSSL asks this for each fault that it finds, and for each certificate without one.
-        That of the server itself comes last but for faults of the chain as a whole."""
+        """OpenSSL calls this for each fault that it finds, and for each certificate without one.
+        The server's own comes last, except for faults of the chain as a whole."""
         if error:
             self._errors.add(error)
         if depth == 0:
@@ -144,6 +144,6 @@ def _is_address(host: str) -> bool:
 
 
 def encrypted(reactor: Any, host: str, port: int, trust: Trust) -> IStreamClientEndpoint:
-    """The endpoint of a server that `trust` is to decide about."""
+    """The endpoint of a server that is verified by `trust`."""
     endpoint: IStreamClientEndpoint = wrapClientTLS(trust, HostnameEndpoint(reactor, host, port))
     return endpoint

@@ -1,1 +1,1 @@
-"""What the windows have in common: `console`, the server's, and `gui`, the client's."""
+"""What `console`, the server's window, and `gui`, the client's, have in common."""

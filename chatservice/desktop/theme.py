@@ -13,8 +13,8 @@ USUAL_SCALING = 96 / 72  # pixels to a point, where a pixel of ours is one of th
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """What each thing is painted with. `dim`: text beside what matters; `chosen`: behind what is
-    selected; `lines`: of the plots."""
+    """Colours. `dim`: secondary text; `chosen`: the background of what is selected; `lines`: the
+    plots."""
 
     window: str
     surface: str
@@ -88,13 +88,13 @@ def is_dark(theme: str) -> bool:
 
 
 def blended(over: str, under: str, share: float) -> str:
-    """A colour `over` another, of which it hides that share."""
+    """A mixture of two colours. `share`: how much of `over` there is in it."""
     pairs = ((int(over[at : at + 2], 16), int(under[at : at + 2], 16)) for at in (1, 3, 5))
     return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in pairs)
 
 
 class Look:
-    """The palette, the fonts and the measures of one window.
+    """The palette, fonts and sizes of one window.
 
     Sizes follow ``tk scaling``: those of fonts by themselves (they are in points), all others
     through `px`.
@@ -113,11 +113,11 @@ class Look:
         self._options(root)
 
     def px(self, pixels: float) -> int:
-        """So many pixels of a usual screen, on this one."""
+        """`pixels` of a 96 dpi screen in pixels of this one."""
         return round(pixels * self._scale)
 
     def _options(self, root: tk.Tk) -> None:
-        """What is no ttk widget."""
+        """Set the options of widgets that are not ttk's."""
         colours = self.colours
         for option, value in (
             ("*Text.background", colours.surface),
@@ -244,5 +244,5 @@ class Look:
 
 
 def _edges(colour: Any) -> dict[str, Any]:
-    """The three lines that clam draws around a button, in one colour."""
+    """Options for the three lines that clam draws around a button, in one colour."""
     return dict.fromkeys(("bordercolor", "lightcolor", "darkcolor"), colour)

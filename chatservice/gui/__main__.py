@@ -1,4 +1,4 @@
-"""``python -m chatservice.gui``: the options, and what comes first."""
+"""``python -m chatservice.gui``: the options, the dialog, and the window after it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LEAST = (480, 320)
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line. What is not given there is as it was the last time."""
+    """The command line. What is missing is taken from the last connection."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Join a chat, in a window.")
     last = memory.last()
     add_server(parser, last.host, last.port)
@@ -74,7 +74,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 class Program:
-    """One run, in the window `root`. `options`: the command line."""
+    """One run of the program, in the window `root`. `options`: the command line."""
 
     def __init__(self, reactor: Any, root: tk.Tk, options: argparse.Namespace) -> None:
         self._reactor = reactor
@@ -83,7 +83,7 @@ class Program:
         self._dialog: Any = None
 
     async def run(self) -> None:
-        """Until the end. Raises SystemExit with the status."""
+        """Run until the end. Raises SystemExit with the status."""
         from chatservice.gui.theme import ChatLook, colours, scale  # noqa: PLC0415 (need tkinter)
         from chatservice.gui.window import Window  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ class Program:
         raise SystemExit(0)
 
     async def _talk(self) -> None:
-        """With one server after the other, until somebody leaves."""
+        """Talk to one server after the other, until the user leaves."""
         from chatservice.gui.connect import Wanted  # noqa: PLC0415 (needs tkinter)
 
         options, complaint = self._options, ""
@@ -141,7 +141,7 @@ class Program:
             self._dialog = None
 
     async def _talk_with(self, wanted: Wanted) -> None:
-        """Raises `ChatError`; SystemExit, if there is no TLS here."""
+        """Talk until the end. Raises `ChatError`, or SystemExit if the `tls` extra is missing."""
         connection = wanted.connection
         options = argparse.Namespace(
             **{**vars(self._options), "host": connection.host, "port": connection.port},
@@ -170,7 +170,7 @@ class Program:
 
 
 def where_of(wanted: Wanted) -> str:
-    """The server, in one word."""
+    """The server, as ``HOST:PORT``."""
     return f"{wanted.connection.host}:{wanted.connection.port}"
 
 
@@ -202,7 +202,7 @@ async def _run(reactor: Any, root: tk.Tk, options: argparse.Namespace) -> None:
 
 
 def _report(*error: Any) -> None:
-    """What went wrong in something that Tk called."""
+    """Log an exception in a callback of Tk's."""
     from twisted.logger import Logger  # noqa: PLC0415 (seldom)
 
     Logger().failure("The window has a fault.", Failure(error[1], error[0], error[2]))

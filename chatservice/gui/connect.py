@@ -1,4 +1,4 @@
-"""The dialog that asks where to connect, and as whom."""
+"""The dialog that asks for a server and a name."""
 
 import argparse
 import tkinter as tk
@@ -24,8 +24,8 @@ class Wanted:
 
 
 class ConnectDialog(ttk.Frame):
-    """Filled with `connection` and, if there is one, with what was wrong. `answered` fires with
-    what is `Wanted`, or None: there will be no connection."""
+    """The dialog, filled with `connection` and, if something was wrong, a complaint. `answered`
+    fires with what is `Wanted`, or with None if the user quits."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ConnectDialog(ttk.Frame):
         first.selection_range(0, "end")
 
     def accept(self) -> None:
-        """If what is filled in can be meant."""
+        """Answer, if the fields are valid."""
         try:
             address = as_address(self._host.get())
             connection = Connection(
@@ -105,7 +105,7 @@ class ConnectDialog(ttk.Frame):
         self._answer(Wanted(connection, self._password.get()))
 
     def refuse(self) -> None:
-        """There will be no connection."""
+        """Quit."""
         self._answer(None)
 
     def _answer(self, wanted: Wanted | None) -> None:

@@ -1,4 +1,4 @@
-"""What has been said, in a Text widget of bounded length."""
+"""A conversation: a Text widget of bounded length."""
 
 import time
 import tkinter as tk
@@ -15,7 +15,7 @@ from chatservice.gui.theme import INDENT, ChatLook
 from chatservice.gui.wording import ENGLISH, WindowWords
 
 KEPT = 5000  # lines, while the end is in view
-# While somebody reads further up nothing must move; and a room's log has no more than this.
+# While somebody reads further up nothing must move, and the log in memory has no more than this.
 KEPT_READING = 25_000
 FRAME_MS = 16  # between two looks at what is to be shown
 BUDGET_SECONDS = 0.008  # of a frame, for what is new; typing stays immediate
@@ -28,8 +28,8 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Conversation(ttk.Frame):
-    """`more` is called when the reader has come to the top. `typed` is given characters that are
-    typed here, which belong into the line below; `follow` a link."""
+    """Shows lines. `more` is called when the reader reaches the top. `typed` is called with
+    characters that are typed here but belong in the line below; `follow` with a link."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Conversation(ttk.Frame):
     # What is shown.
 
     def add(self, new: Iterable[Line]) -> None:
-        """At the end; soon."""
+        """Append lines, with the next frame."""
         for line in new:
             if line.at is not None and (day := lines.day_of(line.at)) != self._day:
                 self._day = day
@@ -73,7 +73,7 @@ class Conversation(ttk.Frame):
             self.after(FRAME_MS, self._show_new)
 
     def put_before(self, older: list[Line]) -> None:
-        """At the top, while what is in view stays where it is."""
+        """Insert older lines at the top. What is in view stays in place."""
         if not older:
             return
         top = int(self.text.index("@0,0").partition(".")[0])
@@ -103,17 +103,16 @@ class Conversation(ttk.Frame):
 
     @property
     def first_id(self) -> int:
-        """The place in the log of the first line that has one; 0: none has, STALE: nothing can
-        come before it."""
+        """The id of the first line that has one. 0: none has; STALE: nothing can precede it."""
         return next((line.id for line in self._shown if line.id), 0)
 
     def make_stale(self) -> None:
-        """What is shown stands in a log that is no more."""
+        """Note that the lines so far belong to a log that no longer exists."""
         for line in (*self._shown, *self._coming):
             line.id = line.id and STALE
 
     def clear(self) -> None:
-        """Nothing has been said."""
+        """Remove all lines."""
         self._shown.clear()
         self._coming.clear()
         self._day, self._follows, self._unseen, self._link = None, True, 0, ""
@@ -124,12 +123,12 @@ class Conversation(ttk.Frame):
 
     @property
     def is_full(self) -> bool:
-        """Whether more is waiting to be shown than anybody is going to read."""
+        """Whether more lines are waiting to be shown than anyone will read."""
         return len(self._coming) >= 2 * KEPT
 
     def words(self, *, selected: bool = False) -> str:
-        """All that is here; or what is selected, empty if nothing is. Lines that Tk had to be given
-        otherwise than they were said come whole."""
+        """The whole text, or the selected text (empty if there is none). A line that Tk shows
+        differently from how it was said is returned whole."""
         if not selected:
             return "\n".join(line.text for line in self._shown)
         ranges = self.text.tag_ranges("sel")
@@ -143,8 +142,8 @@ class Conversation(ttk.Frame):
     # Finding.
 
     def find(self, words: str, step: int) -> tuple[int, int]:
-        """Go to the next line (`step` 1) or the one before (-1) that has `words`; 0: the last one
-        there is. Which of how many it is, counted from 1."""
+        """Go to the next (`step` 1), the previous (-1) or the last (0) line that contains `words`.
+        Returns its number among them, from 1, and how many there are."""
         self.text.tag_remove("found", "1.0", "end")
         wanted = words.casefold()
         found = [
@@ -170,7 +169,7 @@ class Conversation(ttk.Frame):
         return place + 1, len(found)
 
     def end_finding(self) -> None:
-        """Nothing stands out any more."""
+        """Remove the highlight."""
         self.text.tag_remove("found", "1.0", "end")
         if self._has_mark():
             self.text.mark_unset(MARK)
@@ -179,7 +178,7 @@ class Conversation(ttk.Frame):
         return MARK in self.text.mark_names()
 
     def _where(self, words: str, line: int) -> tuple[str, str]:
-        """The words in that line; all of it if they are shown otherwise than they were said."""
+        """The range of the words in that line; all of it if Tk shows them differently."""
         start = self.text.search(words, f"{line}.0", f"{line}.end", nocase=True)
         if not start:
             return f"{line}.0", f"{line}.end"
@@ -188,14 +187,14 @@ class Conversation(ttk.Frame):
     # Scrolling.
 
     def scroll(self, number: int, what: Literal["units", "pages"]) -> None:
-        """By so many ``units`` or ``pages``."""
+        """Scroll by `number` units or pages; up if it is negative."""
         self.text.yview_scroll(number, what)
         self._after_scrolling()
         if number < 0:
             self._ask_for_more()
 
     def to_end(self) -> None:
-        """And stay there."""
+        """Go to the end, and stay there."""
         self.text.see("end")
         self.text.yview_moveto(1.0)
         self._after_scrolling()
@@ -233,7 +232,7 @@ class Conversation(ttk.Frame):
         self._keep_end()
 
     def _keep_end(self) -> None:
-        """In view, if it was."""
+        """Keep the end in view, if it was."""
         if self._follows:
             self.text.see("end")
 
@@ -249,7 +248,7 @@ class Conversation(ttk.Frame):
     # What comes in.
 
     def _show_new(self) -> None:
-        """Some of it, or all, as far as the time of a frame goes."""
+        """Show as many new lines as the time of a frame allows."""
         self._scheduled = False
         self._follows = self._at_end()
         if self._follows:  # nobody will see those that are too many anyhow
@@ -289,7 +288,7 @@ class Conversation(ttk.Frame):
                 self._shown.popleft()
 
     def _pieces(self, line: Line) -> list[Any]:
-        """Text and tags in turn, as Tk takes them."""
+        """Texts and tags alternately, as Tk takes them."""
         whole = _tag(line)
         if line.is_day:
             return [line.pieces[0][1], "line day"]
@@ -307,8 +306,8 @@ class Conversation(ttk.Frame):
         return told
 
     def _as_shown(self, line: Line, text: str, used: int) -> str:
-        """What is written from the right is broken into rows here: its first words go into the
-        first one, and Tk would put the last ones there. `used`: pixels of the first row."""
+        """Break right-to-left text into rows, so that its first words are in the first one; Tk
+        would put the last ones there. `used`: pixels already used in the first row."""
         turned = shown(text)
         if turned == text:
             return text
@@ -328,7 +327,7 @@ class Conversation(ttk.Frame):
         return " ".join(shown(row).replace(" ", NO_BREAK) for row in rows)
 
     def _break_again(self) -> None:
-        """What is in rows, for another width."""
+        """Break right-to-left lines again, for another width."""
         self._breaking = None
         self.text.configure(state="normal")
         for number, line in enumerate(self._shown, start=1):
@@ -405,7 +404,7 @@ class Conversation(ttk.Frame):
         return None
 
     def copy(self, *, selected: bool) -> None:
-        """To the clipboard."""
+        """Copy to the clipboard."""
         if words := self.words(selected=selected):
             self.clipboard_clear()
             self.clipboard_append(words)
@@ -413,7 +412,7 @@ class Conversation(ttk.Frame):
     # Links.
 
     def choose_link(self) -> None:
-        """Select the last link, or the one before that which is selected. Enter opens it."""
+        """Select the last link, or the one before the selected one. Enter opens it."""
         before = self._link or "end"
         found = self.text.tag_prevrange(LINK, before) or self.text.tag_prevrange(LINK, "end")
         if not found:
@@ -441,7 +440,7 @@ class Conversation(ttk.Frame):
 
 
 def _tag(line: Line) -> str:
-    """Of all of it, from one edge to the other."""
+    """The tag of the whole line, from edge to edge."""
     if line.in_columns:
         return "line columns"
     return "line mention" if line.marked else "line"

@@ -1,4 +1,4 @@
-"""The bar with which one finds words in a conversation."""
+"""The bar that finds words in a conversation."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from chatservice.gui.wording import WindowWords
 
 
 class FindBar(ttk.Frame):
-    """`where` gives the conversation that is looked at, `closed` is called when it is over."""
+    """`where` returns the conversation to search, `closed` is called when the bar is closed."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class FindBar(ttk.Frame):
         return bool(self.winfo_manager())
 
     def open(self) -> None:
-        """Ready for words, with the last ones selected."""
+        """Show the bar, with the last words selected."""
         self.pack(fill="x", side="bottom")
         self.entry.focus_set()
         self.entry.selection_range(0, "end")
         self._go(0)
 
     def close(self) -> None:
-        """The conversation is as it was, but where it has been scrolled to."""
+        """Hide the bar and the highlight. The conversation stays where it was scrolled to."""
         self._where().end_finding()
         self.pack_forget()
         self._closed()

@@ -1,4 +1,4 @@
-"""What Tk can be given to show.
+"""Text as Tk can show it.
 
 Xft learned of fonts with colours in 2.3.5; before that, one emoji from such a font is an error of
 the X server, and the end of the program.
@@ -22,20 +22,20 @@ _COLOURED = re.compile(
 
 
 def shown(text: str) -> str:
-    """`text` as Tk must be given it, to look as well as it can."""
+    """`text` as Tk must be given it to look right."""
     if text.isascii():
         return text
     return turned(text if has_colours() else without_colours(text))
 
 
 def without_colours(text: str) -> str:
-    """With a box for each character that may have some."""
+    """`text` with a box for each character that may have colours."""
     return _COLOURED.sub(BOX, text)
 
 
 @cache
 def has_colours() -> bool:
-    """Whether the Xft that is here knows them. True if Tk cannot be using it."""
+    """Whether the installed Xft supports colour fonts. True if there is none for Tk to use."""
     try:
         xft = ctypes.CDLL("libXft.so.2")
     except OSError:

@@ -1,4 +1,4 @@
-"""The line that is being typed: history, completion, and pasting."""
+"""The line in which one types: history, completion and pasting."""
 
 import tkinter as tk
 from collections.abc import Callable, Iterable
@@ -14,10 +14,9 @@ MAX_PASTED = 5  # lines that are finished as soon as they are pasted
 
 
 class InputLine(ttk.Entry):
-    """`typed` is given each line that is finished, and says whether it was taken. `changed` is
-    given the text of the line when that has changed. `complete` gives what may stand instead of the
-    word before the cursor; `tell` is given what there is to choose from. `pasted`: lines that are
-    finished only after Enter."""
+    """`typed` is called with each finished line, and returns whether it was accepted. `changed` is
+    called with the text when it has changed. `complete` returns completions for the text before the
+    cursor, and `tell` is called with the choice. `pasted`: lines that wait for Enter."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class InputLine(ttk.Entry):
         self.line = ""
 
     def set_aside(self) -> None:
-        """Something else is to be typed first. Up brings back what was there."""
+        """Empty the line, since something else is to be typed first. Up brings the text back."""
         if self.line.strip() and not self.holds_password:
             self._keep(self.line)
         self.line = ""
@@ -106,7 +105,7 @@ class InputLine(ttk.Entry):
         return "break"
 
     def _finish_pasted(self) -> None:
-        """What is not taken goes back into the line."""
+        """Finish the pasted lines. Those that are not accepted go back into the line."""
         rest, cursor = self.line, self.index("insert")
         pasted, self.pasted = self.pasted, []
         kept = ""
@@ -118,7 +117,7 @@ class InputLine(ttk.Entry):
         self.icursor(len(kept) + cursor)
 
     def drop_pasted(self) -> None:
-        """They are not to be finished."""
+        """Forget the pasted lines."""
         self.pasted.clear()
 
     def _keep(self, text: str) -> None:
@@ -138,7 +137,7 @@ class InputLine(ttk.Entry):
         return "break"
 
     def _complete(self, step: int) -> str | None:
-        """The next of what fits; with nothing in the line, Tab goes on to what comes after it."""
+        """Insert the next completion. In an empty line, Tab moves the focus."""
         before = self.line[: self.index("insert")]
         if not before.strip() or self.is_secret:
             return None
@@ -157,8 +156,8 @@ class InputLine(ttk.Entry):
         return "break"
 
     def _paste(self, selection: str) -> str:
-        """Each line that ends in what is pasted is finished, if there are only a few; what comes
-        last stays."""
+        """Finish each complete line of a paste, if there are only a few. The rest stays in the
+        line."""
         try:
             pasted = self.selection_get(selection=selection)
         except tk.TclError:  # there is nothing, or no text
@@ -178,6 +177,6 @@ class InputLine(ttk.Entry):
 
 
 def _fit(text: str) -> str:
-    """For a line, and for what shows it."""
+    """`text` without what cannot be typed or shown."""
     text = sanitize(text)
     return text if has_colours() else without_colours(text)

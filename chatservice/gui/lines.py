@@ -1,4 +1,4 @@
-"""What a conversation shows, line by line: pieces of text, and what each is."""
+"""The lines of a conversation: pieces of text with tags."""
 
 import re
 import time
@@ -34,13 +34,13 @@ class Line:
 
     @property
     def text(self) -> str:
-        """As it was said, for those who copy it."""
+        """The text as it was said, for copying."""
         clock = f"{clock_time(self.at)} " if self.at is not None else ""
         return clock + "".join(text for _, text in self.pieces).replace("\t", "  ")
 
 
 def lines(event: Shown, wording: Wording, me: str | None) -> Iterator[Line]:
-    """Those for `event`. `me`: your name."""
+    """The lines for `event`. `me`: your name."""
     if isinstance(event, Replayed):
         yield from _again(event, wording, me)
         return
@@ -58,7 +58,7 @@ def lines(event: Shown, wording: Wording, me: str | None) -> Iterator[Line]:
 
 
 def _again(event: Replayed, wording: Wording, me: str | None) -> Iterator[Line]:
-    """Messages of the past, out of their place in the log, under a heading that says why."""
+    """Messages that are shown again, under a heading. They have no place in the log here."""
     yield Line([(NOTICE, bounded(wording.heading(event)))])
     for message in event.events:
         for line in lines(message, wording, me):
@@ -66,7 +66,7 @@ def _again(event: Replayed, wording: Wording, me: str | None) -> Iterator[Line]:
 
 
 def _help(event: Helped, wording: Wording) -> Iterator[Line]:
-    """How each command is used, and what it does, in two columns."""
+    """Each command in two columns: its usage, and what it does."""
     words = wording.words
     for name in event.commands:
         pieces = [(NOTICE, f"{words.usage(name)}\t{words.commands[name]}")]
@@ -74,8 +74,8 @@ def _help(event: Helped, wording: Wording) -> Iterator[Line]:
 
 
 def private(event: Told | Sent, me: str | None) -> Said | Sent:
-    """As it looks between two people, where everything is private; what waits for somebody to
-    return says so."""
+    """A private message as it looks in a private tab. One that waits for its recipient says
+    so."""
     if isinstance(event, Sent) and event.waiting:
         return event
     name = event.sender if isinstance(event, Told) else me or ""
@@ -83,13 +83,13 @@ def private(event: Told | Sent, me: str | None) -> Said | Sent:
 
 
 def history(events: Iterable[Happening], wording: Wording, me: str | None) -> list[Line]:
-    """Older ones, with the days on which they were."""
+    """The lines for older events, with a line for each day."""
     found = [replace(each, marked=False) for event in events for each in lines(event, wording, me)]
     return with_days(found, None)
 
 
 def with_days(found: Iterable[Line], day: str | None) -> list[Line]:
-    """With a line before the first of each day. `day`: that of the line before them all."""
+    """The lines, with one before the first of each day. `day`: the day of what precedes them."""
     told: list[Line] = []
     for line in found:
         if line.at is not None and (its := day_of(line.at)) != day:
@@ -100,23 +100,23 @@ def with_days(found: Iterable[Line], day: str | None) -> list[Line]:
 
 
 def day_line(at: float) -> Line:
-    """What stands above what was said on that day."""
+    """The heading of a day."""
     return Line([(DAY, day_of(at))], is_day=True)
 
 
 def day_of(at: float) -> str:
-    """In words, where this machine is."""
+    """The day in words, in local time."""
     then = time.localtime(at)
     return f"{time.strftime('%A', then)}, {then.tm_mday} {time.strftime('%B %Y', then)}"
 
 
 def clock_time(at: float) -> str:
-    """Where this machine is."""
+    """The time of day, in local time."""
     return time.strftime("%H:%M", time.localtime(at))
 
 
 def _split(pieces: list[Piece]) -> Iterator[list[Piece]]:
-    """The lines of what may be several, without their ends."""
+    """Pieces split into lines, without their ends."""
     line: list[Piece] = []
     for style, text in pieces:
         first, *more = text.split("\n")

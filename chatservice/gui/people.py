@@ -19,7 +19,7 @@ AT_ONCE, MAX_LISTED = 300, 5000
 
 
 class People(ttk.Frame):
-    """`chosen` is given a name when somebody is double-clicked, or Enter is pressed there."""
+    """`chosen` is called with a name that is double-clicked, or on which Enter is pressed."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class People(ttk.Frame):
         self.list.bind("<FocusIn>", lambda _: self._focus_first())
 
     def show(self, users: Collection[str], typing: Collection[str], me: str | None) -> None:
-        """These are online; only what has changed is drawn anew."""
+        """Show these people. Only what has changed is drawn again."""
         users = set(users)
         before = {name for _, name in self._names}
         for name in islice(before - users, AT_ONCE):

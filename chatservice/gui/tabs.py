@@ -1,4 +1,4 @@
-"""The tabs: a conversation with everyone, and one with each person who is talked to privately."""
+"""The tabs: one conversation with everyone, and one for each private correspondent."""
 
 import tkinter as tk
 from collections.abc import Callable
@@ -27,12 +27,12 @@ class Tab:
 
     @property
     def title(self) -> str:
-        """With how much has not been read."""
+        """The title, with the number of unread messages."""
         name = self._label if self.name is None else shown(limit_marks(self.name[:MAX_TITLE]))
         return f"{name} ({marks(self.unread, for_you=self.for_you)})" if self.unread else name
 
     def count(self, *, for_you: bool) -> None:
-        """There is something more to read."""
+        """Count an unread message."""
         self.unread += 1
         self.for_you = self.for_you or for_you
 
@@ -88,20 +88,20 @@ class Tabs:
         self.book.select(str(tab.conversation))
 
     def turn(self, by: int) -> None:
-        """To one of the next, or of those before."""
+        """Show the tab that is `by` further on."""
         paths = self.book.tabs()
         place = paths.index(self.book.select())
         self.book.select(paths[(place + by) % len(paths)])
 
     def close_current(self) -> None:
-        """If it is a private one."""
+        """Close the current tab if it is a private one."""
         tab = self.current
         if tab.name is not None:
             self._remove(tab)
             self._changed()
 
     def reset(self) -> None:
-        """Nothing has been said."""
+        """Close the private tabs, and empty the other one."""
         for tab in list(self._private.values()):
             self._remove(tab)
         self.current = self.everyone
@@ -109,12 +109,12 @@ class Tabs:
         self.everyone.unread, self.everyone.for_you = 0, False
 
     def make_stale(self) -> None:
-        """What has been said so far stands in a log that is no more."""
+        """Note that the lines so far belong to a log that no longer exists."""
         for tab in self._all.values():
             tab.conversation.make_stale()
 
     def refresh(self, *, looked_at: bool) -> None:
-        """The titles. `looked_at`: somebody sees the current tab."""
+        """Update the titles. `looked_at`: the current tab is in view."""
         if looked_at:
             self.current.unread, self.current.for_you = 0, False
         for path, tab in self._all.items():
@@ -123,7 +123,7 @@ class Tabs:
 
     @property
     def marks(self) -> str:
-        """For all of them; empty if everything has been read."""
+        """The unread marks of all tabs together; empty if everything has been read."""
         unread = sum(tab.unread for tab in self._all.values())
         for_you = any(tab.for_you for tab in self._all.values())
         return marks(unread, for_you=for_you) if unread else ""

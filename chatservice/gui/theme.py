@@ -1,4 +1,4 @@
-"""What the windows of this project look like, and what is this one's own."""
+"""The look of the window: that of all our windows, and the styles of conversations."""
 
 import os
 import tkinter as tk
@@ -18,8 +18,8 @@ LEGIBLE = 4.5  # the contrast that WCAG 2 asks for
 
 
 async def colours(theme: str, reactor: Any) -> Palette:
-    """Those of a theme: `light`, `dark`, or `auto`, which is as the desktop prefers it, if that is
-    known soon."""
+    """The palette of a theme: `light`, `dark` or `auto`, which asks the desktop and does not wait
+    long."""
     return palette(theme == "dark" if theme != "auto" else await _desktop_is_dark(reactor))
 
 
@@ -40,8 +40,7 @@ async def _desktop_is_dark(reactor: Any) -> bool:
 
 
 def scale(root: tk.Tk) -> tk.Tk:
-    """Have all else be as large as fonts are: those follow the desktop's ``Xft.dpi``, of which Tk
-    itself knows nothing.
+    """Scale everything like fonts, which follow the desktop's ``Xft.dpi``. Tk itself ignores it.
 
     X resources are found under a program's name, so this takes another interpreter. It is returned
     to be kept: Tcl aborts when one is collected in another thread, as the reactor has.
@@ -59,7 +58,7 @@ def scale(root: tk.Tk) -> tk.Tk:
 
 
 class ChatLook(Look):
-    """`Look`, with what a conversation has in it."""
+    """A `Look` with the tags and styles of conversations."""
 
     def __init__(self, root: tk.Tk, colours: Palette) -> None:
         super().__init__(root, colours)
@@ -67,20 +66,20 @@ class ChatLook(Look):
         self._style_more(ttk.Style(root))
 
     def shade(self, of_name: str) -> str:
-        """One of `client.looks.PALETTE`, as legible as this theme takes."""
+        """A colour of `looks.PALETTE`, adjusted to be legible in this theme."""
         return self._of_names[of_name]
 
     def tags_of(self, style: str) -> str:
-        """Those of a style of `client.looks`: colours are names' own, and stand for bold, too."""
+        """The tags for a style of `looks`. Colours are those of names, and imply bold."""
         return " ".join(each for each in style.split() if each not in ("bold", "reverse"))
 
     @property
     def text_start(self) -> int:
-        """Where what is said begins in a conversation, in pixels from its edge."""
+        """Where the text of a line begins, in pixels from the edge of the conversation."""
         return self.font.measure("00:00") + self.px(24)
 
     def tags(self, text: tk.Text) -> None:
-        """The tags that `lines` gives to pieces of text, the strongest last."""
+        """Configure the tags that `lines` uses, the strongest last."""
         c, px = self.colours, self.px
         start = self.text_start
         text.configure(tabs=(start,))
@@ -171,7 +170,7 @@ class ChatLook(Look):
 
 
 def legible(shade: str, colours: Palette) -> str:
-    """`shade`, moved towards the colour of text until it can be read well."""
+    """`shade`, moved towards the colour of text until it is legible."""
     share = 1.0
     while share > 0 and contrast(mixed := blended(shade, colours.text, share), colours) < LEGIBLE:
         share -= 0.05
@@ -179,7 +178,7 @@ def legible(shade: str, colours: Palette) -> str:
 
 
 def contrast(shade: str, colours: Palette) -> float:
-    """Of `shade` on what a conversation stands on, as WCAG 2 reckons it: from 1 to 21."""
+    """The contrast of `shade` with the background of conversations (WCAG 2): from 1 to 21."""
     light, dark = sorted((_luminance(shade), _luminance(colours.surface)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

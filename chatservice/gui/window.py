@@ -61,7 +61,7 @@ OLDER = 200  # events that are asked for when somebody reads beyond the top
 
 
 class Window(ttk.Frame):
-    """All of it but the dialog that comes first. `changes_server`: somebody wants that again."""
+    """The window, except for the dialog. `changes_server`: the user wants the dialog again."""
 
     def __init__(
         self, root: tk.Tk, look: ChatLook, reactor: Any, words: WindowWords = WINDOW
@@ -93,7 +93,7 @@ class Window(ttk.Frame):
     # Talking.
 
     async def talk_with(self, client: ChatClient, where: str) -> None:
-        """Until the end. `where`: the server. Raises `ChatError`."""
+        """Talk until the end. `where`: the server. Raises `ChatError`."""
         self.talk = Talk(self._show)
         self.client = self.talk.client = client
         self.changes_server = False
@@ -118,7 +118,7 @@ class Window(ttk.Frame):
             raise self._hopeless
 
     def ask(self, error: Error | None) -> "Deferred[str]":
-        """For another name."""
+        """Ask for another name."""
         self._asked_name = True
         if error is not None:
             self._show(error)
@@ -128,7 +128,7 @@ class Window(ttk.Frame):
         return asking
 
     def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
-        """For that of `name`."""
+        """Ask for the password of `name`."""
         self._asked_name = True
         self.line.set_aside()
         asking = self.talk.ask_password(name, error)
@@ -136,11 +136,11 @@ class Window(ttk.Frame):
         return asking
 
     def tell(self, line: str) -> None:
-        """Something about the server."""
+        """Show a line about the server."""
         self._show(sanitize(line))
 
     def leave(self) -> None:
-        """Say goodbye; asked a second time, without waiting for anything."""
+        """Say goodbye. The second call leaves without waiting."""
         if self.client is None:
             return
         if self.talk.leaving:
@@ -155,7 +155,7 @@ class Window(ttk.Frame):
     # What happens.
 
     def _heard(self, event: Heard) -> None:
-        """Something from the client, which is not an answer to what was typed."""
+        """Handle an event of the client that is not the answer to a typed line."""
         match event:
             case Replayed():  # it is loaded where it belongs, instead
                 return
@@ -197,7 +197,7 @@ class Window(ttk.Frame):
         self._tabs.everyone.conversation.add(self._lines(event))
 
     def _show_private(self, event: Told | Sent) -> None:
-        """In the tab of that person; where everyone talks, if there are too many."""
+        """Show it in the tab of that person; in the common one if there are too many."""
         me = self.talk.client.name
         name = event.sender if isinstance(event, Told) else event.recipient
         tab = self._tabs.open_private(name)
@@ -228,7 +228,7 @@ class Window(ttk.Frame):
             self._load_older()
 
     def _count(self, tab: Tab, *, for_you: bool) -> None:
-        """Something to read, unless somebody is looking."""
+        """Count an unread message, unless the tab is in view."""
         if tab is not self._tabs.current or not self._is_looked_at():
             tab.count(for_you=for_you)
 
@@ -241,7 +241,7 @@ class Window(ttk.Frame):
     # Older lines.
 
     def _load_older(self) -> None:
-        """What was said before the first line."""
+        """Ask for what was said before the first line."""
         conversation = self._tabs.everyone.conversation
         first = conversation.first_id or self._before
         if self._loading or self.client is None or first == STALE or first <= self._oldest:
@@ -276,7 +276,7 @@ class Window(ttk.Frame):
         )
 
     def _choose(self, name: str) -> None:
-        """Talk to `name` privately."""
+        """Open the private tab of `name`."""
         if name != self.talk.client.name:
             if (tab := self._tabs.open_private(name)) is not None:
                 self._tabs.show(tab)
@@ -285,7 +285,7 @@ class Window(ttk.Frame):
         self.line.focus_set()
 
     def _turned(self, before: Tab) -> None:
-        """What is being typed stays with those whom it was for."""
+        """Keep what is being typed with the tab it was meant for."""
         if self.finding.is_open:
             self.finding.close()
         before.draft = self.line.line
@@ -296,7 +296,7 @@ class Window(ttk.Frame):
     # The line.
 
     def _typed(self, text: str) -> bool:
-        """Whether the line was taken."""
+        """Carry out a line. Returns whether it was accepted."""
         if self.client is None or self.talk.leaving:
             return False
         if self.line.is_secret and not self.talk.asks_password:
@@ -366,7 +366,7 @@ class Window(ttk.Frame):
         self._label.configure(text=self._label_of_line())
 
     def _hint_for(self, client: ChatClient) -> str:
-        """What is shown above the line."""
+        """The text above the input line."""
         if self.line.pasted:
             return self._words.pasted(len(self.line.pasted))
         line = "" if self.line.holds_password else self.line.line
@@ -495,6 +495,6 @@ class Window(ttk.Frame):
 
 
 def follow(link: str) -> None:
-    """Open it where the person has their browser; which may take its time to come."""
+    """Open `link` in the browser, in a thread, since that may take long."""
     if link.lower().startswith(("http://", "https://")):
         threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()

@@ -312,7 +312,7 @@ async def test_a_second_self_takes_over_and_the_first_one_ends(server: Server) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_is_turned_away_is_told_why(tmp_path: Path) -> None:
+async def test_a_client_that_is_turned_away_is_told_why(tmp_path: Path) -> None:
     with Server(tmp_path, "--max-per-address", "1") as server:
         alice = client_of(server, "Alice")
         await heard(alice, Welcomed)

@@ -135,7 +135,7 @@ class TestInAPipe:
         assert run_client(server.port, typed=b"ci\nhello\n").returncode == 0
         alice.hears(joined("ci"), "ci: hello")
 
-    def test_nothing_to_send_is_no_failure(self, server: Server) -> None:
+    def test_nothing_to_send_is_not_a_failure(self, server: Server) -> None:
         assert run_client(server.port, "--name", "ci").returncode == 0
 
     def test_much_is_sent_whole(self, server: Server) -> None:
@@ -177,13 +177,13 @@ class TestInAPipe:
         assert run_client(server.port, "--name", "ci2", typed=b"one\n/exit\n").returncode == 0
 
     @pytest.mark.parametrize("typed", [b"\nci\nhello\n", b"/help\n \nci\nhello\n"])
-    def test_what_is_no_name_does_not_keep_it_waiting(self, server: Server, typed: bytes) -> None:
+    def test_lines_that_are_not_names_do_not_keep_it_waiting(self, server: Server, typed: bytes) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, typed=typed).returncode == 0
         alice.hears(joined("ci"), "ci: hello")
 
     @pytest.mark.parametrize("typed", [b"ci\nhello\n", b"/help\nci\n/help\nhello\n"])
-    def test_with_json_what_is_for_a_person_is_no_part_of_the_output(
+    def test_with_json_what_is_for_a_person_is_not_part_of_the_output(
         self, server: Server, typed: bytes
     ) -> None:
         alice = server.join("Alice")

@@ -669,7 +669,7 @@ def test_rubbish_in_place_of_the_last_connection_is_ignored_with_a_line(
 
 
 @pytest.mark.parametrize("kind", ["folder", "FIFO", "bytes", "large"])
-def test_so_is_what_is_no_text(
+def test_so_is_a_file_that_cannot_be_read(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

@@ -89,7 +89,7 @@ def _other(digit: str) -> str:
 
 
 @pytest.mark.parametrize("value", ["", "AB:CD", "sha1:" + "00" * 20, "x" * 64])
-def test_what_is_no_fingerprint_is_refused(value: str) -> None:
+def test_an_invalid_fingerprint_is_refused(value: str) -> None:
     ended = run_client(1, "--fingerprint", value)
     assert ended.returncode == 2
     assert b"is not 32 bytes in hexadecimal" in ended.stderr
@@ -179,7 +179,7 @@ class TestAuthorities:
             assert not known_servers.exists()
 
 
-def test_a_server_without_tls_is_no_server(tmp_path: Path) -> None:
+def test_a_server_without_tls_is_refused(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         ended = run_client(server.port, "--tls", "--name", "ci")
         assert ended.returncode == 1

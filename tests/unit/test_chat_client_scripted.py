@@ -286,7 +286,7 @@ def test_what_the_server_skipped_holds_our_own_messages_too(echo: bool) -> None:
 
 
 @pytest.mark.parametrize("go", [ChatClient.leave, ChatClient.abort])
-def test_who_has_had_enough_when_the_connection_is_lost_does_not_come_back(
+def test_a_client_that_leaves_when_the_connection_is_lost_does_not_reconnect(
     go: Callable[[ChatClient], None],
 ) -> None:
     script = Script(lambda client, event: go(client) if isinstance(event, Disconnected) else None)
@@ -318,7 +318,7 @@ def test_a_server_that_does_not_say_goodbye_is_left_all_the_same(script: Script)
     assert len(script.wires) == 1
 
 
-def test_who_is_kicked_does_not_come_back(script: Script) -> None:
+def test_a_client_that_is_kicked_does_not_reconnect(script: Script) -> None:
     script.tells({"type": "bye", "name": "Alice", "reason": "kicked"})
     script.loses_her()
     assert len(script.wires) == 1
@@ -339,7 +339,7 @@ def test_what_cannot_be_had_of_the_history_is_missed(script: Script) -> None:
     failure_of(mine, Unsure)
 
 
-def test_whose_name_is_claimed_does_not_come_back(script: Script) -> None:
+def test_a_client_whose_name_is_claimed_does_not_reconnect(script: Script) -> None:
     script.tells({"type": "bye", "name": "Alice", "reason": "name claimed"})
     script.loses_her()
     assert len(script.wires) == 1
@@ -689,12 +689,12 @@ class TestHostileServers:
     @pytest.mark.parametrize(
         "answer", [ack(2, "1"), {"type": "users", "users": [], "ref": "1"}, said(2, "Bob", "x")]
     )
-    def test_an_answer_to_something_else_is_none(self, script: Script, answer: Json) -> None:
+    def test_an_answer_of_another_kind_is_an_error(self, script: Script, answer: Json) -> None:
         asked = script.client.history()
         script.tells(answer | {"ref": "1"})
         failure_of(asked, ChatError)
 
-    def test_a_second_welcome_is_none(self, script: Script) -> None:
+    def test_a_second_welcome_is_ignored(self, script: Script) -> None:
         script.welcomes(50, epoch="two")
         assert not script.is_asked()
         assert script.client.state is State.LIVE
@@ -723,7 +723,7 @@ class TestHostileServers:
             *("0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-14:00"),
         ],
     )
-    def test_times_that_are_none(self, script: Script, at: Any) -> None:
+    def test_events_without_a_valid_time_are_ignored(self, script: Script, at: Any) -> None:
         script.tells(said(2, "Bob", "one") | {"at": at}, said(3, "Bob", "two"))
         assert [event.text for event in script.heard(Said)] == ["two"]
 

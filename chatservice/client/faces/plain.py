@@ -56,7 +56,7 @@ OURS = Vocabulary({**EVENTS.types, "disconnected": Disconnected, "missed": Misse
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class Keyboard(LineOnlyReceiver):
-    """Standard input, of which `typed` is given each line, and output."""
+    """Standard input and output. `typed` is called with each line of input, `ended` at its end."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_TYPED
@@ -98,12 +98,12 @@ class Keyboard(LineOnlyReceiver):
         self.give_up()
 
     async def room(self) -> None:
-        """Comes back when more can be printed."""
+        """Return when more can be printed."""
         if self._room is not None and not self.flushed.called:
             await self._room
 
     def give_up(self) -> None:
-        """What has not been printed need not be, or cannot."""
+        """Forget what has not been printed."""
         if not self.flushed.called:
             self.flushed.callback(None)
         self.resumeProducing()
@@ -160,7 +160,7 @@ class Plain:
         self._lines = 0  # that were read
 
     def ask(self, error: Error | None) -> "Deferred[str]":
-        """For a name. A tool is not asked twice."""
+        """Ask for a name. A tool is not asked twice."""
         if error is not None and not self._interactive:
             return fail(Declined(error))
         asking = self.talk.ask(error)
@@ -168,7 +168,7 @@ class Plain:
         return asking
 
     def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
-        """The next line is typed unseen."""
+        """Ask for the password of `name`. It is not echoed."""
         show_typing(False)
 
         def over(result: str | Failure) -> str | Failure:
@@ -178,7 +178,7 @@ class Plain:
         return self.talk.ask_password(name, error).addBoth(over)
 
     async def run(self) -> int:
-        """Until the end. The program's exit status."""
+        """Run until the end. Returns the exit status."""
         self._regulate()
         try:
             async for event in self.talk.client:
@@ -203,7 +203,7 @@ class Plain:
         return 0 if self._closing and not (self._failed or self.talk.refused) else 1
 
     def interrupt(self) -> None:
-        """Leave; asked a second time, without waiting. A tool has not sent all that it should."""
+        """Leave. The second call leaves without waiting. A tool has failed then."""
         self._interrupted = True
         self._failed = self._failed or not self._interactive
         if self.talk.leaving:
@@ -217,7 +217,7 @@ class Plain:
         return (self._words.client.use_password_file,) if needs_password else ()
 
     async def _read_rest(self) -> None:
-        """What is typed after ``/exit`` is not sent, and each line of it is named."""
+        """Name each line after ``/exit``: they are not sent."""
         self.keyboard.transport.resumeProducing()
         deadline = self._reactor.seconds() + REST_SECONDS
         while not self._input_over:
@@ -251,7 +251,7 @@ class Plain:
         self.talk.client.abort()
 
     def _regulate(self) -> None:
-        """A tool reads its input no faster than the server takes it."""
+        """Have a tool read its input no faster than the server takes it."""
         if self._interactive:
             return
         client = self.talk.client
@@ -275,7 +275,7 @@ class Plain:
             self._print(lines)
 
     def _print(self, lines: list[str]) -> None:
-        """On a terminal, what does not fit into a row is indented in the next one."""
+        """Print lines. On a terminal, rows that continue a line are indented."""
         if self._interactive:
             rows = wrap([("", bounded(line) + "\n") for line in lines], columns())
             text = "".join(part for _, part in rows)
@@ -284,7 +284,7 @@ class Plain:
         self.keyboard.transport.write(text.encode())
 
     def _complain_of(self, message: str) -> None:
-        """As an error of ours."""
+        """Show an error of our own."""
         self.complain(self._words.error.format(message=message))
 
     def complain(self, words: str) -> None:
@@ -296,7 +296,7 @@ class Plain:
 
 
 def columns() -> int:
-    """Of the terminal that standard output is; 0 if it is none."""
+    """The width of the terminal; 0 if standard output is not one."""
     try:
         return os.get_terminal_size(1).columns
     except OSError:
@@ -304,7 +304,7 @@ def columns() -> int:
 
 
 def show_typing(on: bool) -> None:
-    """Whether the terminal that standard input is shows what is typed."""
+    """Switch the echo of the terminal on or off."""
     with contextlib.suppress(termios.error):
         attributes = termios.tcgetattr(0)
         attributes[3] = attributes[3] | termios.ECHO if on else attributes[3] & ~termios.ECHO
@@ -322,7 +322,7 @@ def _as_json(event: Heard) -> bytes:
 async def talk_plainly(
     reactor: Any, make: Callable[..., ChatClient], where: str, *, retry: bool, as_json: bool
 ) -> int:
-    """Talk until the end; the exit status. `make` makes the client at `where`."""
+    """Talk until the end. Returns the exit status. `make` makes the client for `where`."""
     interactive = sys.stdin.isatty()
     plain = Plain(reactor, where, interactive=interactive, as_json=as_json)
     plain.talk.client = make(

@@ -1,4 +1,4 @@
-"""A person's side of a `ChatClient`: typed lines, and what comes of them."""
+"""The person's side of a `ChatClient`: typed lines become requests."""
 
 import signal
 import time
@@ -78,12 +78,12 @@ class Talk:
 
     @property
     def ready(self) -> bool:
-        """Whether a line that is typed now goes somewhere."""
+        """Whether a line that is typed now is used: as an answer, or as a request."""
         return self.asks_name or self.client.state in (State.CATCHING_UP, State.LIVE)
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The names of those that can be used here, as far as we know."""
+        """The names of the commands that can be used here, as far as we know."""
         unusable: tuple[str, ...] = ()
         if not self.client.has_accounts:
             unusable = ("register", "password", "unregister")
@@ -93,22 +93,22 @@ class Talk:
 
     @property
     def asks_name(self) -> bool:
-        """Whether the next line that is typed is a name."""
+        """Whether the next line is an answer: a name, or a password."""
         return self._asking is not None
 
     @property
     def asks_password(self) -> bool:
-        """Whether the next line that is typed is a password: nobody should see it."""
+        """Whether the next line is a password, which must not be shown."""
         return self._asking is not None and self._secret
 
     def ask(self, error: Error | None) -> "Deferred[str]":
-        """The next line that is typed is a name. `error`: what was wrong with the last one."""
+        """Ask for a name: the next line. `error`: what was wrong with the last one."""
         self._show(NameAsked() if error is None else AskedAgain(error))
         return self._ask_for(secret=False)
 
     def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
-        """The next line that is typed is the password of `name`; an empty one if it is not
-        theirs. `error`: what was wrong with the last one."""
+        """Ask for the password of `name`: the next line, or an empty one to give another name.
+        `error`: what was wrong with the last one."""
         self._show(PasswordAsked(name) if error is None else AskedAgain(error, name))
         return self._ask_for(secret=True)
 
@@ -121,7 +121,7 @@ class Talk:
         return self._asking
 
     def typed(self, line: str, to: str | None = None) -> None:
-        """Do what `line` says. `to`: what is said is for this person only."""
+        """Carry out `line`. `to`: what is said is for this person only."""
         if not line.strip() and not self.asks_password:
             return
         if self.leaving:
@@ -143,12 +143,12 @@ class Talk:
             self._show(Refused(refusal, asks_name=self.asks_name))
 
     def leave(self) -> None:
-        """Say goodbye, after what has been typed."""
+        """Say goodbye, after everything that was typed."""
         self.leaving = True
         self.client.leave()
 
     def _for(self, to: str | None, request: Request) -> Request:
-        """The same for one person only. Raises `ChatError`."""
+        """`request`, for one person only if there is one. Raises `ChatError`."""
         match request:
             case Say(text=text) if to is not None:
                 return Tell(to, text)

@@ -67,8 +67,8 @@ MAX_PASTED = 5  # lines that are sent as soon as they are pasted
 
 
 class Screen(Vt100_Output):
-    """The terminal. While it is `held`, what is to be written gathers; so that what is printed and
-    the line below it appear at once."""
+    """The terminal. While it is `held`, output is buffered, so that what is printed and the line
+    below it appear together."""
 
     held = False
 
@@ -77,19 +77,19 @@ class Screen(Vt100_Output):
             super().flush()
 
     def disable_bracketed_paste(self) -> None:
-        """Not for the moment in which something is printed: a paste could fall into it."""
+        """Ignored while something is printed: a paste could fall into that moment."""
         if not self.held:
             super().disable_bracketed_paste()
 
     @property
     def responds_to_cpr(self) -> bool:
-        """Where the cursor is need not be asked: the status line stands below the prompt, be that
-        at the bottom of the screen or not."""
+        """False: the position of the cursor is not needed. The status line is below the prompt,
+        wherever that is on the screen."""
         return False
 
 
 class Unseen(Processor):
-    """Shows stars from where `start` says that a password begins in the line that is typed."""
+    """Shows stars instead of a password. `start` says where one begins in the line."""
 
     def __init__(self, start: Callable[[str], int | None]) -> None:
         self._start = start
@@ -102,7 +102,7 @@ class Unseen(Processor):
 
 
 class Face:
-    """One run of the program. `bell`: one of `looks.BELLS`; `timestamps`: print times too."""
+    """One run of the program. `bell`: one of `looks.BELLS`; `timestamps`: print times, too."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Face:
         )
 
     def ask(self, error: Error | None) -> "Deferred[str]":
-        """For a name."""
+        """Ask for a name."""
         self._nameless = True
         if error is not None:
             self._show(error)
@@ -163,16 +163,16 @@ class Face:
         return asking
 
     def ask_password(self, name: str, error: Error | None) -> "Deferred[str]":
-        """For that of `name`. What is typed when the connection has gone is not said later."""
+        """Ask for the password of `name`. It is not sent if the connection is lost meanwhile."""
         self._nameless = True
         return self.talk.ask_password(name, error)
 
     def tell(self, line: str) -> None:
-        """Something about the server."""
+        """Show a line about the server."""
         self._show(sanitize(line))
 
     async def run(self, client: ChatClient) -> int:
-        """Until the end. The program's exit status."""
+        """Run until the end. Returns the exit status."""
         self.talk.client = client
         self._nameless = client.name is None
         running = asyncio.ensure_future(self._app.run_async(handle_sigint=False))
@@ -201,7 +201,7 @@ class Face:
         return status
 
     def leave(self) -> None:
-        """Say goodbye; asked a second time, without waiting for anything."""
+        """Say goodbye. The second call leaves without waiting."""
         if self.talk.leaving:
             self.talk.client.abort()
         self.talk.leave()
@@ -210,7 +210,7 @@ class Face:
     # What is on the screen.
 
     def _layout(self) -> FloatContainer:
-        """The line, the status line below it, and the menu of completions."""
+        """The input line, the status line below it, and the menu of completions."""
         unseen = Unseen(lambda line: 0 if self.talk.asks_password else password_at(line))
         typed = BufferControl(self._line, input_processors=[unseen, BeforeInput(self._prompt)])
         status = FormattedTextControl(self._status)
@@ -232,7 +232,7 @@ class Face:
         return f"{self._words.question} " if self.talk.asks_name else PROMPT
 
     def _height(self) -> Dimension:
-        """In rows, of the typed line; with room for the menu when there is one."""
+        """The height of the input line in rows, with room for the menu if there is one."""
         if self._line.complete_state is None:
             return Dimension()
         return Dimension(min=min(1 + MENU_ROWS, self._screen.get_size().rows // 2))
@@ -263,13 +263,13 @@ class Face:
         self._refresh()
 
     def _refresh(self) -> None:
-        """Soon, and for all that happens until then."""
+        """Draw again soon, once for everything that happens until then."""
         if not self._refreshing:
             self._refreshing = True
             self._reactor.callLater(GATHER_SECONDS, self._app.invalidate)
 
     def _print(self, app: "Application[Any]") -> None:
-        """What has arrived, where the prompt was; which is drawn anew after this."""
+        """Print what has arrived in place of the prompt, which is drawn again below it."""
         self._refreshing = False
         self._screen.held = True
         if self._pieces or self._shrinks():
@@ -285,7 +285,7 @@ class Face:
             self._screen.bell()
 
     def _shrinks(self) -> bool:
-        """Whether what is drawn needs fewer rows than the last time; the renderer keeps them."""
+        """Whether fewer rows are needed than the last time. The renderer would keep them."""
         size = self._screen.get_size()
         wanted = self._app.layout.container.preferred_height(size.columns, size.rows)
         last = self._app.renderer.last_rendered_screen
@@ -353,7 +353,7 @@ class Face:
         return keys
 
     def _accept(self, line: Buffer) -> bool:
-        """Do what the line says. True: it stays where it is, as there is nobody to hear it."""
+        """Carry out the line. True: keep its text, since there is no connection."""
         if self.talk.leaving:
             return True
         if self._nameless and not self.talk.asks_name:
@@ -374,8 +374,8 @@ class Face:
         return self.talk.asks_password or password_at(self._line.text) is not None
 
     def _paste(self, data: str) -> None:
-        """Each line that ends in it is sent as if it had been typed; when there are more than a
-        few, only after Enter."""
+        """Send each complete line of a paste as if it had been typed; if there are more than a few,
+        only after Enter."""
         document = self._line.document
         first, *more = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._line.insert_text(sanitize(first))
@@ -390,7 +390,7 @@ class Face:
             self._send_pasted()
 
     def _send_pasted(self) -> None:
-        """What stays unsent, as there is nobody to hear it, goes back into the line."""
+        """Send the pasted lines. Those that cannot be sent go back into the line."""
         rest = self._line.document
         pasted, self._pasted = self._pasted, []
         kept = []
@@ -402,7 +402,7 @@ class Face:
         self._line.document = Document(before + rest.text, len(before) + rest.cursor_position)
 
     def _move(self, by: int) -> None:
-        """The cursor, past what takes no column: accents, and the joiners in Persian words."""
+        """Move the cursor past characters of no width: accents, and joiners in Persian words."""
         line = self._line
         while 0 <= line.cursor_position + by <= len(line.text):
             line.cursor_position += by
@@ -428,7 +428,7 @@ class Face:
         self.talk.client.set_typing(on)
 
     def _input_lost(self, failure: Failure) -> None:
-        """There is no terminal any more."""
+        """The terminal is gone."""
         self.talk.leaving = True
         self.talk.client.abort()
         failure.trap(EOFError, OSError)
@@ -443,7 +443,7 @@ async def talk_on_terminal(
     bell: str,
     timestamps: bool,
 ) -> int:
-    """Talk until the end; the exit status. `make` makes the client at `where`."""
+    """Talk until the end. Returns the exit status. `make` makes the client for `where`."""
     face = Face(reactor, where, bell=bell, timestamps=timestamps)
     client = make(
         tell=face.tell,
