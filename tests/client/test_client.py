@@ -177,7 +177,7 @@ class TestInAPipe:
         assert run_client(server.port, "--name", "ci2", typed=b"one\n/exit\n").returncode == 0
 
     @pytest.mark.parametrize("typed", [b"\nci\nhello\n", b"/help\n \nci\nhello\n"])
-    def test_lines_that_are_not_names_do_not_keep_it_waiting(self, server: Server, typed: bytes) -> None:
+    def test_lines_that_are_not_names_are_passed_over(self, server: Server, typed: bytes) -> None:
         alice = server.join("Alice")
         assert run_client(server.port, typed=typed).returncode == 0
         alice.hears(joined("ci"), "ci: hello")
