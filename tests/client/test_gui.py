@@ -72,6 +72,7 @@ class Window:
     def opens(self, title: str) -> None:
         """Wait for that, and go there with the keyboard."""
         self.window = self.hands.wait_for_window(title)
+        time.sleep(0.3)  # Tk gives the keyboard to one of its fields a moment later
 
     def types(self, *texts: str) -> None:
         for text in texts:
