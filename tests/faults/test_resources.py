@@ -25,7 +25,7 @@ def test_few_descriptors(tmp_path: Path, tls: bool, figure: Callable[[str], None
     the limit, then with a limit below that; then there are enough again."""
     runner = ("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}", sys.executable, TWISTD)
     with Server(tmp_path, tls=tls, runner=runner) as server, Crowd(server) as crowd:
-        server.wait_for_log(f"There are {DESCRIPTORS} descriptors: 150 connections at a time")
+        server.wait_for_log(f"With {DESCRIPTORS} descriptors there are 150 connections at most")
         [bystander, _] = crowd.join(["Bystander", "Speaker"])
         for most in (DESCRIPTORS, descriptors(server) + 20):
             limit_descriptors(server, most)
