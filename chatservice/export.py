@@ -10,7 +10,7 @@ from chatservice.core.events import LOBBY, Happening
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
 from chatservice.storage.sqlite.database import BadDatabase, open_existing
-from chatservice.storage.sqlite.rows import happenings, rows_between
+from chatservice.storage.sqlite.rows import rows_between
 
 FOREVER = 2**63 - 1  # SQLite's largest id
 
@@ -56,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BadDatabase as error:
         raise SystemExit(f"export: {error}") from None
     try:
-        for row in rows_between(connection, -1, FOREVER):
-            if row.room == options.room:
-                for event in happenings(row):
-                    sys.stdout.buffer.write(line_of(event, options.format))
+        reach = {options.room.removeprefix("#"): 0}
+        for row in rows_between(connection, -1, FOREVER, reach):
+            for event in row.happenings(reach):
+                sys.stdout.buffer.write(line_of(event, options.format))
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # whoever reads has seen enough
         sys.stderr.close()

@@ -96,6 +96,7 @@ class ChatService(Service):
         if self._history is not None:  # as the user who will write to it
             try:
                 self._history.open(may_have_accounts=self._hashing is not None)
+                self.factory.chat.restore(self._history.rooms)
             except BadDatabase as error:
                 raise CannotListen(f"chat: --database {error}") from None
         if self._hashing is not None:

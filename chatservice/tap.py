@@ -58,7 +58,7 @@ def makeService(options: Options) -> ChatService:
         echo=bool(options["echo"]),
     )
     if history is not None:
-        history.notice = chat.lobby.announce
+        history.notice = chat.tell_all
     authenticator = _authenticator(options, reactor, history, hashing)
     limits = replace(options["limits"], max_users=within_descriptors(options["limits"].max_users))
     factory = ChatFactory(chat, settings, reactor, limits, authenticator)

@@ -12,7 +12,6 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.cred import IMember
 from chatservice.accounts.passwords import fit
 from chatservice.core import names
-from chatservice.core.chat import User
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
     ACCOUNT_SECONDS,
@@ -26,6 +25,7 @@ from chatservice.core.limits import (
 )
 from chatservice.core.peer import Peer
 from chatservice.core.requests import AboutAccount, ChangePassword, Register, Unregister
+from chatservice.core.users import User
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ from tkinter import ttk
 from typing import NamedTuple
 
 from chatservice.console.lines import address_in_words
-from chatservice.core.chat import Chat, User
+from chatservice.core.chat import Chat
 from chatservice.core.peer import Peer
+from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 
@@ -78,10 +79,10 @@ class People(ttk.Frame):
         left = AT_ONCE
         today = time.strftime("%Y-%m-%d")
         order: list[User] = []
-        for name in self._chat.online():
+        for name in self._chat.directory.online():
             user = self._chat.users[name]
             row = self._rows.get(user)
-            if row is None or (row.name, row.peer, row.day) != (name, user.connection.peer, today):
+            if row is None or (row.name, row.peer, row.day) != (name, peer_of(user), today):
                 if left:
                     left -= 1
                     self._show(user, row, today)
@@ -91,7 +92,7 @@ class People(ttk.Frame):
         self._arrange(order)
 
     def _show(self, user: User, row: Row | None, today: str) -> None:
-        peer = user.connection.peer
+        peer = peer_of(user)
         values = (
             shown(user.name),
             address_in_words(peer.address),
@@ -108,7 +109,7 @@ class People(ttk.Frame):
     def _arrange(self, order: list[User]) -> None:
         """By what the operator has asked for; those who are alike there, by name."""
         if self._by == "from":
-            order.sort(key=lambda user: address_in_words(user.connection.peer.address))
+            order.sort(key=lambda user: address_in_words(peer_of(user).address))
         elif self._by == "since":
             order.sort(key=lambda user: user.since)
         items = [self._rows[user].item for user in order]
@@ -150,3 +151,8 @@ def since_in_words(since: float, today: str) -> str:
     at = time.localtime(since)
     is_today = time.strftime("%Y-%m-%d", at) == today
     return time.strftime("%H:%M:%S" if is_today else "%d %b %H:%M", at)
+
+
+def peer_of(user: User) -> Peer:
+    """Whose connection they came in with."""
+    return user.sessions[0].peer if user.sessions else Peer()

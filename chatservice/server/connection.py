@@ -260,7 +260,7 @@ class Connection:
     def _end_if_nameless(self) -> None:
         """It is late. A peer that has not even taken the question, as within a handshake that never
         ends, need not be told."""
-        if self.session.cursor.stalled:
+        if self.session.cursor.full:
             self.cut()
         else:
             self.session.close(CloseReason.LATE)

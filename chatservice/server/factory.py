@@ -10,9 +10,10 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from chatservice.accounts.authenticator import Authenticator
-from chatservice.core.chat import Chat, User
+from chatservice.core.chat import Chat
 from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import Admission, Limits, network_of
+from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
 from chatservice.server.connection import CLOSE_SECONDS, Connection
 from chatservice.server.line import ChatProtocol
@@ -137,7 +138,7 @@ class ChatFactory(ServerFactory):
         now, before, self._stuck = self.clock.seconds(), self._stuck, {}
         for connection in list(self.connections):
             cursor = connection.session.cursor
-            if not cursor.stalled or connection.session.closing:
+            if not cursor.full or connection.session.closing:
                 continue
             taken = cursor.position, cursor.events_sent
             taken_before, since = before.get(connection, (taken, now))

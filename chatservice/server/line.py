@@ -49,7 +49,7 @@ class ChatProtocol(LineReceiver):
         connection, session = self.connection, self.connection.session
         if telnet.IAC in self._buffer:
             self._buffer, reply = telnet.refuse_options(self._buffer)
-            if reply and not session.cursor.stalled:  # a peer that does not read needs no answer
+            if reply and not session.cursor.full:  # a peer that does not read needs no answer
                 connection.write(reply)
         while not connection.paused and (end := self._buffer.rfind(self.delimiter) + 1):
             if end > self.MAX_LENGTH and not (end := self._end_before_long_line(end)):

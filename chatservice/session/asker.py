@@ -4,19 +4,36 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
+
 from chatservice.accounts.authenticator import Authenticator
-from chatservice.core.chat import Chat, User
-from chatservice.core.events import Burst, CloseReason, Emoted, PersonalEvent, Renamed
-from chatservice.core.peer import Peer
+from chatservice.core.chat import Chat
+from chatservice.core.drafts import Entry, Outcome, Then
+from chatservice.core.events import CloseReason, PersonalEvent, Refusal
 from chatservice.core.requests import Hello, Password
+from chatservice.core.users import User, UserSession
 from chatservice.dialects.dialect import Dialect
 from chatservice.session.offline_messages import OfflineMessages
 
-# What a request comes to. Something that happened in a room is acknowledged to its author; None:
-# there is no answer.
-Answer = PersonalEvent | Burst | Emoted | Renamed | None
-# Or what has to be looked up, or written, first.
-Outcome = Answer | Coroutine[Any, Any, Answer]
+# What a request comes to. None: there is no answer, or what happened in a room is one, which its
+# author is told when everyone is.
+Answer = PersonalEvent | None
+# Or what has to be looked up, or committed, first.
+Asked = Answer | Coroutine[Any, Any, Answer]
+
+
+def committed(submit: Callable[[Then], None]) -> "Deferred[Entry | None]":
+    """Fires with what becomes of the draft that `submit` submits; fails with `Refusal`."""
+    waiting: Deferred[Entry | None] = Deferred()
+
+    def then(outcome: Outcome) -> None:
+        if isinstance(outcome, Refusal):
+            waiting.errback(outcome)
+        else:
+            waiting.callback(outcome)
+
+    submit(then)
+    return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +56,25 @@ class Services:
     settings: Settings
 
 
-class Asker(Protocol):
+class Asker(UserSession, Protocol):
     """The session of whoever asks. What is asked in vain raises `Refusal`."""
 
     services: Services
     note: Callable[..., None]  # takes a line for the log, and values for its fields
-    peer: Peer
 
     @property
     def user(self) -> User:
         """Who asks, once they are in."""
+
+    def room(self, name: str) -> str:
+        """The room that a request names: CURRENT_ROOM stands for one."""
+
+    async def caught_up(self) -> None:
+        """Wait until what they have said before is committed."""
+
+    @property
+    def ref(self) -> str | None:
+        """What their request, which is being carried out, is marked with."""
 
     @property
     def dialect(self) -> Dialect:

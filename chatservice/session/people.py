@@ -1,8 +1,16 @@
 """The requests about who is here, and under which name."""
 
 from chatservice.core import requests
-from chatservice.core.events import CloseReason, Online, Renamed
-from chatservice.session.asker import Asker
+from chatservice.core.events import (
+    LOBBY,
+    Acked,
+    CloseReason,
+    Online,
+    Person,
+    PersonalEvent,
+    Renamed,
+)
+from chatservice.session.asker import Asker, committed
 
 
 def hello(asker: Asker, request: requests.Hello) -> None:
@@ -19,13 +27,23 @@ def exit_(asker: Asker, request: requests.Exit) -> None:
 
 def who(asker: Asker, request: requests.Who) -> Online:
     chat = asker.services.chat
-    chat.room(request.room)
-    return Online(chat.online())
+    if request.room == LOBBY:
+        return Online(chat.directory.online())
+    room = chat.room_for(asker.user, asker.room(request.room))
+    return Online(chat.directory.people_in(room), room.name)
 
 
-async def nick(asker: Asker, request: requests.Nick) -> Renamed:
-    services, user = asker.services, asker.user
+def whois(asker: Asker, request: requests.Whois) -> Person:
+    return asker.services.chat.whois(asker.user, request.name)
+
+
+async def nick(asker: Asker, request: requests.Nick) -> PersonalEvent | None:
+    services, user, ref = asker.services, asker.user, asker.ref
+    chat = services.chat
     await services.authenticator.expect_free(request.name, user.account)
-    renamed = services.chat.rename(user, request.name)
-    asker.note("{old} is now known as {new}.", old=renamed.old, new=renamed.new)
-    return renamed
+    entry = await committed(lambda then: chat.rename(user, asker, request.name, ref=ref, then=then))
+    if entry is None:  # they are called so already
+        return Acked(chat.log.end - 1, chat.now()) if asker.dialect.wants.acknowledgements else None
+    if isinstance(entry.event, Renamed):
+        asker.note("{old} is now known as {new}.", old=entry.event.old, new=entry.event.new)
+    return None

@@ -6,12 +6,12 @@ from enum import Enum, Flag, auto
 from typing import Any, TypeVar, cast
 
 from chatservice.core import requests
-from chatservice.core.chat import User
 from chatservice.core.events import ErrorCode, Helped, Refusal
 from chatservice.core.requests import Request
+from chatservice.core.users import User
 from chatservice.dialects.commands import COMMANDS
-from chatservice.session import past, people, registration, talk
-from chatservice.session.asker import Asker, Outcome
+from chatservice.session import past, people, registration, rooms, talk
+from chatservice.session.asker import Asked, Asker
 
 R = TypeVar("R", bound=Request)
 
@@ -38,7 +38,7 @@ class Forms(Flag):
 class Rule:
     """A row of the table. `accounts`: only where names can be registered."""
 
-    carry_out: Callable[[Asker, Any], Outcome]
+    carry_out: Callable[[Asker, Any], Asked]
     by: By = By.NAMED
     forms: Forms = Forms.BOTH
     accounts: bool = False
@@ -57,7 +57,7 @@ class Rule:
 
 def _row(
     request: type[R],
-    carry_out: Callable[[Asker, R], Outcome],
+    carry_out: Callable[[Asker, R], Asked],
     by: By = By.NAMED,
     forms: Forms = Forms.BOTH,
     *,
@@ -90,7 +90,16 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.Reply, talk.reply),
         _row(requests.SetTyping, talk.set_typing, forms=Forms.JSON),
         _row(requests.Who, people.who),
+        _row(requests.Whois, people.whois),
         _row(requests.Nick, people.nick),
+        _row(requests.Join, rooms.join),
+        _row(requests.Part, rooms.part),
+        _row(requests.Switch, rooms.switch, forms=Forms.TEXT),
+        _row(requests.Rooms, rooms.rooms),
+        _row(requests.Topic, rooms.topic),
+        _row(requests.RoomMode, rooms.room_mode),
+        _row(requests.Invite, rooms.invite),
+        _row(requests.Quiet, rooms.quiet, forms=Forms.TEXT),
         _row(requests.History, past.history),
         _row(requests.Search, past.search),
         _row(requests.Register, registration.change_account, accounts=True),

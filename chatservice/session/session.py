@@ -5,38 +5,35 @@ A session is handed complete lines, which its dialect reads, and carries out wha
 cursor.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import iscoroutine
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.core.chat import User
 from chatservice.core.cursor import Cursor, Sink
 from chatservice.core.events import (
+    CURRENT_ROOM,
     LOBBY,
     Account,
-    Acked,
     Announced,
     Answered,
-    Burst,
     Closed,
     CloseReason,
-    Emoted,
     ErrorCode,
     NameAsked,
     PasswordAsked,
     PersonalEvent,
     Refusal,
     Refused,
-    Renamed,
     Welcomed,
 )
 from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Password, Request
 from chatservice.core.stores import ReadPosition
+from chatservice.core.users import User
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Dialect
 from chatservice.session import talk
@@ -71,14 +68,6 @@ class Connection(Sink, Protocol):
         """The last word is on its way; a peer that does not take it is cut off after a while."""
 
 
-class _Admitted(NamedTuple):
-    """Somebody may come in: who has proven to own which account; and where they had stopped
-    reading."""
-
-    account: Account | None
-    mark: ReadPosition | None
-
-
 class Session:
     """The conversation with one connection. `peer` is whose connection it is; `note` takes a line
     for the log, and values for its fields; `dialect` is what they speak, or None if the first line
@@ -110,7 +99,8 @@ class Session:
         self.services = services
         self.peer = peer
         self.note = note
-        self.cursor = Cursor(dialect or UNTIL_THE_FIRST_LINE, connection)
+        self.cursor = Cursor(UNTIL_THE_FIRST_LINE, connection)
+        self._speak(dialect or UNTIL_THE_FIRST_LINE)
         self._connection = connection
         self._state = State.OPENING if dialect is None else State.NAMING
         self._user: User | None = None
@@ -134,6 +124,30 @@ class Session:
         """What they speak."""
         return cast(Dialect, self.cursor.dialect)
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it keeps its read position itself."""
+        return not self.dialect.wants.replay
+
+    @property
+    def ref(self) -> str | None:
+        """What the request that is being carried out is marked with."""
+        return self._ref
+
+    def room(self, name: str) -> str:
+        """The room that a request names: CURRENT_ROOM stands for one. Whoever names another room
+        than the lobby hears all of theirs."""
+        if name not in (LOBBY, CURRENT_ROOM) and not self.cursor.hears_all:
+            self.services.chat.hear_all(self.user, self)
+        return self.cursor.current if name == CURRENT_ROOM else name
+
+    async def caught_up(self) -> None:
+        """Wait until what they have said before is committed."""
+        if (submitted := self.cursor.submitted) is not None and not submitted.heard:
+            waiting: Deferred[None] = Deferred()
+            submitted.when_heard(lambda: waiting.callback(None))
+            await waiting
+
     def begin(self) -> None:
         """The connection is there: ask who it is."""
         self.note("{peer} has connected.", peer=self.peer)
@@ -146,7 +160,10 @@ class Session:
         if self.closing:
             return b""
         if self._state is State.IN and (texts := self.dialect.read_talk(data)):
-            talk.say_all(self, texts, LOBBY)
+            try:
+                talk.say_all(self, texts, self.cursor.current)
+            except Refusal as refusal:
+                self._refuse(refusal)
             return b""
         lines = data.split(b"\n")
         for index, line in enumerate(lines[:-1]):
@@ -173,7 +190,7 @@ class Session:
         try:
             self._leave(lost=not clean, why=why)
         finally:
-            self.services.chat.lobby.drop(self.cursor)
+            self.cursor.close()
         self.note("{peer} has disconnected: {why}", peer=self.peer, why=why)
 
     def refuse_long_line(self, limit: int) -> None:
@@ -188,7 +205,7 @@ class Session:
     def come_in(self, hello: Hello) -> None:
         """Let them in, if they may."""
         self._move(State.ADMITTING)
-        self._look_up(self._admitted(hello), lambda admitted: self._join(hello, admitted))
+        self._look_up(self._enter(hello), lambda _: None)
 
     def take_password(self, password: Password) -> None:
         """Come in with it. An empty one: they do not know it."""
@@ -214,7 +231,7 @@ class Session:
         if request is None:
             return
         if self._state is State.OPENING:
-            self.cursor.dialect = dialect
+            self._speak(dialect)
             self._move(State.NAMING)
         try:
             if isinstance(request, Refusal):
@@ -234,21 +251,18 @@ class Session:
         else:
             self._answer(cast(Answer, outcome))
 
+    def _speak(self, dialect: Dialect) -> None:
+        self.cursor.set_dialect(dialect)
+        self.cursor.hears_all = dialect.wants.rooms
+
     def _say_goodbye(self, name: str, why: CloseReason) -> None:
         self._move(State.CLOSING)
         self._connection.expect_close()
         self._answer(Closed(name, why))
 
     def _answer(self, answer: Answer) -> None:
-        match answer:
-            case None:
-                pass
-            case Burst(id=id_, at=at) | Emoted(id=id_, at=at) | Renamed(id=id_, at=at):
-                # A person sees what they have typed; a program is told where it stands in the log.
-                if self.dialect.wants.acknowledgements:
-                    self._send(Acked(id_, at))
-            case _:
-                self._send(answer)
+        if answer is not None:
+            self._send(answer)
 
     def _send(self, event: PersonalEvent) -> None:
         self.cursor.send(event if self._ref is None else Answered(event, self._ref))
@@ -310,57 +324,89 @@ class Session:
 
         work.addErrback(failed)
 
-    async def _admitted(self, hello: Hello) -> _Admitted:
-        """Whether they may come in, and where they had stopped reading."""
+    async def _enter(self, hello: Hello) -> None:
+        """Come in, if they may; otherwise raises `Refusal`."""
         chat = self.services.chat
-        if chat.knows(hello.token):
-            return _Admitted(None, None)
-        admit = self.services.authenticator.admit
-        account = await admit(hello.name, hello.password, self.peer)
-        mark = await chat.seen(hello.name if account is None else account.name)
-        return _Admitted(account, mark)
+        account: Account | None = None
+        here = None
+        if (holder := chat.holder(hello.token)) is not None:
+            here = holder[0]
+        else:
+            admit = self.services.authenticator.admit
+            account = await admit(hello.name, hello.password, self.peer)
+            here = chat.owner(account) if account is not None else None
+        since = None
+        rooms: Mapping[str, int] = {}
+        if here is not None:
+            since = chat.unread(here)
+        else:
+            since = await chat.seen(hello.name if account is None else account.name)
+            rooms = await chat.archive.memberships(account) if account is not None else {}
+        entered: Deferred[User] = Deferred()
 
-    def _join(self, hello: Hello, admitted: _Admitted) -> None:
-        account, mark = admitted
+        def then(who: User | Refusal) -> None:
+            if isinstance(who, Refusal):
+                entered.errback(who)
+            elif self.closing:  # they have gone meanwhile
+                chat.leave(who, self, lost=True)
+            else:
+                self._user = who
+                entered.callback(who)
+
+        chat.enter(
+            self,
+            hello.name,
+            then,
+            token=hello.token,
+            beside=hello.beside,
+            account=account,
+            rooms=rooms or {LOBBY: 0},
+        )
+        self._welcome(await entered, hello, since, has_missed=here is None or since is not None)
+
+    def _welcome(
+        self, user: User, hello: Hello, since: ReadPosition | None, *, has_missed: bool
+    ) -> None:
         chat, settings, wants = self.services.chat, self.services.settings, self.dialect.wants
-        mark = mark or chat.unread(hello.token, account)
-        self._user = user = chat.join(hello.name, self, hello.token, account)
         self._claimed = ""
         self._move(State.IN)
         self._connection.let_in()
-        recent = settings.history if mark is None else 0
-        room = chat.lobby.log
+        if hello.rooms:
+            chat.hear_all(user, self)
+        recent = settings.history if since is None and has_missed else 0
         self._send(
             Welcomed(
                 user.name,
-                chat.online(),
-                room.epoch,
-                room.next_id - 1,
-                chat.token(user) if wants.tokens else "",
-                None if mark is None else mark.position - 1,
+                chat.directory.online(),
+                chat.log.epoch,
+                self.cursor.start - 1,
+                chat.token(user, self) if wants.tokens else "",
+                None if since is None else since.position - 1,
                 recent,
+                chat.rooms_of(user),
             )
         )
         if settings.motd:
             self.cursor.send(Announced(settings.motd))
         self.note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         past = None
-        if wants.replay and (mark is not None or recent):
-            past = Replay(chat, self.cursor, mark, recent)
+        if wants.replay and (since is not None or recent):
+            past = Replay(chat, user, self.cursor, since, recent)
         self._own(Deferred.fromCoroutine(self._replay_past(user, past)))
         if (trouble := chat.archive.trouble) is not None:
             self.cursor.send(trouble)
 
     async def _replay_past(self, user: User, past: Replay | None) -> None:
         if past is not None:
-            await past.run()
+            await past.run(self.caught_up())
         await self.services.offline_messages.deliver(user)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
-            self.services.chat.leave(user, lost=lost)
+            self.services.chat.leave(user, self, lost=lost)
             self._user = None
-            self.note("{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why)
+            line = "{name} has left from {peer}: {why}"
+            self.note(line, name=user.name, peer=self.peer, why=why)
 
 
 async def _awaited(asked: Awaitable[T]) -> T:

@@ -3,41 +3,41 @@
 from twisted.logger import Logger
 
 from chatservice.core import requests
-from chatservice.core.events import Burst, Emoted, Sent
+from chatservice.core.events import Sent
 from chatservice.session.asker import Asker
 
 log = Logger()
 
 
-def say(asker: Asker, request: requests.Say) -> Burst:
-    return say_all(asker, (request.text,), request.room)
+def say(asker: Asker, request: requests.Say) -> None:
+    say_all(asker, (request.text,), asker.room(request.room))
 
 
-def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> Burst:
+def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> None:
     """One or more messages."""
     services, user = asker.services, asker.user
-    said = services.chat.say(user, texts, room)
+    services.chat.say(user, asker, texts, room, ref=asker.ref)
     if services.settings.log_messages:
         for text in texts:
             log.info("{name}: {text!r}", name=user.name, text=text)
-    return said
 
 
-def emote(asker: Asker, request: requests.Emote) -> Emoted:
+def emote(asker: Asker, request: requests.Emote) -> None:
     services, user = asker.services, asker.user
-    emoted = services.chat.emote(user, request.text, request.room)
+    services.chat.emote(user, asker, request.text, asker.room(request.room), ref=asker.ref)
     if services.settings.log_messages:
         log.info("* {name} {text!r}", name=user.name, text=request.text)
-    return emoted
 
 
 async def tell(asker: Asker, request: requests.Tell) -> Sent:
-    return await asker.services.offline_messages.send(asker.user, request.to, request.text)
+    messages = asker.services.offline_messages
+    return await messages.send(asker.user, asker, request.to, request.text)
 
 
 async def reply(asker: Asker, request: requests.Reply) -> Sent:
-    return await asker.services.offline_messages.reply(asker.user, request.text)
+    return await asker.services.offline_messages.reply(asker.user, asker, request.text)
 
 
 def set_typing(asker: Asker, request: requests.SetTyping) -> None:
-    asker.services.chat.set_typing(asker.user, request.on, request.room)
+    room = asker.room(request.room)
+    asker.services.chat.set_typing(asker.user, asker, request.on, room)

@@ -15,8 +15,8 @@ import pytest
 from twisted.internet.task import Clock
 
 from chatservice.core.events import Account
+from chatservice.core.gathering import GATHER_SECONDS
 from chatservice.core.limits import RateLimiter, is_loopback
-from chatservice.core.room import GATHER_SECONDS
 from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
 from tests.support.people import (

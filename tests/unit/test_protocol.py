@@ -93,6 +93,7 @@ def test_an_exception_in_serving_one_costs_that_one_alone(monkeypatch: pytest.Mo
         bob.dataReceived(b"hello\n")
     assert bobs.aborted
     assert faults(events) == ["a fault"]
+    door.clock.pump([0, 1, 0])
     assert set(door.factory.users) == {"Alice", "Carol"}
     alice.dataReceived(b"still here\n")
     door.clock.pump([0, 1, 0])
@@ -214,6 +215,7 @@ def test_who_is_owed_time_and_answers_at_once_gets_both_in_their_order() -> None
     asked += [b'{"type": "who", "ref": "%d"}' % number for number in range(500)]
     producer: Any = alices.producer
     alice.dataReceived(asked[0] + b"\n")
+    door.clock.pump([0, 1, 0])
     producer.pauseProducing()
     alices.clear()
     alice.dataReceived(b"\n".join(asked[1:]) + b"\n")
@@ -231,6 +233,7 @@ def test_nothing_is_left_of_a_throttled_connection_that_has_gone() -> None:
     door, alice, alices, _ = throttled()
     alice.dataReceived(b"x\n" * 50)
     alices.abortConnection()
+    door.clock.pump([0, 1, 0])
     assert set(door.factory.users) == {"Bob"}
     with capturedLogs() as events:
         door.clock.pump([0.1] * 100)
@@ -351,10 +354,9 @@ async def test_nobody_is_left_in_the_map() -> None:
             talker.transport.abortConnection()
         else:
             talker.transport.loseConnection()
-    await until(lambda: not factory.connections)
-    assert factory.users == {}
-    assert factory.chat._by_key == {}
-    assert factory.chat.lobby._cursors == {}
+    await until(lambda: not factory.connections and not factory.users)
+    assert factory.chat.directory._by_key == {}
+    assert factory.chat.directory.lobby.cursors == {}
     await factory.close_all()
     await Deferred.fromCoroutine(stop(port))
 

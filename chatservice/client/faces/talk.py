@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, assert_never, cast
 
@@ -15,6 +15,8 @@ from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined, Gone, Untrusted
 from chatservice.client.events import Disconnected, Heard, Missed
 from chatservice.core.events import (
+    CURRENT_ROOM,
+    LOBBY,
     Error,
     ErrorCode,
     Event,
@@ -24,6 +26,8 @@ from chatservice.core.events import (
     Refusal,
     Refused,
     ReplayReason,
+    RoomInfo,
+    RoomSwitched,
     Told,
 )
 from chatservice.core.requests import (
@@ -33,18 +37,27 @@ from chatservice.core.requests import (
     Hello,
     Help,
     History,
+    Invite,
+    Join,
     Nick,
+    Part,
     Password,
     Question,
+    Quiet,
     Register,
     Reply,
     Request,
+    RoomMode,
+    Rooms,
     Say,
     Search,
     SetTyping,
+    Switch,
     Tell,
+    Topic,
     Unregister,
     Who,
+    Whois,
 )
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import commands
@@ -81,6 +94,7 @@ class Talk:
     ) -> None:
         self.refused = False
         self.unanswered = 0
+        self.room = LOBBY  # where what is typed is said
         self.leaving = False  # nothing more is obeyed
         self._show = show
         self._answered = answered
@@ -155,6 +169,8 @@ class Talk:
                 return Tell(to, text)
             case Emote() if to is not None:
                 raise ChatError("what you do, everyone sees: say it where you talk to everyone.")
+        if getattr(request, "room", None) == CURRENT_ROOM:
+            return cast(Request, replace(cast(Any, request), room=self.room))
         return request
 
     def _carry_out(self, request: Request) -> None:
@@ -177,8 +193,18 @@ class Talk:
                 self._ask(request, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
                 self._ask(request, partial(self._show_again, ReplayReason.FOUND, limit=limit))
+            case Join() | Switch():
+                self._ask(Join(request.room), self._switched)
+            case Quiet():
+                raise ChatError("comings and goings cannot be hidden here.")
             case (
-                Say()
+                Part()
+                | Rooms()
+                | Whois()
+                | Topic()
+                | RoomMode()
+                | Invite()
+                | Say()
                 | Emote()
                 | Tell()
                 | Reply()
@@ -196,6 +222,11 @@ class Talk:
         answer = self.client.request(request)
         answer.addCallbacks(show, self._failed)
         answer.addCallback(lambda _: self._answered())
+
+    def _switched(self, room: RoomInfo) -> None:
+        """What is said from now on is said there."""
+        self.room = room.room
+        self._show(RoomSwitched(room.room, room.topic, room.users))
 
     def _show_again(self, why: ReplayReason, page: Recalled, limit: int = 0) -> None:
         self._show(replayed(why, page, time.time(), limit))

@@ -119,22 +119,22 @@ class Pruning:
         """Delete some, within a transaction. Whether there may be more."""
         if self._keep == KEEP_ALL:
             return False
-        newest = connection.execute(
-            "SELECT id, earlier + messages FROM events ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        if newest is None:
+        (newest_id,) = connection.execute("SELECT max(id) FROM events").fetchone()
+        if newest_id is None:
             return False
-        newest_id, ever = newest
         size = 0
-        for row in list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS)):
-            if not (self._is_excess(row, ever) or self._is_old(connection, row, now)):
-                return False
-            if size >= PRUNE_SIZE:
-                return True
-            if indexed:
-                search.forget(connection, row)
-            connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
-            size += len(row.text)
+        for room in rows.rooms_of(connection):
+            # What is kept is counted for each room, so that a busy one does not erase a quiet one.
+            ever = rows.messages_in(connection, room)
+            for row in list(islice(rows.rows_of(connection, room, newest_id), PRUNE_ROWS)):
+                if not (self._is_excess(row, ever) or self._is_old(connection, row, now)):
+                    break
+                if size >= PRUNE_SIZE:
+                    return True
+                if indexed:
+                    search.forget(connection, row)
+                connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
+                size += len(row.text) + 1
         return size > 0
 
     def _is_excess(self, row: rows.Row, ever: int) -> bool:

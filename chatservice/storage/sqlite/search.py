@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from chatservice.core.events import Emoted, Said
-from chatservice.storage.sqlite.rows import Row, happenings, row_with, rows_between
+from chatservice.core.log import Reach, one_by_one
+from chatservice.storage.sqlite.rows import Row, row_with, rows_between
 from chatservice.storage.words import Query, words
 
 _NOT_ASCII = "text GLOB '*[^\x01-\x7f]*'"
@@ -66,11 +67,20 @@ def forget(connection: sqlite3.Connection, row: Row) -> None:
 
 
 def find(
-    connection: sqlite3.Connection, query: Query, before: int, limit: int, *, indexed: bool
+    connection: sqlite3.Connection,
+    query: Query,
+    before: int,
+    limit: int,
+    reach: Reach,
+    *,
+    indexed: bool,
 ) -> list[Said | Emoted]:
-    """The newest `limit` messages before that id that `query` matches; the oldest first."""
+    """The newest `limit` messages within `reach` before that id that `query` matches; the oldest
+    first."""
     found: list[Said | Emoted] = []
     for message in _candidates(connection, query, before, indexed=indexed) if query else ():
+        if reach.get(message.room, message.id + 1) > message.id:
+            continue
         if query.matches(message.text):
             found.append(message)
             if len(found) == limit:
@@ -121,7 +131,7 @@ def _looked_up(
 
 
 def _messages(row: Row, before: int) -> Iterator[Said | Emoted]:
-    for event in reversed(happenings(row)):
+    for event in reversed(one_by_one(row.event())):
         if isinstance(event, Said | Emoted) and event.id < before:
             yield event
 
@@ -142,7 +152,7 @@ def _indexed(row: Row) -> list[tuple[int, str]]:
     """What the index takes for each message of `row`."""
     return [
         (event.id, " ".join(words(event.text)))
-        for event in happenings(row)
+        for event in one_by_one(row.event())
         if isinstance(event, Said | Emoted)
     ]
 
