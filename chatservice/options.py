@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +19,7 @@ from twisted.python import usage
 
 import chatservice
 import twisted
+from chatservice.accounts.passwords import MAX_PASSWORD, MIN_PASSWORD
 from chatservice.core.limits import Limits
 from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = "12345"
 DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
+_HOST = re.compile(r"(?=.{1,63}$)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 MAX_PORT = 65535
 # Connections that may wait to be accepted: as many as Linux allows (net.core.somaxconn, since 5.4).
 # A thousand people who reconnect in one moment were in after 0.3 s with 4096, after 1.3 s with 511,
@@ -48,7 +51,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     supportedInterfaces = (IUsernamePassword,)
 
     synopsis = (
-        "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
+        "[--port PORT]... [--tls PORT]... [--irc PORT]... [--irc-tls PORT]... [--certificate FILE [--key FILE]] "
         "[--proxy-protocol ADDRESSES] [--database FILE] [--history N] [--keep HOW] "
         "[--motd FILE] [--echo] [--log-messages] [--members-only] [--auth CHECKER]... "
         "[--allow-plaintext-passwords] "
@@ -58,6 +61,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
         ["echo", None, "send people their own messages too"],
+        ["irc-no-lobby", None, "newcomers at --irc begin in no room, instead of the lobby"],
         ["members-only", None, "admit registered names alone"],
         [
             *("allow-plaintext-passwords", None),
@@ -70,6 +74,14 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             *("certificate", None, None),
             "the certificate for --tls (PEM), with the chain after it; read again on SIGHUP "
             "[default: one is made and kept]",
+        ],
+        [
+            *("irc-name", None, "chat.invalid"),
+            "the server's name in what IRC clients are sent, which looks like that of a host",
+        ],
+        [
+            *("password-length", None, MIN_PASSWORD),
+            "characters that a new password must have",
         ],
         ["key", None, None, "its private key (PEM) [default: in the certificate's file]"],
         [
@@ -107,6 +119,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         super().__init__()
         self.ports: list[str] = []
         self.tls_ports: list[str] = []
+        self.irc_ports: list[str] = []
+        self.irc_tls_ports: list[str] = []
         self.proxies: list[Network] = []
 
     def opt_port(self, value: str) -> None:
@@ -120,6 +134,14 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     def opt_tls(self, value: str) -> None:
         """A port for TLS beside the plain one: what --port takes; may be given more than once."""
         self.tls_ports.append(value)
+
+    def opt_irc(self, value: str) -> None:
+        """A port for IRC clients: what --port takes; may be given more than once."""
+        self.irc_ports.append(value)
+
+    def opt_irc_tls(self, value: str) -> None:
+        """The same, with TLS."""
+        self.irc_tls_ports.append(value)
 
     def opt_proxy_protocol(self, value: str) -> None:
         """The addresses or networks of trusted proxies, such as 10.0.0.1,fd00::/8: they must send
@@ -135,7 +157,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         print(f"chatservice {chatservice.__version__}, Twisted {twisted.__version__}")
         sys.exit(0)
 
-    for _option in (opt_port, opt_tls, opt_proxy_protocol):
+    for _option in (opt_port, opt_tls, opt_irc, opt_irc_tls, opt_proxy_protocol):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
 
     def postOptions(self) -> None:
@@ -143,21 +165,32 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
         ports = self.ports or [DEFAULT_PORT]
         if "none" in ports:
-            if len(ports) > 1 or not self.tls_ports:
+            others = self.tls_ports + self.irc_ports + self.irc_tls_ports
+            if len(ports) > 1 or not others:
                 raise usage.UsageError(
-                    "--port none: there must be --tls then, and no other --port."
+                    "--port none: there must be --tls or --irc then, and no other --port."
                 )
             ports = []
         self["endpoints"] = [_endpoint(reactor, "--port", value) for value in ports]
         self["tls-endpoints"] = [_endpoint(reactor, "--tls", value) for value in self.tls_ports]
+        self["irc-endpoints"] = [_endpoint(reactor, "--irc", value) for value in self.irc_ports]
+        self["irc-tls-endpoints"] = [
+            _endpoint(reactor, "--irc-tls", value) for value in self.irc_tls_ports
+        ]
+        if not _HOST.fullmatch(self["irc-name"]):
+            raise usage.UsageError(f"--irc-name {self['irc-name']}: not the name of a host.")
+        encrypted = self.tls_ports + self.irc_tls_ports
         for option, needed, there in (
-            ("certificate", "--tls", self.tls_ports),
+            ("certificate", "--tls", encrypted),
             ("key", "--certificate", self["certificate"]),
         ):
             if self[option] is not None and not there:
                 raise usage.UsageError(f"--{option} needs {needed}.")
-        self["server-certificate"] = self._server_certificate() if self.tls_ports else None
+        self["server-certificate"] = self._server_certificate() if encrypted else None
         self["limits"] = self._limits()
+        self["password-length"] = int(
+            _number("--password-length", self["password-length"], 1, MAX_PASSWORD)
+        )
         self["history"] = int(_number("--history", self["history"], 0, MAX_PAGE_EVENTS))
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:

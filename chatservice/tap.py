@@ -20,9 +20,11 @@ from chatservice.core.chat import Chat, new_secret
 from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
 from chatservice.server.factory import ChatFactory
+from chatservice.server.irc import IrcDoor
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
 from chatservice.session.asker import Settings
+from chatservice.session.irc.network import Network
 from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
@@ -70,6 +72,11 @@ def makeService(options: Options) -> ChatService:
 
     listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]
     certificate = options["server-certificate"]
+    irc: IrcDoor | None = None
+    if options["irc-endpoints"] or options["irc-tls-endpoints"]:
+        network = Network(chat, options["irc-name"], joins_lobby=not options["irc-no-lobby"])
+        irc = IrcDoor(factory, network)
+        listeners += [listener(each, irc, " for IRC") for each in options["irc-endpoints"]]
     if certificate is not None:
         from chatservice.server.tls import TLSFactory  # noqa: PLC0415
 
@@ -77,6 +84,12 @@ def makeService(options: Options) -> ChatService:
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
+        if irc is not None:
+            secured = TLSFactory(certificate, irc, reactor)
+            listeners += [
+                listener(endpoint, secured, " for IRC, with TLS")
+                for endpoint in options["irc-tls-endpoints"]
+            ]
     return ChatService(
         reactor,
         factory,
@@ -116,6 +129,7 @@ def _authenticator(
         reactor.seconds,
         members_only=bool(options["members-only"]),
         in_clear=bool(options["allow-plaintext-passwords"]),
+        password_length=options["password-length"],
     )
 
 

@@ -10,7 +10,7 @@ from twisted.cred.portal import Portal
 
 from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.cred import IMember
-from chatservice.accounts.passwords import fit
+from chatservice.accounts.passwords import MIN_PASSWORD, fit
 from chatservice.core import names
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
@@ -35,7 +35,8 @@ class Authenticator:
 
     `accounts`: the names that have a password, if the server keeps any. `portal` tells whether a
     password is right. `members_only`: nobody comes in without one. `in_clear`: passwords may come
-    over connections that others can listen to.
+    over connections that others can listen to. `password_length`: characters that a new one must
+    have.
     """
 
     def __init__(
@@ -46,17 +47,23 @@ class Authenticator:
         *,
         members_only: bool = False,
         in_clear: bool = False,
+        password_length: int = MIN_PASSWORD,
     ) -> None:
         self.accounts = accounts
         self._portal = portal
         self._members_only = members_only
         self._wrong = ErrorCode.NOT_A_MEMBER if members_only else ErrorCode.WRONG_PASSWORD
         self._in_clear = in_clear
+        self._password_length = password_length
         self._of_address = RateLimiter(GUESSES_OF_ADDRESS, ADDRESS_SECONDS, seconds)
         self._of_account = RateLimiter(GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS, seconds)
         # From where an owner has come in before: there nobody elsewhere can lock them out.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
+
+    def takes_passwords(self, peer: Peer) -> bool:
+        """Whether `peer` may send a password, and there is something that it could prove."""
+        return self._portal is not None and (peer.private or self._in_clear)
 
     async def owner(self, name: str) -> Account | None:
         """The account that protects `name`, which is checked, if there is one."""
@@ -111,11 +118,11 @@ class Authenticator:
                 return AccountChanged(account.name, Change.UNREGISTERED)
 
     async def _register(self, name: str, password: str, peer: Peer) -> Account:
-        accounts, password = self._accounts_for(peer), fit(password)
+        accounts, password = self._accounts_for(peer), fit(password, self._password_length)
         return await self._made(peer, lambda: accounts.register(name, password))
 
     async def _change(self, account: Account, password: str, peer: Peer) -> None:
-        accounts, password = self._accounts_for(peer), fit(password)
+        accounts, password = self._accounts_for(peer), fit(password, self._password_length)
         await self._made(peer, lambda: accounts.change(account, password))
 
     async def _made(self, peer: Peer, make: Callable[[], Awaitable[T]]) -> T:

@@ -36,11 +36,12 @@ from chatservice.core.events import (
     Refusal,
     RoomInfo,
     Sent,
+    Style,
     Told,
 )
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
-from chatservice.core.log import Clock, Log, Messages, Now, Reach
+from chatservice.core.log import Batch, Clock, Log, Messages, Now, Reach
 from chatservice.core.registry import RoomRecord, room_order
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
@@ -86,7 +87,10 @@ class Chat:
         self.directory = Directory(clock)
         self.archive = archive
         delivery = Delivery(self.directory, arrived=self._arrived, renamed=self._renamed)
-        self.log = Log(clock, archive, delivery.apply, delivery.fan_out)
+        self._delivery = delivery
+        self.log = Log(clock, archive, self._apply, delivery.fan_out)
+        # Each is called with every batch that has come true, before anybody hears it.
+        self.watchers: list[Callable[[Batch], None]] = []
         self.now = now
         self._echo = echo
         self._one_connection = one_connection
@@ -439,9 +443,10 @@ class Chat:
         texts: tuple[str, ...],
         room: str = LOBBY,
         *,
+        style: Style | None = None,
         ref: str | None = None,
     ) -> None:
-        """`user` says one or more messages to everyone in `room`."""
+        """`user` says one or more messages to everyone in `room`; with a `style`, one."""
         name = self.own_room(user, room).name
         self.directory.rooms[name].typing.spoke(session.cursor)
         at = self.now()
@@ -456,6 +461,7 @@ class Chat:
                     name,
                     part,
                     echo=self._echo,
+                    style=style,
                     ref=None if texts else ref,
                 ),
             )
@@ -498,9 +504,17 @@ class Chat:
             self.directory.rooms[room].typing.spoke(session.cursor)
         self._submit(session, Rename(self.now(), session.cursor, user, name, ref=ref, then=then))
 
-    def send_private(self, user: User, session: UserSession, recipient: str, text: str) -> Sent:
+    def send_private(
+        self,
+        user: User,
+        session: UserSession,
+        recipient: str,
+        text: str,
+        *,
+        style: Style | None = None,
+    ) -> Sent:
         """`user` says `text` to `recipient` only."""
-        return self._send_private(user, session, self.directory.user(recipient), text)
+        return self._send_private(user, session, self.directory.user(recipient), text, style)
 
     def reply(self, user: User, session: UserSession, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to."""
@@ -620,7 +634,14 @@ class Chat:
             stopped = cursor.position
             pending.when_heard(lambda: note(pending.position if is_due else stopped))
 
-    def _send_private(self, sender: User, session: UserSession, recipient: User, text: str) -> Sent:
+    def _send_private(
+        self,
+        sender: User,
+        session: UserSession,
+        recipient: User,
+        text: str,
+        style: Style | None = None,
+    ) -> Sent:
         if not recipient.present:
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
         if recipient.backlogged:
@@ -628,13 +649,23 @@ class Chat:
         sender.correspondent = recipient
         recipient.correspondent = sender
         self._private_messages += 1
-        told = Told(self._private_messages, self.now(), sender.name, recipient.name, text)
+        told = Told(
+            self._private_messages, self.now(), sender.name, recipient.name, text, style=style
+        )
         for cursor in recipient.cursors:
             if not cursor.backlogged:
                 cursor.send(told, session.cursor.submitted)
         return Sent(told.id, told.at, recipient.name, text)
 
     # What is committed.
+
+    def _apply(self, batch: Batch) -> None:
+        self._delivery.apply(batch)
+        for watch in self.watchers:
+            try:
+                watch(batch)
+            except Exception as error:
+                self.log.report(error)
 
     def _arrived(self, user: User, since: int) -> None:
         self.archive.arrive(user.name)

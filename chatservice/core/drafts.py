@@ -20,6 +20,7 @@ from chatservice.core.events import (
     Refusal,
     Renamed,
     RoomEvent,
+    Style,
     TopicChanged,
 )
 from chatservice.core.registry import Registry, room_order
@@ -160,7 +161,7 @@ class Draft:
 class Speak(Draft):
     """`user` says `texts` in `room`; with `emote`, does what the one text says."""
 
-    __slots__ = ("echo", "emote", "room", "texts", "user")
+    __slots__ = ("echo", "emote", "room", "style", "texts", "user")
 
     def __init__(
         self,
@@ -172,6 +173,7 @@ class Speak(Draft):
         *,
         emote: bool = False,
         echo: bool = False,
+        style: Style | None = None,
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
@@ -179,6 +181,7 @@ class Speak(Draft):
         self.user = user
         self.room = room
         self.texts = texts
+        self.style = style
         self.emote = emote
         self.echo = echo or emote
         self.messages = len(texts)
@@ -190,7 +193,7 @@ class Speak(Draft):
         if self.emote:
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
         else:
-            event = Burst(id_, self.at, self.room, name, self.texts)
+            event = Burst(id_, self.at, self.room, name, self.texts, self.style)
         size = sum(map(len, self.texts)) + len(self.texts) * (len(name) + _AROUND)
         return Entry(
             event,

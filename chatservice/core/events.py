@@ -42,6 +42,16 @@ class Said:
     text: str
 
 
+class Style(NamedTuple):
+    """How something was said, at doors that can tell. It is not kept, and other doors do not show
+    it: there a notice is a message, and `raw` is the text without its formatting. `tags` are those
+    that its author's client has attached."""
+
+    notice: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    raw: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Burst:
     """One or more messages that `name` said together: what one read of the socket brought.
@@ -54,6 +64,7 @@ class Burst:
     room: str
     name: str
     texts: tuple[str, ...]
+    style: Style | None = None
 
     def messages(self) -> Iterator[Said]:
         """One by one, as others hear them."""
@@ -277,6 +288,7 @@ class Told:
     recipient: str = field(metadata={"key": "to"})
     text: str
     waited: bool = False
+    style: Style | None = field(default=None, compare=False, metadata={"hidden": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +413,13 @@ class Helped:
     """The names of the commands that there are."""
 
     commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer that the session of a door has put into that door's own words."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,6 +579,7 @@ PersonalEvent = (
     | Refused
     | Error
     | Answered
+    | Rendered
 )
 Event = RoomEvent | Said | PersonalEvent
 # What a program hears: all others have become one of these. (`jsonlines.EVENTS` has their names.)

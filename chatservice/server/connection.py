@@ -85,6 +85,7 @@ class Connection:
         "_deadline",
         "_framing",
         "_holds",
+        "_make_session",
         "_rate_timer",
         "_sender",
         "factory",
@@ -99,8 +100,15 @@ class Connection:
     _framing: Framing
     _sender: Sender
 
-    def __init__(self, factory: "ChatFactory", address: object, network: str) -> None:
+    def __init__(
+        self,
+        factory: "ChatFactory",
+        address: object,
+        network: str,
+        make_session: Callable[..., Session] = Session,
+    ) -> None:
         self.factory = factory
+        self._make_session = make_session
         self.peer = Peer(address, network)
         self.state = State.LOGIN
         self._holds: frozenset[Hold] = frozenset()
@@ -117,7 +125,7 @@ class Connection:
         factory, limits = self.factory, self.factory.limits
         transport = self._framing.transport
         self.peer = Peer(self.peer.address, self.peer.network, self._is_private(transport))
-        self.session = Session(
+        self.session = self._make_session(
             factory.services,
             self,
             peer=self.peer,

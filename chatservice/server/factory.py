@@ -42,8 +42,12 @@ class TurnedAway(Protocol):
         self._reason = reason
 
     def connectionMade(self) -> None:
-        self.transport.write(TEXT.render(Refused(Refusal(self._reason))))
+        self.transport.write(self.last_words(Refused(Refusal(self._reason))))
         self.transport.loseConnection()
+
+    def last_words(self, refused: Refused) -> bytes:
+        """Why, as the door says it."""
+        return TEXT.render(refused)
 
 
 class ChatFactory(ServerFactory):
@@ -99,15 +103,17 @@ class ChatFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> ChatProtocol | TurnedAway:
         """`addr`: whose connection it is, be it through TLS or a proxy."""
         network = network_of(getattr(addr, "host", ""))
-        if (reason := self._admission.admit(network)) is not None:
-            self.peer_log.about(
-                network,
-                "{peer} has been turned away: {why}",
-                peer=display_address(addr),
-                why=reason.value,
-            )
+        if (reason := self.admit(network, display_address(addr))) is not None:
             return TurnedAway(reason)
         return ChatProtocol(Connection(self, display_address(addr), network))
+
+    def admit(self, network: str, address: object) -> ErrorCode | None:
+        """Count a connection from `network`; or say why it is turned away."""
+        if (reason := self._admission.admit(network)) is not None:
+            self.peer_log.about(
+                network, "{peer} has been turned away: {why}", peer=address, why=reason.value
+            )
+        return reason
 
     def close_all(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when the last connection is gone: within the

@@ -15,6 +15,7 @@ MAX_LINE = 8192
 class ChatProtocol(LineReceiver):
     """A stream of bytes, cut into lines for the session of a `Connection`."""
 
+    speaks_telnet = True
     delimiter = b"\n"  # and a CR before it is dropped: nc sends LF, telnet CRLF
     MAX_LENGTH = MAX_LINE
     transport: Transport  # type: ignore[assignment]  # from connectionMade on
@@ -47,7 +48,7 @@ class ChatProtocol(LineReceiver):
     def serve(self) -> None:
         """Serve all complete lines that may be served now."""
         connection, session = self.connection, self.connection.session
-        if telnet.IAC in self._buffer:
+        if self.speaks_telnet and telnet.IAC in self._buffer:
             self._buffer, reply = telnet.refuse_options(self._buffer)
             if reply and not session.cursor.full:  # a peer that does not read needs no answer
                 connection.write(reply)

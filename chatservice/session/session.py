@@ -7,6 +7,7 @@ cursor.
 
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import iscoroutine
+from types import MappingProxyType
 from typing import Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred
@@ -107,6 +108,9 @@ class Session:
         self._ref: str | None = None  # of the request that is being served
         self._refused = 0
         self._claimed = ""  # the name whose password comes next
+
+    # The rooms of people who have not been here before.
+    first_rooms: Mapping[str, int] = MappingProxyType({LOBBY: 0})
 
     @property
     def closing(self) -> bool:
@@ -332,8 +336,7 @@ class Session:
         if (holder := chat.holder(hello.token)) is not None:
             here = holder[0]
         else:
-            admit = self.services.authenticator.admit
-            account = await admit(hello.name, hello.password, self.peer)
+            account = await self._admit(hello)
             here = chat.owner(account) if account is not None else None
         since = None
         rooms: Mapping[str, int] = {}
@@ -360,9 +363,13 @@ class Session:
             token=hello.token,
             beside=hello.beside,
             account=account,
-            rooms=rooms or {LOBBY: 0},
+            rooms=rooms or self.first_rooms,
         )
         self._welcome(await entered, hello, since, has_missed=here is None or since is not None)
+
+    async def _admit(self, hello: Hello) -> Account | None:
+        """Their account; None for a guest."""
+        return await self.services.authenticator.admit(hello.name, hello.password, self.peer)
 
     def _welcome(
         self, user: User, hello: Hello, since: ReadPosition | None, *, has_missed: bool

@@ -3,7 +3,7 @@
 from twisted.logger import Logger
 
 from chatservice.core import requests
-from chatservice.core.events import Sent
+from chatservice.core.events import Sent, Style
 from chatservice.session.asker import Asker
 
 log = Logger()
@@ -13,10 +13,10 @@ def say(asker: Asker, request: requests.Say) -> None:
     say_all(asker, (request.text,), asker.room(request.room))
 
 
-def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> None:
-    """One or more messages."""
+def say_all(asker: Asker, texts: tuple[str, ...], room: str, style: Style | None = None) -> None:
+    """One or more messages; with a `style`, one."""
     services, user = asker.services, asker.user
-    services.chat.say(user, asker, texts, room, ref=asker.ref)
+    services.chat.say(user, asker, texts, room, style=style, ref=asker.ref)
     if services.settings.log_messages:
         for text in texts:
             log.info("{name}: {text!r}", name=user.name, text=text)
