@@ -134,6 +134,7 @@ class Chat:
         token: str = "",
         beside: bool = False,
         account: Account | None = None,
+        keep_name: bool = False,
         rooms: Mapping[str, int] = _LOBBY_ONLY,
     ) -> None:
         """Somebody comes in at `session` as `name`, into these `rooms`, where they have been since
@@ -142,7 +143,7 @@ class Chat:
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
         and the connection that had it ends, unless this one stands `beside` it. The owner of
-        `account` comes in under its name, beside connections of theirs that are here; guests who
+        `account` comes in under its name (with `keep_name`, under `name`), beside connections of theirs that are here; guests who
         have the name have to give it up.
         """
         if (found := self.holder(token)) is not None:
@@ -151,7 +152,7 @@ class Chat:
             then(user)
             return
         if account is not None:
-            name = account.name
+            name = name if keep_name else account.name
             for user in self.directory.namesakes(account):
                 if user.account != account:
                     self.close(user, CloseReason.CLAIMED)
@@ -340,13 +341,25 @@ class Chat:
         session: UserSession,
         name: str,
         *,
+        farewell: str = "",
         ref: str | None = None,
         then: Then,
     ) -> None:
-        """`user` leaves the room `name`."""
+        """`user` leaves the room `name`, and may say something in leaving."""
         self._expect_saving()
         room = self.own_room(user, name)
-        self._submit(session, Part(self.now(), session.cursor, user, room.name, ref=ref, then=then))
+        self._submit(
+            session,
+            Part(
+                self.now(),
+                session.cursor,
+                user,
+                room.name,
+                farewell=farewell,
+                ref=ref,
+                then=then,
+            ),
+        )
 
     def set_topic(
         self,

@@ -283,7 +283,10 @@ class Depart(Draft):
         sorted_rooms = tuple(sorted(rooms, key=room_order))
         reason = LeaveReason.LOST if self.lost else LeaveReason.LEFT
         first = sorted_rooms[0] if sorted_rooms else ""
-        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms))
+        farewells = tuple(
+            (name, user.farewell) for name, user in zip(names, here, strict=True) if user.farewell
+        )
+        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells)
         return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
 
 
@@ -374,9 +377,9 @@ class Join(Draft):
 
 
 class Part(Draft):
-    """`user` leaves `room`, and stays in the chat."""
+    """`user` leaves `room`, and stays in the chat. `farewell`: what they say in leaving."""
 
-    __slots__ = ("room", "user")
+    __slots__ = ("farewell", "room", "user")
 
     def __init__(
         self,
@@ -385,17 +388,20 @@ class Part(Draft):
         user: "User",
         room: str,
         *,
+        farewell: str = "",
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
         super().__init__(at, connection, ref=ref, then=then)
         self.user = user
         self.room = room
+        self.farewell = farewell
 
     def decide(self, registry: Registry, id_: int) -> Entry:
         registry.part(self.user, self.room)
         name = registry.name_of(self.user)
-        event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED)
+        farewells = ((name, self.farewell),) if self.farewell else ()
+        event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED, farewells=farewells)
         people, connections = (self.user,), self._connections()
         return Entry(event, (self.room,), people, connections, size=len(name), ref=self.ref)
 

@@ -107,7 +107,8 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together. `rooms`: all that they left, if those are several."""
+    """People who went together. `rooms`: all that they left, if those are several. `farewells`:
+    what some of them said in leaving (their names, and that), which is not kept."""
 
     id: Id
     at: Time
@@ -115,6 +116,9 @@ class Left:
     names: tuple[str, ...]
     reason: LeaveReason
     rooms: tuple[str, ...] = ()
+    farewells: tuple[tuple[str, str], ...] = field(
+        default=(), compare=False, metadata={"hidden": True}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ class User:
     `id` is theirs for as long as they are here. `since` is when they came, in seconds since 1970.
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `correspondent` is whom a reply goes to, whether here or away.
+    `farewell` is what they say when they leave.
     """
 
     __slots__ = (
         "account",
         "correspondent",
+        "farewell",
         "id",
         "name",
         "present",
@@ -55,6 +57,7 @@ class User:
         self.rooms: dict[str, int] = {}
         self.correspondent: User | Account | None = None
         self.present = True
+        self.farewell = ""
         self.name = name
 
     @property

@@ -110,6 +110,8 @@ class Session:
         self._claimed = ""  # the name whose password comes next
 
     # The rooms of people who have not been here before.
+    # Whether they are called what they ask for, be it another name than that of their account.
+    keeps_name = False
     first_rooms: Mapping[str, int] = MappingProxyType({LOBBY: 0})
 
     @property
@@ -363,6 +365,7 @@ class Session:
             token=hello.token,
             beside=hello.beside,
             account=account,
+            keep_name=self.keeps_name,
             rooms=rooms or self.first_rooms,
         )
         self._welcome(await entered, hello, since, has_missed=here is None or since is not None)

@@ -31,7 +31,7 @@ class Cap(StrEnum):
 
 
 # What clients of CAP LS 302 are told besides the name.
-VALUES: Mapping[Cap, str] = {Cap.SASL: "PLAIN", Cap.REGISTRATION: "before-connect"}
+VALUES: Mapping[Cap, str] = {Cap.SASL: "PLAIN"}
 # Only where accounts are, and passwords may be sent.
 WITH_PASSWORDS = frozenset({Cap.SASL, Cap.REGISTRATION})
 # These change the bytes of what is heard in rooms.

@@ -78,12 +78,13 @@ class Facts(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What all renderings have in common: the `server`'s name, the epoch of the ids, and how to
+    """What all renderings have in common: the `server`'s name, the epoch of the ids, the time of day, and how to
     find the facts of somebody by name, be they here or gone."""
 
     server: str
     epoch: Callable[[], str]
     facts: Callable[[str], Facts]
+    now: Callable[[], float]
     words: Catalogue = ENGLISH
 
     def source(self, name: str) -> str:
@@ -176,14 +177,23 @@ class Irc:
                     for room in event.rooms or (event.room,)
                 ]
             case Left(names=names, reason=LeaveReason.PARTED, room=room):
+                farewells = dict(event.farewells)
                 return [
-                    self.line(name, "PART", f"#{room}", tags=self._stamp(event, 0, extra, name))
+                    self.line(
+                        *(name, "PART", f"#{room}"),
+                        *([farewells[name]] if name in farewells else []),
+                        tags=self._stamp(event, 0, extra, name),
+                    )
                     for name in names
                 ]
             case Left(names=names, reason=reason):
                 words = "Quit" if reason is LeaveReason.LEFT else "Connection lost"
+                said = {name: f"Quit: {farewell}" for name, farewell in event.farewells}
                 return [
-                    self.line(name, "QUIT", words, tags=self._stamp(event, 0, extra, name))
+                    self.line(
+                        *(name, "QUIT", said.get(name, words)),
+                        tags=self._stamp(event, 0, extra, name),
+                    )
                     for name in names
                 ]
             case Renamed(old=old, new=new):
@@ -308,7 +318,8 @@ class Personal(Irc):
                 words = self.scene.words.closings[reason]
                 return serialise("ERROR", f"Closing link: {words}")
             case Invited(room=room, name=name):
-                return self.line(name, "INVITE", self._nick(), f"#{room}", tags={})
+                tags = self.stamp(self.scene.now(), "", name, {})
+                return self.line(name, "INVITE", self._nick(), f"#{room}", tags=tags)
             case Answered(event=answer):
                 return self.render_personal(answer)
             case Announced() | Skipped() | Saving() | Refused():

@@ -86,7 +86,8 @@ class Network:
         self.most_users = 0
         self.unregistered = 0
         self.profiles: dict[int, Profile] = {}
-        self.dialects = SharedDialects(Scene(name, lambda: chat.log.epoch, self.facts))
+        self.dialects = SharedDialects(Scene(name, lambda: chat.log.epoch, self.facts, chat.now))
+        self._ids = 0
         self._key = secrets.token_bytes(16)
         self._present: dict[int, tuple[str, Facts]] = {}
         self._gone: OrderedDict[str, deque[Gone]] = OrderedDict()
@@ -194,6 +195,18 @@ class Network:
             if cap in session.caps and session not in user.sessions:
                 session.tell(Rendered(line(session.personal)))
 
+    def tell_of_absence(self, session: "IrcSession", room: Room) -> None:
+        """Somebody has come into `room` who is away: its members hear so after that, if they have
+        asked for it."""
+        user = session.user
+        if not (away := self.profile(user).away):
+            return
+        line = serialise("AWAY", away, source=self.dialects.scene.source(user.name))
+        for member in room.members:
+            for other in irc_sessions(member) if member is not user else ():
+                if Cap.AWAY_NOTIFY in other.caps:
+                    other.tell(Rendered(line), session.cursor.submitted)
+
     def tell_of_invitation(self, user: User, invited: User, room: Room) -> None:
         """The other members of `room` who have asked for that hear that `user` has invited
         somebody (invite-notify)."""
@@ -215,6 +228,11 @@ class Network:
     def topic_setting(self, room: Room) -> tuple[str, float] | None:
         """Who has set the topic of `room`, and when, if that was seen."""
         return self._topics.get(room.name)
+
+    def new_id(self) -> str:
+        """The msgid of something that stands in no log."""
+        self._ids += 1
+        return f"{self.chat.log.epoch}-t{self._ids}"
 
     def _watched_as(self, name: str) -> Iterable[Watched]:
         watched = self._watched.get(name.casefold())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_IDENT = 10  # characters of a user name, which nothing depends on
 MAX_REALNAME = 128
+MAX_FAREWELL = 200
 # Base64 of a name, a name and a password (SASL PLAIN), and one chunk of it.
 MAX_SASL, SASL_CHUNK = 4000, 400
 CAPS_IN_LINE = 400  # bytes
@@ -132,10 +133,10 @@ def password(session: "IrcSession", message: Message) -> None:
 async def authenticate(session: "IrcSession", message: Message) -> None:
     """SASL, of which there is PLAIN."""
     given = message.parameters[0]
-    if Cap.SASL not in session.caps or session.is_in:
+    if Cap.SASL not in session.caps:
         session.reply(Numeric.SASLFAIL)
         return
-    if session.proven is not None:
+    if session.proven is not None or (session.is_in and session.user.account is not None):
         session.reply(Numeric.SASLALREADY)
         return
     if given == "*":
@@ -148,9 +149,12 @@ async def authenticate(session: "IrcSession", message: Message) -> None:
         else:
             session.reply(Numeric.SASLMECHS, "PLAIN")
             session.reply(Numeric.SASLFAIL)
-    elif len(given) > SASL_CHUNK or len(session.sasl) + len(given) > MAX_SASL:
+    elif len(given) > SASL_CHUNK:
         session.sasl = None
         session.reply(Numeric.SASLTOOLONG)
+    elif len(session.sasl) + len(given) > MAX_SASL:
+        session.sasl = None
+        session.reply(Numeric.SASLFAIL)
     else:
         session.sasl += "" if given == "+" else given
         if len(given) < SASL_CHUNK:
@@ -173,7 +177,19 @@ async def _prove(session: "IrcSession", blob: str) -> None:
     if account is None:
         session.reply(Numeric.SASLFAIL)
         return
-    session.proven = account
+    if session.is_in:
+        chat = session.services.chat
+        if chat.owner(account) is not None:  # who may be there, and need not be the same person
+            session.reply(Numeric.SASLFAIL)
+            return
+        chat.set_account(session.user, account)
+        session.network.tell_neighbours(
+            session.user,
+            Cap.ACCOUNT_NOTIFY,
+            lambda _: serialise("ACCOUNT", account.name, source=session.source),
+        )
+    else:
+        session.proven = account
     facts = f"{session.nick}!{session.ident or '*'}@{account.name}.account"
     session.reply(Numeric.LOGGEDIN, facts, account.name, account=account.name)
     session.reply(Numeric.SASLSUCCESS)
@@ -225,5 +241,7 @@ def verify(session: "IrcSession", message: Message) -> None:
 
 
 def quit_(session: "IrcSession", message: Message) -> None:
-    """Leave."""
+    """Leave, and maybe say something."""
+    if session.is_in and message.parameters and len(session.user.sessions) == 1:
+        session.user.farewell = sanitize(message.parameters[0])[:MAX_FAREWELL]
     session.close(CloseReason.EXIT)

@@ -10,6 +10,7 @@ from chatservice.core.chat import MAX_TOPIC
 from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.registry import room_order
 from chatservice.core.room import Room
+from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.message import Message
@@ -87,6 +88,7 @@ async def _join(session: "IrcSession", name: str) -> None:
     room = chat.own_room(user, name)
     session.note("{name} has joined #{room}.", name=user.name, room=room.name)
     show(session, room)
+    session.network.tell_of_absence(session, room)
 
 
 def show(session: "IrcSession", room: Room) -> None:
@@ -101,16 +103,17 @@ def show(session: "IrcSession", room: Room) -> None:
 
 async def part(session: "IrcSession", message: Message) -> None:
     """Leave rooms."""
+    farewell = sanitize(message.parameters[1])[:MAX_TOPIC] if len(message.parameters) > 1 else ""
     for name in _several(message.parameters[0]):
         try:
-            await _part(session, name)
+            await _part(session, name, farewell)
         except Refusal as refusal:
             unknown = refusal.code is ErrorCode.UNKNOWN_ROOM
             session.reply(Numeric.NOSUCHCHANNEL if unknown else Numeric.NOTONCHANNEL, name)
 
 
-async def _part(session: "IrcSession", name: str) -> None:
-    await rooms.part(session, requests.Part(name))
+async def _part(session: "IrcSession", name: str, farewell: str = "") -> None:
+    await rooms.part(session, requests.Part(name), farewell)
     session.answered_by_the_log()
 
 
@@ -150,15 +153,18 @@ def names(session: "IrcSession", message: Message) -> None:
     for name in _several(message.parameters[0]):
         room = chat.directory.room(name) if name.startswith("#") else None
         if room is not None and room.is_open_to(session.user, chat.now()):
-            _show_names(session, room)
-        else:
-            session.reply(Numeric.ENDOFNAMES, name)
+            _show_members(session, room)
+    session.reply(Numeric.ENDOFNAMES, message.parameters[0])
 
 
-def _show_names(session: "IrcSession", room: Room) -> None:
+def _show_members(session: "IrcSession", room: Room) -> None:
     symbol = "@" if room.private else "="
     for line in _lines_of(_member_names(session, room)):
         session.reply_with(Numeric.NAMREPLY, symbol, shown(room), line)
+
+
+def _show_names(session: "IrcSession", room: Room) -> None:
+    _show_members(session, room)
     session.reply(Numeric.ENDOFNAMES, shown(room))
 
 

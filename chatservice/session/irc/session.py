@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twisted.internet.defer import Deferred
 
+from chatservice.core.drafts import Draft
 from chatservice.core.events import (
     LOBBY,
     Account,
@@ -126,6 +127,11 @@ class IrcSession(Session):
         return Cap.CHATHISTORY in self.caps
 
     @property
+    def keeps_name(self) -> bool:  # type: ignore[override]
+        """SASL says whose account it is, and NICK what they are called."""
+        return self.proven is not None
+
+    @property
     def first_rooms(self) -> Mapping[str, int]:  # type: ignore[override]
         """Where newcomers are."""
         return {LOBBY: 0} if self.network.joins_lobby else NO_ROOMS
@@ -171,10 +177,10 @@ class IrcSession(Session):
         """FAIL, of the command that is being carried out."""
         self.standard("FAIL", self._message.command, code, *context)
 
-    def tell(self, event: PersonalEvent) -> None:
-        """Something that is no answer."""
+    def tell(self, event: PersonalEvent, after: Draft | None = None) -> None:
+        """Something that is no answer; it comes after what the draft `after` brings."""
         if not self.cursor.backlogged:
-            self.cursor.send(event)
+            self.cursor.send(event, after)
 
     def answered_by_the_log(self) -> None:
         """What they did stands in the log, which is the answer."""
@@ -337,16 +343,8 @@ class IrcSession(Session):
 
     async def _enter(self, hello: Hello) -> None:
         await super()._enter(hello)
-        user, self._user = self.user, self.user
-        if self.closing:
-            return
-        if self.proven is not None and user.name != hello.name and len(user.sessions) == 1:
-            rename = partial(self.services.chat.rename, user, self, hello.name)
-            try:
-                await committed(lambda then: rename(then=then))
-            except Refusal as refusal:
-                self.reply_refusal(refusal)
-        self._greet(user)
+        if not self.closing:
+            self._greet(self.user)
 
     def _welcome(
         self, user: User, hello: Hello, since: ReadPosition | None, *, has_missed: bool

@@ -9,7 +9,7 @@ from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import DELIMITER, Personal, without_formatting
-from chatservice.dialects.irc.message import Message, serialise
+from chatservice.dialects.irc.message import MAX_LINE, Message, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import talk
 from chatservice.session.irc.network import irc_sessions
@@ -45,7 +45,7 @@ async def tagmsg(session: "IrcSession", message: Message) -> None:
             if typing is not None and len(tags) == 1:
                 on = typing == "active"
                 talk.set_typing(session, requests.SetTyping(on, room.name))
-                _echo_tags(session, f"#{room.name}", tags)
+                _echo_tags(session, f"#{room.name}", tags, session.network.new_id())
                 continue
             shown, people = f"#{room.name}", list(room.members)
         else:
@@ -58,21 +58,24 @@ def _relay_tags(
     session: "IrcSession", shown: str, people: list[User], tags: dict[str, str]
 ) -> None:
     """Those at IRC doors who have asked for tags hear them."""
+    msgid = session.network.new_id()
     for user in people:
         for other in irc_sessions(user):
             if Cap.MESSAGE_TAGS in other.caps and (other is not session or shown == user.name):
-                other.tell(Rendered(_tagmsg(session, other.personal, shown, tags)))
-    _echo_tags(session, shown, tags)
+                other.tell(Rendered(_tagmsg(session, other.personal, shown, tags, msgid)))
+    _echo_tags(session, shown, tags, msgid)
 
 
-def _echo_tags(session: "IrcSession", shown: str, tags: dict[str, str]) -> None:
+def _echo_tags(session: "IrcSession", shown: str, tags: dict[str, str], msgid: str) -> None:
     if Cap.ECHO_MESSAGE in session.caps:
-        stamped = session.personal.stamp(session.services.chat.now(), "", session.nick, tags)
+        stamped = session.personal.stamp(session.services.chat.now(), msgid, session.nick, tags)
         session.say("TAGMSG", shown, source=session.source, tags=stamped)
 
 
-def _tagmsg(session: "IrcSession", heard: Personal, shown: str, tags: dict[str, str]) -> bytes:
-    stamped = heard.stamp(session.services.chat.now(), "", session.nick, tags)
+def _tagmsg(
+    session: "IrcSession", heard: Personal, shown: str, tags: dict[str, str], msgid: str
+) -> bytes:
+    stamped = heard.stamp(session.services.chat.now(), msgid, session.nick, tags)
     return serialise("TAGMSG", shown, source=session.source, tags=stamped)
 
 
@@ -85,6 +88,9 @@ async def _say(session: "IrcSession", message: Message, *, notice: bool) -> None
     if not text:
         if not notice:
             session.reply(Numeric.NOTEXTTOSEND)
+        return
+    if not _fits(session, message, text):
+        session.reply(Numeric.INPUTTOOLONG)
         return
     session.network.profile(session.user).spoke = session.services.chat.now()
     for target in _targets(session, message):
@@ -108,6 +114,14 @@ def _refuse(session: "IrcSession", target: str, refusal: Refusal) -> None:
             session.reply(Numeric.CANNOTSENDTOCHAN, target)
         case _:
             session.reply_refusal(refusal)
+
+
+def _fits(session: "IrcSession", message: Message, text: str) -> bool:
+    """Whether others can be sent it in one line, with whose it is before it. (What is said at other
+    doors is split.)"""
+    longest = max(message.parameters[0].split(","), key=len)
+    line = f":{session.source} {message.command} {longest} :{text}\r\n"
+    return len(line.encode()) <= MAX_LINE
 
 
 def _targets(session: "IrcSession", message: Message) -> list[str]:
