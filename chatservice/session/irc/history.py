@@ -58,6 +58,7 @@ async def chathistory(session: "IrcSession", message: Message) -> None:
         return
     target = message.parameters[1]
     chat = session.services.chat
+    await session.caught_up()
     try:
         room = chat.own_room(session.user, target)
     except Refusal:
