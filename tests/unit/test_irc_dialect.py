@@ -55,7 +55,7 @@ def text_of(line: bytes) -> str:
     [
         (
             Burst(5, 0.0, "dev", "a", ("one", "two three")),
-            [":a!user@host.guest PRIVMSG #dev one", ":a!user@host.guest PRIVMSG #dev :two three"],
+            [":a!user@host.guest PRIVMSG #dev :one", ":a!user@host.guest PRIVMSG #dev :two three"],
         ),
         (
             Emoted(5, 0.0, "dev", "a", "waves"),
@@ -71,13 +71,13 @@ def text_of(line: bytes) -> str:
             ],
         ),
         (Left(5, 0.0, "dev", ("a",), LeaveReason.PARTED), [":a!user@host.guest PART #dev"]),
-        (Left(5, 0.0, "dev", ("a",), LeaveReason.LEFT), [":a!user@host.guest QUIT Quit"]),
+        (Left(5, 0.0, "dev", ("a",), LeaveReason.LEFT), [":a!user@host.guest QUIT :Quit"]),
         (
             Left(5, 0.0, "dev", ("a",), LeaveReason.LOST),
             [":a!user@host.guest QUIT :Connection lost"],
         ),
         (Renamed(5, 0.0, "dev", "a", "b"), [":a!user@host.guest NICK b"]),
-        (TopicChanged(5, 0.0, "dev", "a", "news"), [":a!user@host.guest TOPIC #dev news"]),
+        (TopicChanged(5, 0.0, "dev", "a", "news"), [":a!user@host.guest TOPIC #dev :news"]),
         (TopicChanged(5, 0.0, "dev", "a", ""), [":a!user@host.guest TOPIC #dev :"]),
         (ModeChanged(5, 0.0, "dev", "a", True), [":a!user@host.guest MODE #dev +i"]),
         (ModeChanged(5, 0.0, "dev", "a", False), [":a!user@host.guest MODE #dev -i"]),
@@ -121,7 +121,7 @@ def test_typing_is_a_tag() -> None:
 def test_a_notice_and_its_tags_stay_what_they_are_among_irc_clients() -> None:
     style = Style(True, (("+draft/reply", "epoch-4"),), ("\x02bold\x02",))
     event = Burst(5, 0.0, "dev", "a", ("bold",), style)
-    assert PLAIN.render(event) == b":a!user@host.guest NOTICE #dev \x02bold\x02\r\n"
+    assert PLAIN.render(event) == b":a!user@host.guest NOTICE #dev :\x02bold\x02\r\n"
     message = parse(FULL.render(event)[:-2])
     assert message is not None
     assert message.tags["+draft/reply"] == "epoch-4"
@@ -166,21 +166,23 @@ def entry(ref: str | None, *texts: str) -> Entry:
 
 def test_who_wants_no_echo_gets_none() -> None:
     assert PLAIN.acknowledge(entry(None, "hi")) == b""
-    assert PLAIN.acknowledge(entry("", "hi")) == b":a!user@host.guest PRIVMSG #dev hi\r\n"
+    assert PLAIN.acknowledge(entry("", "hi")) == b":a!user@host.guest PRIVMSG #dev :hi\r\n"
 
 
 def test_an_echo_carries_the_label() -> None:
-    assert PLAIN.acknowledge(entry("x", "hi")) == b"@label=x :a!user@host.guest PRIVMSG #dev hi\r\n"
+    assert (
+        PLAIN.acknowledge(entry("x", "hi")) == b"@label=x :a!user@host.guest PRIVMSG #dev :hi\r\n"
+    )
     several = PLAIN.acknowledge(entry("x", "hi", "there")).split(b"\r\n")
     assert several[0] == b"@label=x :chat.test BATCH +b labeled-response"
-    assert several[1] == b"@batch=b :a!user@host.guest PRIVMSG #dev hi"
+    assert several[1] == b"@batch=b :a!user@host.guest PRIVMSG #dev :hi"
     assert several[-2] == b":chat.test BATCH -b"
 
 
 def test_what_is_addressed_to_one_person() -> None:
     one = personal()
     assert one.render_personal(Told(1, 0.0, "a", "me", "hi")) == (
-        b":a!user@host.guest PRIVMSG me hi\r\n"
+        b":a!user@host.guest PRIVMSG me :hi\r\n"
     )
     assert one.render_personal(Invited("dev", "a")) == b":a!user@host.guest INVITE me #dev\r\n"
 
@@ -190,7 +192,7 @@ def test_the_past_is_a_batch_where_that_is_known() -> None:
     timed = personal(Cap.SERVER_TIME, Cap.BATCH).render_personal(past).decode().split("\r\n")
     assert timed[1] == ":chat.test BATCH +past chathistory #dev"
     assert timed[2] == (
-        "@batch=past;time=1970-01-01T00:00:00.000Z :a!user@host.guest PRIVMSG #dev hi"
+        "@batch=past;time=1970-01-01T00:00:00.000Z :a!user@host.guest PRIVMSG #dev :hi"
     )
     assert timed[3] == ":chat.test BATCH -past"
     plain = personal().render_personal(past).decode().split("\r\n")

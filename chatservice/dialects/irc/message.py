@@ -17,6 +17,10 @@ MAX_CLIENT_TAGS = 4096
 MAX_TAGS = 8191
 MAX_PARAMETERS = 15
 
+# Commands whose last parameter is a text. It always has its colon: there are clients that look for
+# that.
+TEXTS = frozenset(("PRIVMSG", "NOTICE", "TOPIC", "QUIT", "AWAY", "ERROR", "FAIL", "332", "353"))
+
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _ESCAPES = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
@@ -109,7 +113,8 @@ def serialise(
     if parameters:
         *middle, last = parameters
         words += middle
-        words.append(f":{last}" if not last or last[0] == ":" or " " in last else last)
+        needs_colon = command in TEXTS or not last or last[0] == ":" or " " in last
+        words.append(f":{last}" if needs_colon else last)
     line = _NOT_IN_LINES.sub(" ", " ".join(words)).encode()
     return serialise_tags(tags) + cut(line, MAX_LINE - 2) + b"\r\n"
 
