@@ -51,7 +51,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     supportedInterfaces = (IUsernamePassword,)
 
     synopsis = (
-        "[--port PORT]... [--tls PORT]... [--irc PORT]... [--irc-tls PORT]... [--certificate FILE [--key FILE]] "
+        "[--port PORT]... [--tls PORT]... [--certificate FILE [--key FILE]] "
+        "[--irc PORT]... [--irc-tls PORT]... [--irc-name NAME] [--irc-no-lobby] "
         "[--proxy-protocol ADDRESSES] [--database FILE] [--history N] [--keep HOW] "
         "[--motd FILE] [--echo] [--log-messages] [--members-only] [--auth CHECKER]... "
         "[--allow-plaintext-passwords] "

@@ -143,8 +143,8 @@ class Chat:
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
         and the connection that had it ends, unless this one stands `beside` it. The owner of
-        `account` comes in under its name (with `keep_name`, under `name`), beside connections of theirs that are here; guests who
-        have the name have to give it up.
+        `account` comes in under its name (with `keep_name`, under `name`), beside connections of
+        theirs that are here; guests who have the name have to give it up.
         """
         if (found := self.holder(token)) is not None:
             user, predecessor = found

@@ -113,7 +113,7 @@ class Client(Person):
 def parse_sent(line: bytes) -> Message | None:
     """A line of the server's: its tags may be twice as long as those of a client."""
     assert len(re.sub(rb"^@\S+ ", b"", line)) <= 510, line
-    tags, space, rest = line.partition(b" ")
+    tags, _space, rest = line.partition(b" ")
     if line.startswith(b"@") and len(tags) > 4000:
         return parse(rest)
     return parse(line)

@@ -13,7 +13,6 @@ class Cap(StrEnum):
     BATCH = "batch"
     CAP_NOTIFY = "cap-notify"
     CHATHISTORY = "draft/chathistory"
-    CHGHOST = "chghost"
     ECHO_MESSAGE = "echo-message"
     EVENT_PLAYBACK = "draft/event-playback"
     EXTENDED_JOIN = "extended-join"

@@ -78,8 +78,8 @@ class Facts(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """What all renderings have in common: the `server`'s name, the epoch of the ids, the time of day, and how to
-    find the facts of somebody by name, be they here or gone."""
+    """What all renderings have in common: the `server`'s name, the epoch of the ids, the time of
+    day, and how to find the facts of somebody by name, be they here or gone."""
 
     server: str
     epoch: Callable[[], str]
@@ -305,7 +305,7 @@ class Personal(Irc):
         """What it has in common with others."""
         return self._shared
 
-    def render_personal(self, event: PersonalEvent) -> bytes:
+    def render_personal(self, event: PersonalEvent) -> bytes:  # noqa: PLR0911
         """The lines for what is addressed to this connection."""
         match event:
             case Rendered(data=data):

@@ -75,31 +75,28 @@ async def chathistory(session: "IrcSession", message: Message) -> None:
 async def _find(
     session: "IrcSession", subcommand: str, room: str, parameters: list[str]
 ) -> list[Happening]:
-    *selectors, limit_text = parameters[:3] if subcommand == "BETWEEN" else parameters[:2]
-    limit = min(int(limit_text), MAX_MESSAGES) if limit_text.isdecimal() else 0
+    count = 2 if subcommand == "BETWEEN" else 1
+    selectors, limit_text = parameters[:count], parameters[count]
+    limit = min(int(limit_text[:9]), MAX_MESSAGES) if limit_text.isdecimal() else 0
     if not limit:
         raise _Bad("INVALID_PARAMS", "Bad limit")
     end = session.services.chat.log.end
     if subcommand == "LATEST" and selectors == ["*"]:
         return await _before(session, room, end, 0, limit)
     places = [await _place(session, room, selector) for selector in selectors]
-    first = places[0]
-    match subcommand:
-        case "LATEST":
-            return await _before(session, room, end, first.after, limit)
-        case "BEFORE":
-            return await _before(session, room, first.before, 0, limit)
-        case "AFTER":
-            return await _after(session, room, first.after, end, limit)
-        case "AROUND":
-            earlier = await _before(session, room, first.before, 0, limit // 2)
-            later = await _after(session, room, first.before - 1, end, limit - len(earlier))
-            return earlier + later
-        case _:
-            last = places[1]
-            if first.after <= last.before:
-                return await _after(session, room, first.after, last.before, limit)
-            return await _before(session, room, first.before, last.after, limit)
+    first, last = places[0], places[-1]
+    if subcommand == "AROUND":
+        earlier = await _before(session, room, first.before, 0, limit // 2)
+        return earlier + await _after(session, room, first.before - 1, end, limit - len(earlier))
+    if subcommand == "AFTER" or (subcommand == "BETWEEN" and first.after <= last.before):
+        before = end if subcommand == "AFTER" else last.before
+        return await _after(session, room, first.after, before, limit)
+    before, after = {
+        "LATEST": (end, first.after),
+        "BEFORE": (first.before, 0),
+        "BETWEEN": (first.before, last.after),
+    }[subcommand]
+    return await _before(session, room, before, after, limit)
 
 
 async def _before(

@@ -6,7 +6,6 @@ label that the client may have given it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from inspect import iscoroutine
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,7 +32,7 @@ from chatservice.dialects.irc.capabilities import WITH_PASSWORDS, Cap
 from chatservice.dialects.irc.dialect import Personal, timestamp
 from chatservice.dialects.irc.message import NO_TAGS, BadMessage, Message, parse, serialise
 from chatservice.dialects.irc.numerics import OF_REFUSALS, WORDS, Numeric
-from chatservice.session.asker import Services, committed
+from chatservice.session.asker import Services
 from chatservice.session.irc import commands, queries
 from chatservice.session.replay import Replay
 from chatservice.session.session import REFUSED_NAMES, Connection, Session
