@@ -281,10 +281,10 @@ class Cursor:
         if isinstance(answer, Closed):
             if self._log is not None and self._reading is not Reading.OUTSIDE:
                 after = _later(after, self._log.newest)
-                if after is not None and not after.heard:
-                    after.when_heard(self._read_on)  # it may bring nothing that we hear
             self._change(Signal.LAST_WORD)
         draft = _later(self.submitted, after)
+        if draft is not None and draft is not self.submitted and not draft.heard:
+            draft.when_heard(self._read_on)  # it may bring nothing that we hear
         if draft is not None and draft.settled:
             draft = None if self._log is None or draft.position <= self._log.end else draft
         position = self._end

@@ -324,7 +324,8 @@ class Nats(Installed):
 
 
 PEERS: tuple[Peer, ...] = (
-    Ours(), OursForIrc(), OursForIrcWithTags(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(), Naive(), Threads(),
+    Ours(), OursForIrc(), OursForIrcWithTags(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(),
+    Naive(), Threads(),
 )  # fmt: skip
 # What keeping what is said costs: without it, with it, and as it is mostly done.
 DURABLE: tuple[Peer, ...] = (Ours(), OursOnDisk(), NaiveOnDisk())

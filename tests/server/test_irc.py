@@ -97,7 +97,7 @@ def test_rooms_are_channels(house: IrcServer) -> None:
 
 
 def test_a_private_room_is_not_there_for_others(house: IrcServer) -> None:
-    owner, other = house.irc_join("Olga"), house.irc_join("Other")
+    owner, other = house.irc_join("Olga"), house.irc_join("Otto")
     owner.types("JOIN #secret", "MODE #secret +i", "PRIVMSG #secret :hush")
     owner.hears("MODE", "#secret", "+i")
     other.everything()
@@ -114,8 +114,8 @@ def test_a_private_room_is_not_there_for_others(house: IrcServer) -> None:
     assert not {"353", "352", "324", "332"} & set(commands)
     assert all("#secret" not in m.parameters[-1] for m in heard if m.command == "319")
     assert [m.parameters[1] for m in heard if m.command == "FAIL"] == ["INVALID_TARGET"]
-    owner.types("INVITE Other #secret")
-    other.hears("INVITE", "Other", "#secret")
+    owner.types("INVITE Otto #secret")
+    other.hears("INVITE", "Otto", "#secret")
     other.types("JOIN #secret")
     other.hears("366", "#secret", "End of /NAMES list")
     other.types("CHATHISTORY LATEST #secret * 5")
@@ -124,7 +124,7 @@ def test_a_private_room_is_not_there_for_others(house: IrcServer) -> None:
 
 
 def test_a_line_cut_at_every_byte_arrives_whole(house: IrcServer) -> None:
-    wee, other = house.irc_join("Wee"), house.irc_join("Other")
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
     wee.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     line = "PRIVMSG #lobby :سلام، دنیا\r\n".encode()
     for cut in range(1, len(line)):
@@ -162,9 +162,9 @@ def test_bad_bytes_cost_nothing_but_an_answer(house: IrcServer) -> None:
 
 
 def test_no_address_is_shown(house: IrcServer) -> None:
-    wee, other = house.irc_join("Wee"), house.irc_join("Other")
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
     wee.everything()
-    wee.types("WHOIS Other", "WHO *", "USERHOST Other", "WHO * %uhni")
+    wee.types("WHOIS Otto", "WHO *", "USERHOST Otto", "WHO * %uhni")
     heard = str(wee.everything())
     assert "127.0.0" not in heard
     assert other.commands() == []
@@ -197,7 +197,7 @@ def test_capabilities(house: IrcServer) -> None:
 
 def test_echo_and_labels(house: IrcServer) -> None:
     caps = "echo-message labeled-response batch message-tags server-time"
-    wee, other = house.irc_join("Wee", caps), house.irc_join("Other", "message-tags")
+    wee, other = house.irc_join("Wee", caps), house.irc_join("Otto", "message-tags")
     wee.everything()
     wee.types("@label=a;+draft/reply=x PRIVMSG #lobby :hi")
     echo, heard = wee.hears_next("PRIVMSG"), other.hears("PRIVMSG")
@@ -268,7 +268,7 @@ def test_a_registered_person_misses_nothing(kept: IrcServer) -> None:
     owner.hears("900")
     owner.types("QUIT")
     owner.hears("ERROR")
-    other = kept.irc_join("Other")
+    other = kept.irc_join("Otto")
     other.types("PRIVMSG #lobby :while you were away", "PRIVMSG Olga :for later")
     other.hears("NOTICE")
     back = kept.irc()
@@ -290,7 +290,7 @@ def test_monitor(house: IrcServer) -> None:
 
 
 def test_many_lines_at_once_keep_their_order(house: IrcServer) -> None:
-    wee, other = house.irc_join("Wee"), house.join("Other")
+    wee, other = house.irc_join("Wee"), house.join("Otto")
     wee.types(*(f"PRIVMSG #lobby :{number}" for number in range(500)))
     wee.types("WHOIS Wee", "NICK Woo", "PRIVMSG #lobby :last")
     for number in range(500):
@@ -364,3 +364,61 @@ def test_both_doors_at_once(house: IrcServer) -> None:
     client = house.irc()
     client.registers("Wee")
     assert client.hears_next("001").source == NAME
+
+
+def test_a_person_at_two_doors_is_one(kept: IrcServer) -> None:
+    """Both of their connections are in the same rooms."""
+    phone = kept.irc_join("Olga")
+    phone.types("REGISTER * * correcthorse")
+    phone.hears("900")
+    desk = kept.irc()
+    desk.types("PASS Olga:correcthorse")
+    desk.registers("Olga")
+    desk.hears("366")
+    phone.everything()
+    desk.types("JOIN #both", "PRIVMSG #both :from the desk")
+    assert phone.hears_next("JOIN", "#both").source.startswith("Olga!")
+    assert phone.hears_next("353").parameters[-1] == "~Olga"
+    phone.hears_next("366")
+    phone.hears_next("PRIVMSG", "#both", "from the desk")
+    desk.everything()
+    desk.types("PART #both :done")
+    phone.hears_next("PART", "#both")
+    assert phone.commands() == []
+
+
+def test_a_password_that_others_could_hear_is_refused(tmp_path: Path) -> None:
+    options = ("--database", "chat.sqlite3", "--proxy-protocol", "127.0.0.1")
+    with IrcServer(tmp_path, *options) as house:
+        client = house.irc()
+        client.sends(b"PROXY TCP4 203.0.113.5 127.0.0.1 4000 6667\r\n")
+        client.types("CAP LS 302", "PASS Olga:correcthorse")
+        assert "sasl" not in client.hears_next("CAP").parameters[-1]
+        refused = client.hears_next("FAIL")
+        assert refused.parameters[:2] == ("PASS", "PASSWORD_IN_CLEAR")
+        client.registers("Olga")
+        client.types("CAP END")
+        client.hears("001")
+
+
+def test_farewells(house: IrcServer) -> None:
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    wee.types("JOIN #a")
+    other.types("JOIN #a")
+    other.hears("366", "#a", "End of /NAMES list")
+    wee.types("PART #a :see you")
+    other.hears("PART", "#a", "see you")
+    wee.types("QUIT :bye")
+    other.hears("QUIT", "Quit: bye")
+
+
+def test_a_notice_and_colours_among_irc_clients(house: IrcServer) -> None:
+    sara = house.join("Sara")
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    hears_line(sara, joined("Otto"))
+    wee.everything()
+    wee.types("NOTICE #lobby :\x02bold\x02 words", "PRIVMSG Otto :\1VERSION\1")
+    other.hears("NOTICE", "#lobby", "\x02bold\x02 words")
+    other.hears("PRIVMSG", "Otto", "\1VERSION\1")
+    assert sara.next_line() == "Wee: bold words"
+    assert wee.commands() == []

@@ -240,9 +240,20 @@ class Network:
 
     # What is committed.
 
-    def _happened(self, batch: Batch) -> None:
-        for entry in (outcome for _, outcome, _ in batch.settled if isinstance(outcome, Entry)):
+    def _happened(self, batch: Batch) -> None:  # noqa: PLR0912 (a case for each event)
+        for draft, entry, _ in batch.settled:
+            if not isinstance(entry, Entry):
+                continue
             match entry.event:
+                case Joined(arrived=False, room=room):
+                    for session in self._elsewhere(entry):
+                        session.show_members(self.chat.directory.rooms[room], draft)
+                case Left(reason=LeaveReason.PARTED, room=room, names=names):
+                    line = serialise(
+                        "PART", f"#{room}", source=self.dialects.scene.source(names[0])
+                    )
+                    for session in self._elsewhere(entry):
+                        session.tell(Rendered(line), draft)
                 case Joined(arrived=True):
                     for user in entry.people:
                         self._appears(user)
@@ -260,6 +271,11 @@ class Network:
                     if old.casefold() != new.casefold():
                         self._tell_watchers(old, Numeric.MONOFFLINE, old)
                     self._appears(user)
+
+    def _elsewhere(self, entry: Entry) -> list["IrcSession"]:
+        """The IRC connections of whoever made `entry`, but for that which did."""
+        (user,) = entry.people
+        return [s for s in irc_sessions(user) if s.cursor not in entry.connections]
 
     def _appears(self, user: User) -> None:
         facts = self.facts_of(user)

@@ -35,8 +35,8 @@ def shown(room: Room) -> str:
 
 
 def prefix(room: Room, user: User, *, multi: bool) -> str:
-    """What stands before the name of a member: ``~`` of the founder who has an account, ``@`` of one
-    who has none, whose room goes with them."""
+    """What stands before the name of a member: ``~`` of the founder who has an account, ``@`` of
+    one who has none, whose room goes with them."""
     if not room.is_founder(user):
         return ""
     if user.account is None:
@@ -158,9 +158,15 @@ def names(session: "IrcSession", message: Message) -> None:
 
 
 def _show_members(session: "IrcSession", room: Room) -> None:
+    for parameters in name_lines(session, room):
+        session.reply_with(Numeric.NAMREPLY, *parameters)
+
+
+def name_lines(session: "IrcSession", room: Room) -> Iterator[tuple[str, ...]]:
+    """The parameters of each NAMREPLY for `room`, but for the first."""
     symbol = "@" if room.private else "="
     for line in _lines_of(_member_names(session, room)):
-        session.reply_with(Numeric.NAMREPLY, symbol, shown(room), line)
+        yield symbol, shown(room), line
 
 
 def _show_names(session: "IrcSession", room: Room) -> None:

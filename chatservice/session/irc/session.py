@@ -1,8 +1,8 @@
 """The session of one IRC client.
 
-It does for IRC what `session.Session` does: lines come in, requests are carried out, refusals become
-answers in one place. What a command replies is gathered, and sent together (see `_flush`), with the
-label that the client may have given it.
+It does for IRC what `session.Session` does: lines come in, requests are carried out, refusals
+become answers in one place. What a command replies is gathered, and sent together (see `_flush`),
+with the label that the client may have given it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +26,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello
+from chatservice.core.room import Room
 from chatservice.core.stores import ReadPosition
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import WITH_PASSWORDS, Cap
@@ -34,6 +35,7 @@ from chatservice.dialects.irc.message import NO_TAGS, BadMessage, Message, parse
 from chatservice.dialects.irc.numerics import OF_REFUSALS, WORDS, Numeric
 from chatservice.session.asker import Services
 from chatservice.session.irc import commands, queries
+from chatservice.session.irc.rooms import name_lines
 from chatservice.session.replay import Replay
 from chatservice.session.session import REFUSED_NAMES, Connection, Session
 from chatservice.session.state import State
@@ -332,6 +334,16 @@ class IrcSession(Session):
         ):
             self._flush()
             self.close(CloseReason.REFUSED)
+
+    def show_members(self, room: Room, after: Draft | None) -> None:
+        """Their person has come into `room` from another connection: who is there."""
+        lines = [
+            serialise(Numeric.NAMREPLY, self.nick, *parameters, source=self.network.name)
+            for parameters in name_lines(self, room)
+        ]
+        end = (self.nick, f"#{room.name}", WORDS[Numeric.ENDOFNAMES])
+        lines.append(serialise(Numeric.ENDOFNAMES, *end, source=self.network.name))
+        self.tell(Rendered(b"".join(lines)), after)
 
     async def _admit(self, hello: Hello) -> Account | None:
         authenticator = self.services.authenticator
