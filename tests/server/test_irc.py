@@ -422,3 +422,14 @@ def test_a_notice_and_colours_among_irc_clients(house: IrcServer) -> None:
     other.hears("PRIVMSG", "Otto", "\1VERSION\1")
     assert sara.next_line() == "Wee: bold words"
     assert wee.commands() == []
+
+
+def test_the_welcome_waits_for_nobody(tmp_path: Path) -> None:
+    """Not even where nobody hears of an arrival."""
+    with IrcServer(tmp_path, "--irc-no-lobby") as house:
+        client = house.irc()
+        client.registers("Wee")
+        client.hears("422")
+        client.types("LIST")
+        client.hears_next("321")
+        client.hears_next("323")

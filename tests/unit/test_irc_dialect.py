@@ -217,3 +217,10 @@ def test_formatting_is_not_for_other_doors(coloured: str, plain: str) -> None:
 
 def test_a_line_is_read_as_it_was_sent() -> None:
     assert text_of(PLAIN.lines(Said(5, 0.0, "dev", "a", ":-)"), {})[0][:-2]) == ":-)"
+
+
+@pytest.mark.parametrize("dialect", [PLAIN, FULL, Irc(SCENE, frozenset({Cap.SERVER_TIME}))])
+@pytest.mark.parametrize("texts", [("hi",), ("one", "سلام", ":-)"), ("x" * 600, "y"), ("é" * 240,)])
+def test_the_short_way_renders_the_same(dialect: Irc, texts: tuple[str, ...]) -> None:
+    event = Burst(5, 1.25, "dev", "سارا", texts)
+    assert dialect.render(event) == b"".join(dialect.lines(event, {}))

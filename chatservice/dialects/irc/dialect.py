@@ -41,7 +41,7 @@ from chatservice.core.events import (
 )
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.irc.capabilities import IN_ROOMS, Cap
-from chatservice.dialects.irc.message import MAX_LINE, serialise, split
+from chatservice.dialects.irc.message import MAX_LINE, serialise, serialise_tags, split
 from chatservice.dialects.text import TEXT
 from chatservice.dialects.wording import ENGLISH, Catalogue
 
@@ -124,7 +124,28 @@ class Irc:
 
     def render(self, event: Event, *, labelled: bool = False) -> bytes:
         """The lines for what happens in rooms."""
+        if isinstance(event, Burst) and event.style is None:
+            return self._talk(event)
         return b"".join(self.lines(event, {}))
+
+    def _talk(self, event: Burst) -> bytes:
+        """The same as `lines`, for nearly all there is to render: what is short and plain."""
+        before = f":{self.scene.source(event.name)} PRIVMSG #{event.room} :"
+        room_left = MAX_LINE - 2 - len(before.encode())
+        has_ids = Cap.MESSAGE_TAGS in self.caps
+        tags = serialise_tags(self.stamp(event.at, "", event.name, {})).decode().rstrip(" ")
+        begin = (f"{tags};" if tags else "@") + f"msgid={self.scene.epoch()}-"
+        parts: list[str] = []
+        for index, text in enumerate(event.texts):
+            if (
+                not text
+                or len(text) > room_left
+                or (not text.isascii() and len(text.encode()) > room_left)
+            ):
+                return b"".join(self.lines(event, {}))
+            tagged = f"{begin}{event.id + index} " if has_ids else f"{tags} " if tags else ""
+            parts.append(f"{tagged}{before}{text}\r\n")
+        return "".join(parts).encode()
 
     def render_personal(self, event: PersonalEvent) -> bytes:
         """Only a `Personal` knows whom it speaks to."""
@@ -248,10 +269,10 @@ class Irc:
         tags = dict(extra)
         if Cap.SERVER_TIME in caps:
             tags["time"] = timestamp(at)
-        if Cap.MESSAGE_TAGS in caps and msgid:
-            tags["msgid"] = msgid
         if Cap.ACCOUNT_TAG in caps and (account := self.scene.facts(name).account):
             tags["account"] = account
+        if Cap.MESSAGE_TAGS in caps and msgid:
+            tags["msgid"] = msgid
         return tags
 
     def _stamp(

@@ -40,6 +40,7 @@ MAX_CHANNELS = MAX_ROOMS_JOINED
 MAX_GONE = 1000
 # Of one name.
 MAX_GONE_OF_NAME = 5
+MAX_HASHES = 10_000  # that are remembered
 HASHED = 10  # hexadecimal digits of a network's hash: 40 bits
 
 # What people at other doors are shown to have.
@@ -88,6 +89,7 @@ class Network:
         self.profiles: dict[int, Profile] = {}
         self.dialects = SharedDialects(Scene(name, lambda: chat.log.epoch, self.facts, chat.now))
         self._ids = 0
+        self._hashes: dict[str, str] = {}
         self._key = secrets.token_bytes(16)
         self._present: dict[int, tuple[str, Facts]] = {}
         self._gone: OrderedDict[str, deque[Gone]] = OrderedDict()
@@ -139,7 +141,13 @@ class Network:
         return tuple(reversed(found)) if found else ()
 
     def _hashed(self, network: str) -> str:
-        return hmac.digest(self._key, network.encode(), "sha256").hex()[:HASHED]
+        found = self._hashes.get(network)
+        if found is None:
+            if len(self._hashes) >= MAX_HASHES:
+                self._hashes.clear()
+            found = hmac.digest(self._key, network.encode(), "sha256").hex()[:HASHED]
+            self._hashes[network] = found
+        return found
 
     # Who watches for whom (MONITOR).
 

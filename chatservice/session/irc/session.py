@@ -36,6 +36,7 @@ from chatservice.dialects.irc.numerics import OF_REFUSALS, WORDS, Numeric
 from chatservice.session.asker import Services
 from chatservice.session.irc import commands, queries
 from chatservice.session.irc.rooms import name_lines
+from chatservice.session.irc.talk import say_lines
 from chatservice.session.replay import Replay
 from chatservice.session.session import REFUSED_NAMES, Connection, Session
 from chatservice.session.state import State
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 TALK = ("PRIVMSG", "NOTICE")
 MAX_LABEL = 64  # bytes: https://ircv3.net/specs/extensions/labeled-response
+_TALK = Message("PRIVMSG")
 NO_ROOMS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -214,6 +216,14 @@ class IrcSession(Session):
         return self.network.dialects.scene.source(self.nick)
 
     # Lines.
+
+    def receive(self, data: bytes) -> bytes:
+        """Serve lines. Most reads say something in one room, and are served as one."""
+        if self.is_in and not self.closing and data.startswith(b"PRIVMSG #"):
+            self._message, self._label = _TALK, ""
+            if say_lines(self, data):
+                return b""
+        return super().receive(data)
 
     def _receive_line(self, line: bytes) -> None:
         if self.closing:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from chatservice.core import requests
 from chatservice.core.events import ErrorCode, Refusal, Rendered, Sent, Style, Told
-from chatservice.core.sanitize import sanitize
+from chatservice.core.sanitize import safe_lines, sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import DELIMITER, Personal, without_formatting
@@ -114,6 +114,34 @@ def _refuse(session: "IrcSession", target: str, refusal: Refusal) -> None:
             session.reply(Numeric.CANNOTSENDTOCHAN, target)
         case _:
             session.reply_refusal(refusal)
+
+
+def say_lines(session: "IrcSession", data: bytes) -> bool:
+    """Say all that `data`, some complete lines, says in one room at once. False: there is something
+    else in it, or something that needs a closer look."""
+    end = data.find(b" :") + 2
+    before = data[:end]
+    if end < len("PRIVMSG #a :") or before.count(b" ") != 2 or b"," in before:
+        return False
+    if data.count(b"\n" + before) + 1 != data.count(b"\n"):
+        return False
+    lines = safe_lines(data)
+    if lines is None:
+        return False
+    shown_before = before.decode()
+    texts = tuple([line[len(shown_before) :] for line in lines])
+    longest = max(map(len, texts)) if data.isascii() else max(len(t.encode()) for t in texts)
+    room = session.services.chat.directory.room(shown_before[len("PRIVMSG ") : -2])
+    if (
+        room is None
+        or room.name not in session.user.rooms
+        or longest + len(f":{session.source} PRIVMSG #{room.name} :\r\n".encode()) > MAX_LINE
+        or not all(map(str.strip, texts))
+    ):
+        return False
+    session.network.profile(session.user).spoke = session.services.chat.now()
+    talk.say_all(session, texts, room.name)
+    return True
 
 
 def _fits(session: "IrcSession", message: Message, text: str) -> bool:
