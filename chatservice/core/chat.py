@@ -97,6 +97,7 @@ class Chat:
         self._secret = secret
         self._gathering = Gathering(clock, now, self.log.submit)
         self._foundings = RateLimiter(ROOMS_AT_ONCE, ROOM_SECONDS, clock.seconds)
+        self._founded: set[str] = set()  # rooms that are being made
         self._ids = 0
         self._private_messages = 0
         self._owners: dict[Account, User] = {}
@@ -326,13 +327,20 @@ class Chat:
         now = self.now()
         if room is not None and not room.is_open_to(user, now):
             raise Refusal(ErrorCode.CANNOT_JOIN)
-        if room is None and not self._foundings.take(network):
-            raise Refusal(ErrorCode.TOO_OFTEN)
+        if room is None and name not in self._founded:  # several may come into it at once
+            if not self._foundings.take(network):
+                raise Refusal(ErrorCode.TOO_OFTEN)
+            self._founded.add(name)
         invited = room is not None and room.is_invited(user, now)
         wanted = name if room is None else room.name
+
+        def settled(outcome: Outcome) -> None:
+            self._founded.discard(name)
+            then(outcome)
+
         self._submit(
             session,
-            Join(now, session.cursor, user, wanted, invited=invited, then=then),
+            Join(now, session.cursor, user, wanted, invited=invited, then=settled),
         )
 
     def part_room(

@@ -433,3 +433,11 @@ def test_the_welcome_waits_for_nobody(tmp_path: Path) -> None:
         client.types("LIST")
         client.hears_next("321")
         client.hears_next("323")
+
+
+def test_a_class_comes_into_a_new_room_at_one_moment(house: IrcServer) -> None:
+    pupils = [house.irc_join(f"Pupil{chr(ord('a') + n // 10)}{n % 10}x") for n in range(40)]
+    for pupil in pupils:
+        pupil.types("JOIN #lesson")
+    for pupil in pupils:
+        pupil.hears("366", "#lesson", "End of /NAMES list")

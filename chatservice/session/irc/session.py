@@ -308,6 +308,8 @@ class IrcSession(Session):
         """Say why something was declined."""
         command, words = self._message.command, self.network.dialects.scene.words
         numeric = OF_REFUSALS.get(refusal.code)
+        if numeric is Numeric.PASSWDMISMATCH and self.is_in:
+            numeric = None
         context = str(refusal.details.get("room") or refusal.details.get("name") or "")
         if numeric is Numeric.INVITEONLYCHAN or numeric is Numeric.TOOMANYCHANNELS:
             context = self._message.parameters[0] if self._message.parameters else "*"
