@@ -34,7 +34,7 @@ DEFAULT_PORT = "12345"
 DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
 MAX_PORT = 65535
-LOCALLY = "tcp:{}:interface=127.0.0.1"  # a port for the machine itself
+LOCALLY = "127.0.0.1"  # the interface of the machine itself
 # Connections that may wait to be accepted, as many as Linux allows (net.core.somaxconn, since 5.4).
 # When a thousand people reconnected at the same moment, all were in after 0.3 s with 4096, after
 # 1.3 s with 511, and not within a minute with Twisted's 50.
@@ -281,12 +281,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             _endpoint(reactor, "web-tls", value) for value in self.web_tls_ports
         ]
         self["metrics-endpoints"] = [
-            _endpoint(
-                reactor,
-                "metrics",
-                f"tcp:{value}:interface=127.0.0.1" if value.isdecimal() else value,
-            )
-            for value in self.metrics_ports
+            _endpoint(reactor, "metrics", value, LOCALLY) for value in self.metrics_ports
         ]
         if self.web_ports or self.web_tls_ports:
             _expect("web", "wsproto", "web")
@@ -390,7 +385,10 @@ def _expect(option: str, module: str, extra: str) -> None:
         )
 
 
-def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint:
+def _endpoint(
+    reactor: object, option: str, value: str, interface: str = ""
+) -> IStreamServerEndpoint:
+    """What listens at `value`. `interface`: the only one, if that is a port number."""
     for prefix, better in BETTER_OPTIONS.items():
         if value.startswith(prefix):
             raise OptionError(option, f"for that there is {better}.", value)
@@ -398,7 +396,7 @@ def _endpoint(reactor: object, option: str, value: str) -> IStreamServerEndpoint
     if value.isdecimal():
         if int(value) > MAX_PORT:
             raise OptionError(option, f"a port number is {MAX_PORT} at most.", value)
-        description = f"tcp:{int(value)}"
+        description = f"tcp:{int(value)}:interface={interface}"
     if description.startswith(("tcp:", "tcp6:", "unix:")) and ":backlog=" not in description:
         description += f":backlog={BACKLOG}"
     try:

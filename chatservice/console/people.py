@@ -37,7 +37,6 @@ class People(ttk.Frame):
         self._chat = chat
         self._rows: dict[User, Row] = {}
         self._users: dict[str, User] = {}
-        self._order: list[str] = []
         self._by, self._backwards = "name", False
         self.tree = ttk.Treeview(self, columns=tuple(COLUMNS), show="headings", selectmode="browse")
         for column, widest in (

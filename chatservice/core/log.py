@@ -213,10 +213,7 @@ class Log:
 
     def entries_from(self, position: int) -> Iterator[Entry]:
         """What has an id of at least `position`, committed or not."""
-        index = bisect_right(self._batches, position, key=_end)
-        for batch in chain(self._batches[index:], self._committing):
-            yield from (entry for entry in batch.entries if entry.event.id >= position)
-        yield from (entry for entry in self._pending if entry.event.id >= position)
+        return (entry for entry in self._forwards(position - 1) if entry.event.id >= position)
 
     @property
     def first_id(self) -> int:
@@ -307,7 +304,7 @@ class Page(NamedTuple):
 
 
 def take_page(events: Iterable[Happening], limit: int) -> Page:
-    """The first `limit` of them, or RECALLED_MOST, or RECALLED_SIZE characters."""
+    """The first `limit` of them, or MAX_PAGE_EVENTS, or MAX_PAGE_SIZE characters."""
     taken: list[Happening] = []
     size = 0
     for event in events:

@@ -13,16 +13,9 @@ from chatservice.dialects.jsonlines import JSON
 
 _TEXT, _CLOSE, _PONG = 0x81, 0x88, 0x8A  # the last, and only, frame of its message
 _MAX_SHORT, _SIXTEEN_BITS, _SIXTY_FOUR_BITS = 125, 126, 127
-MAX_CONTROL = _MAX_SHORT  # bytes in a ping, or in what ends a connection
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, INVALID_DATA, TOO_BIG = (
-    1000,
-    1001,
-    1002,
-    1003,
-    1007,
-    1009,
-)
+# Why a connection ends (RFC 6455, 7.4.1).
+NORMAL, GOING_AWAY, UNSUPPORTED, TOO_BIG = 1000, 1001, 1003, 1009
 _CODES = {CloseReason.SHUTDOWN: GOING_AWAY, CloseReason.LONG_LINE: TOO_BIG}
 
 

@@ -244,10 +244,11 @@ class Connection:
         self._until = until
         self.guard(self._serve)
         self._until = 0.0
-        return Hold.TURN in self._holds
+        return bool(self._holds) and Hold.TURN in self._holds
 
     def _serve(self) -> None:
-        self._holds -= {Hold.TURN}
+        if self._holds:
+            self._holds -= {Hold.TURN}
         if self.state is State.CLOSED:
             return
         if not self._holds:

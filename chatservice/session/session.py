@@ -184,11 +184,6 @@ class Session:
             start = end + 1
         return b""
 
-    def end_of_input(self) -> None:
-        """The peer has stopped sending, and hears what it has asked for, as after ``/exit``."""
-        if not self._obeys_no_more:
-            self.leave()
-
     def close(self, why: CloseReason) -> None:
         """End it from this side: nothing more is obeyed, and everything due is still sent."""
         if self.closing:

@@ -29,6 +29,7 @@ def chat(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     ("options", "complaint"),
     [
         (["--port", "99999"], "--port 99999: a port number is 65535 at most."),
+        (["--metrics", "99999"], "--metrics 99999: a port number is 65535 at most."),
         (["--port", "chat"], "--port chat: neither a port number nor"),
         (["--port", "-1"], "--port -1: neither a port number nor"),
         (["--port", ""], "neither a port number nor"),

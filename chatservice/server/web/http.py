@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,11 +62,6 @@ class Response(NamedTuple):
 def in_words(code: int, words: str, **headers: str) -> Response:
     """An answer that is a line of text."""
     return Response(code, f"{words}\n".encode(), headers=headers)
-
-
-def in_json(code: int, value: object) -> Response:
-    """An answer that is a JSON object."""
-    return Response(code, json.dumps(value).encode() + b"\n", "application/json")
 
 
 class Upgrade(NamedTuple):
@@ -182,10 +176,6 @@ class WebChannel(http.HTTPChannel):
         else:
             self.transport.loseWriteConnection()
         self._set_deadline(REFUSAL_SECONDS)
-
-    def keep_open(self) -> None:
-        """The answer to this request has no end."""
-        self._cancel_timers()
 
     def _serve(self, request: WebRequest) -> None:
         self._turn = None
