@@ -52,7 +52,7 @@ def test_a_newcomer_does_not_wait_behind_all_that_somebody_tries(
     newcomer = outcome(hashing.hash("newcomer", "198.51.100.1"))
     loop.run(lambda: bool(newcomer))
     assert newcomer == ["hash of newcomer"]
-    assert len(slow.hashed) <= 3 * THREADS
+    assert slow.hashed.index("newcomer") < 2 * THREADS
 
 
 def test_the_end_is_not_held_up_by_what_waits(hashing: Argon2, slow: Slow) -> None:
