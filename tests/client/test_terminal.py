@@ -359,6 +359,7 @@ class TestWhatStandsThere:
         alice.shows("Welcome Alice")
         text = "the quick brown fox jumps over the lazy dog and comes back to where it has begun"
         bob.types(text, "/msg Alice " + text, f"/me {text}", "done")
+        alice.shows("Bob: done")
         alice.types("/help")
         alice.presses("Enter")
         alice.shows("*** /exit")
