@@ -24,6 +24,21 @@ class Sink(Protocol):
         """Give up this connection; an exception is being handled that says why."""
 
 
+class _Nowhere:
+    """The sink of a cursor whose connection is gone."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def pause_reading(self, paused: bool) -> None: ...
+
+    def fail(self) -> None: ...
+
+
+NOWHERE = _Nowhere()
+
+
 class Cursor:
     """Where one connection is in what it hears: a room's log, and what is addressed to it alone.
 
@@ -184,8 +199,14 @@ class Cursor:
         not keep the connection."""
         self._closing = self._over = self.stalled = True
         self._personal.clear()
-        del self._sink
+        self._personal_size = 0
+        self._sink = NOWHERE
         self._call_taken()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is gone: nothing is heard any more."""
+        return self._sink is NOWHERE
 
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""

@@ -4,6 +4,7 @@ A door turns bytes into lines and nothing else (see `Framing`, and `line` for on
 `Connection`, which serves a session as far as the peer may be served now.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
@@ -35,20 +36,31 @@ BYTES_PER_LINE = 1024
 
 
 class State(Enum):
-    """How far a connection has come. In LOGIN and CLOSING a deadline runs."""
+    """How far a connection has come. In LOGIN, CLOSING and CLOSED a deadline runs."""
 
     LOGIN = auto()  # they have yet to say who they are
     IN = auto()
     CLOSING = auto()  # the last word has been said: nothing more is obeyed
-    CLOSED = auto()
+    CLOSED = auto()  # and it has been written: the peer has yet to close its half
+    GONE = auto()
 
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.LOGIN: frozenset({State.IN, State.CLOSING, State.CLOSED}),
-    State.IN: frozenset({State.CLOSING, State.CLOSED}),
-    State.CLOSING: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
+    State.LOGIN: frozenset({State.IN, State.CLOSING, State.GONE}),
+    State.IN: frozenset({State.CLOSING, State.GONE}),
+    State.CLOSING: frozenset({State.CLOSED, State.GONE}),
+    State.CLOSED: frozenset({State.GONE}),
+    State.GONE: frozenset(),
 }
+
+
+class Incoming(Enum):
+    """What may still come from the peer. Whatever has come is served in any case, but for the
+    beginning of a line at which the connection was LOST."""
+
+    OPEN = auto()
+    ENDED = auto()  # it has stopped sending; it hears what it has asked for, and then leaves
+    LOST = auto()  # the connection is gone: nobody hears the answers
 
 
 class IllegalTransition(Exception):
@@ -88,10 +100,12 @@ class Connection:
         "_deadline",
         "_framing",
         "_holds",
+        "_incoming",
         "_is_reading",
         "_rate_timer",
         "_sender",
         "_until",
+        "_why_lost",
         "factory",
         "has_received",
         "peer",
@@ -109,6 +123,8 @@ class Connection:
         self.factory = factory
         self.peer = Peer(address, network)
         self.state = State.LOGIN
+        self._incoming = Incoming.OPEN
+        self._why_lost: Failure | None = None
         self._holds: frozenset[Hold] = frozenset()
         self._is_reading = True
         self.has_received = False  # since this was last reset
@@ -141,7 +157,7 @@ class Connection:
         factory.connections.add(self)
         self._set_deadline(limits.login_timeout, self._end_if_nameless)
         self.limit_rate()
-        self._sender = sender_for(transport, self.session.cursor, limits.ping)
+        self._sender = sender_for(transport, self.session.cursor, limits.ping, self._stop_answering)
         self.write = self._sender.write
         self.session.begin()
 
@@ -165,7 +181,7 @@ class Connection:
     def received(self) -> None:
         """There is something to be served, now or later."""
         self.has_received = True
-        if not self._holds:
+        if not self._holds and not self._until:
             self._go_on()
 
     @property
@@ -218,19 +234,22 @@ class Connection:
         except Exception:
             self.fail()
 
+    def end_of_input(self) -> None:
+        """The peer has stopped sending."""
+        if self._incoming is Incoming.OPEN:
+            self._incoming = Incoming.ENDED
+            self.received()
+
     def lost(self, reason: Failure) -> None:
-        """The connection is gone."""
-        try:
-            self._move(State.CLOSED)
-            for timer in (self._deadline, self._rate_timer):
-                _cancel(timer)
-            self.session.lost(
-                reason.getErrorMessage(), clean=reason.check(error.ConnectionDone) is not None
-            )
-        except Exception:
-            log.failure("Serving {peer} failed when it had gone.", peer=self.peer)
-        finally:
-            self.factory.forget(self)
+        """The connection is gone. What has come before is still served, unheard, unless we have cut
+        it."""
+        self._incoming = Incoming.LOST
+        self._why_lost = reason
+        _cancel(self._deadline)
+        if reason.check(error.ConnectionAborted) is not None:
+            self._forget()
+        else:
+            self.guard(self._stop_answering)
 
     # For the factory, and its `turns`.
 
@@ -249,17 +268,67 @@ class Connection:
     def _serve(self) -> None:
         if self._holds:
             self._holds -= {Hold.TURN}
-        if self.state is State.CLOSED:
+        if self.state is State.GONE:
             return
         if not self._holds:
             self._framing.serve()
-            if self._framing.has_more and not self._holds:
+            if not self._holds and self._framing.has_more:
                 self._holds |= {Hold.TURN}
+            elif not self._holds and self._incoming is not Incoming.OPEN:
+                self._end()
         self._read_or_not()
+
+    def _end(self) -> None:
+        """All that will ever come has been served."""
+        if self._incoming is Incoming.LOST:
+            self._forget()
+        elif self._sender.failure is not None:
+            self.cut()
+        elif self.state is State.CLOSED:
+            self._sender.close(both_halves=True)
+        else:
+            self.session.end_of_input()
+
+    def _forget(self) -> None:
+        if self.state is State.GONE:
+            return
+        try:
+            self._move(State.GONE)
+            for timer in (self._deadline, self._rate_timer):
+                _cancel(timer)
+            self.session.lost(self._reason, clean=self._is_clean)
+        except Exception:
+            log.failure("Serving {peer} failed when it had gone.", peer=self.peer)
+        finally:
+            self.factory.forget(self)
+
+    def _stop_answering(self) -> None:
+        """Nobody hears anything any more."""
+        self.write = _discard
+        self._holds -= {Hold.ANSWERS}
+        self.session.unheard()
+        if self.obeys_no_more:
+            self._set_deadline(0, self.cut)
+        else:
+            self.received()
+
+    @property
+    def _is_clean(self) -> bool:
+        """Whether the peer has closed the connection in order."""
+        if (failure := self._sender.failure) is not None:
+            return failure.errno == errno.EPIPE  # it was closed when we still sent something
+        return self._why_lost is not None and self._why_lost.check(error.ConnectionDone) is not None
+
+    @property
+    def _reason(self) -> str:
+        if (failure := self._sender.failure) is not None:
+            return f"{failure.strerror}."
+        return self._why_lost.getErrorMessage() if self._why_lost is not None else ""
 
     def shut_down(self) -> None:
         """The server ends."""
-        self.guard(partial(self.session.close, CloseReason.SHUTDOWN))
+        if not self.obeys_no_more:
+            self.guard(partial(self.session.close, CloseReason.SHUTDOWN))
 
     # For the session and its cursor.
 
@@ -270,15 +339,18 @@ class Connection:
 
     def expect_close(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
-        was_in = self.state is State.IN
+        seconds = self.factory.close_seconds if self.state is State.IN else CLOSE_SECONDS
+        if self._incoming is Incoming.LOST:
+            seconds = 0  # which nobody hears
         self._move(State.CLOSING)
-        self._set_deadline(self.factory.close_seconds if was_in else CLOSE_SECONDS, self.cut)
+        self._set_deadline(seconds, self.cut)
 
     def finish(self) -> None:
         """The last word has been written: close."""
+        self._move(State.CLOSED)
         self._holds = frozenset()  # what still comes is not obeyed, but the end must be noticed
         self._read_or_not()
-        self._sender.close()
+        self._sender.close(both_halves=self._incoming is not Incoming.OPEN)
         if self._deadline is not None and self._deadline.active():
             left = self._deadline.getTime() - self.factory.clock.seconds()
             self._deadline.reset(min(left, self.factory.linger_seconds))
@@ -291,6 +363,8 @@ class Connection:
 
     def pause_reading(self, paused: bool) -> None:
         """Whether too many answers wait for this connection."""
+        if self._incoming is Incoming.LOST:
+            return
         (self._hold if paused else self._release)(Hold.ANSWERS)
 
     def wait(self, waiting: bool) -> None:
@@ -304,7 +378,10 @@ class Connection:
 
     def cut(self) -> None:
         """End the connection at once, without a word."""
-        self._framing.transport.abortConnection()
+        if self._incoming is Incoming.LOST:
+            self._forget()
+        else:
+            self._framing.transport.abortConnection()
 
     def _move(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
@@ -327,7 +404,7 @@ class Connection:
 
     def _read_or_not(self) -> None:
         """Read from the transport unless something holds this connection."""
-        if self._is_reading != bool(self._holds):
+        if self._is_reading != bool(self._holds) or self._incoming is not Incoming.OPEN:
             return
         self._is_reading = not self._is_reading
         if self._is_reading:
@@ -350,6 +427,10 @@ class Connection:
     def _set_deadline(self, seconds: float, then: Callable[[], None]) -> None:
         _cancel(self._deadline)
         self._deadline = self.factory.clock.callLater(seconds, self.guard, then)
+
+
+def _discard(data: bytes) -> None:
+    """Send nothing."""
 
 
 def _cancel(timer: IDelayedCall | None) -> None:

@@ -1,8 +1,11 @@
 """The line door: TCP, or any other stream, cut into lines."""
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from chatservice.server import telnet
 from chatservice.server.connection import Connection
@@ -16,6 +19,7 @@ MAX_LINE = 8192
 FILTERED = 2048
 
 
+@implementer(IHalfCloseableProtocol)
 class ChatProtocol(LineReceiver):
     """A stream of bytes, cut into lines for the session of a `Connection`.
 
@@ -31,6 +35,7 @@ class ChatProtocol(LineReceiver):
     _partial: bytearray | None = None  # the beginning of a line
     _ended_by_cr = False  # the last line was: a LF or NUL that follows belongs to its end
     _is_too_long = False  # the line after `_lines` is, and there is no telling where it ends
+    _is_ended = False  # the last line needs no end
     _telnet: telnet.OptionFilter | None = None
 
     def __init__(self, connection: Connection) -> None:
@@ -39,7 +44,16 @@ class ChatProtocol(LineReceiver):
     def connectionMade(self) -> None:
         self.connection.begin(self)
 
+    def readConnectionLost(self) -> None:
+        """The peer has stopped sending (``nc -N``), and may still hear."""
+        self._is_ended = True
+        self.connection.end_of_input()
+
+    def writeConnectionLost(self) -> None:
+        """We have."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._is_ended = self._is_ended or reason.check(ConnectionDone) is not None
         self.connection.lost(reason)
 
     def dataReceived(self, data: bytes) -> None:
@@ -51,7 +65,12 @@ class ChatProtocol(LineReceiver):
 
     @property
     def has_more(self) -> bool:
-        return bool(self._lines or self._unread or self._is_too_long)
+        return bool(
+            self._lines
+            or self._unread
+            or self._is_too_long
+            or (self._is_ended and self._partial is not None)
+        )
 
     def serve(self) -> None:
         """Serve what has been received, until the connection is paused."""
@@ -59,6 +78,7 @@ class ChatProtocol(LineReceiver):
         while not connection.paused:
             if connection.obeys_no_more:
                 self._unread = self._lines = b""
+                self._partial = None
                 self._is_too_long = False
                 return
             if self._lines:
@@ -70,6 +90,8 @@ class ChatProtocol(LineReceiver):
                 self.lineLengthExceeded(b"")
             elif self._unread:
                 self._cut()
+            elif self._is_ended and self._partial is not None:
+                self._lines, self._partial = bytes(self._partial) + b"\n", None
             else:
                 return
 

@@ -1,5 +1,6 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard
@@ -32,24 +33,36 @@ class Transport(Protocol):
 
 
 class Sender(Protocol):
-    """Takes all that it is given, and stalls the cursor while the connection takes no more."""
+    """Takes all that it is given, and stalls the cursor while the connection takes no more.
+
+    `failure`: why nothing can be sent any more, if that has shown. The connection has yet to be
+    lost then: what the peer had sent before can still be read.
+    """
+
+    @property
+    def failure(self) -> OSError | None: ...
 
     def write(self, data: bytes, /) -> None: ...
 
-    def close(self) -> None:
-        """Close once everything has been sent."""
+    def close(self, *, both_halves: bool) -> None:
+        """Close once everything has been sent: the peer's half, too, or at first only ours."""
 
 
-def sender_for(transport: Transport, cursor: Cursor, ping: float) -> Sender:
+def sender_for(
+    transport: Transport, cursor: Cursor, ping: float, failed: Callable[[], None]
+) -> Sender:
     """The fastest way that keeps the order: plain sockets can be written to directly, also by
-    what wraps them, such as TLS. `ping`: see `limits.Limits`."""
+    what wraps them, such as TLS. `ping`: see `limits.Limits`; `failed` is called when it shows that
+    nothing can be sent any more."""
     if _is_plain_socket(transport):
         _prepare(transport, ping)
-        return SocketSender(transport, cursor)
+        return SocketSender(transport, cursor, failed)
+    beneath = None
     if isinstance(transport, ProtocolWrapper) and _is_plain_socket(transport.transport):
         _prepare(transport.transport, ping)
-        transport.transport = SocketBeneath(transport.transport)  # type: ignore[assignment]
-    return TransportSender(transport, cursor)
+        beneath = SocketBeneath(transport.transport, failed)
+        transport.transport = beneath  # type: ignore[assignment]
+    return TransportSender(transport, cursor, beneath)
 
 
 def _is_plain_socket(transport: object) -> TypeGuard[tcp.Server]:
@@ -94,20 +107,30 @@ class _WhenSent:
         """The connection is lost: the protocol is told so."""
 
 
+# What a socket says that takes no more for now.
+FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
+
+
 class StraightWriter:
     """Writes straight to the socket while the transport holds nothing.
 
     `transport.write` waits for the reactor's next turn, and costs two calls of ``epoll_ctl``.
     Only what the socket did not take is given to the transport; from then on until that has been
     sent, the transport is asked to say so (as to a pull producer), and the source is stalled.
+
+    A socket tells once that its connection is broken, to whoever sends or receives next; after that
+    the reactor would read what looks like an orderly end. So a failure to send is kept, and told by
+    calling `failed`; from then on everything is taken, and thrown away.
     """
 
-    __slots__ = ("_holding", "_send", "_transport")
+    __slots__ = ("_failed", "_holding", "_send", "_transport", "failure")
 
-    def __init__(self, transport: tcp.Server) -> None:
+    def __init__(self, transport: tcp.Server, failed: Callable[[], None]) -> None:
         transport.bufferSize = READ_SIZE
+        self.failure: OSError | None = None
         self._transport = transport
-        self._send = transport.socket.send
+        self._send: Callable[[bytes], int] = transport.socket.send
+        self._failed = failed
         self._holding = False
 
     def stall(self) -> None:
@@ -122,7 +145,13 @@ class StraightWriter:
         if not self._holding:
             try:
                 sent = self._send(data)
-            except OSError:  # it would block; or is broken, and then the transport will find out
+            except OSError as error:
+                if error.errno not in FULL:
+                    if error.errno != errno.EBADF:  # or the transport has closed it already
+                        self.failure = error
+                    self._send = len
+                    self._failed()
+                    return
                 sent = 0
             if sent == len(data):
                 return
@@ -149,8 +178,8 @@ class SocketSender(StraightWriter):
 
     __slots__ = ("_cursor",)
 
-    def __init__(self, transport: tcp.Server, cursor: Cursor) -> None:
-        super().__init__(transport)
+    def __init__(self, transport: tcp.Server, cursor: Cursor, failed: Callable[[], None]) -> None:
+        super().__init__(transport, failed)
         self._cursor = cursor
 
     def stall(self) -> None:
@@ -159,11 +188,14 @@ class SocketSender(StraightWriter):
     def resume(self) -> None:
         self._cursor.resume()
 
-    def close(self) -> None:
-        """Only our half: a peer that is still sending would otherwise be answered with a reset,
-        and a reset can overtake our last words."""
+    def close(self, *, both_halves: bool) -> None:
+        """A peer that is still sending when both halves are closed is answered with a reset, and a
+        reset can overtake our last words."""
         self._release()
-        self._transport.loseWriteConnection()
+        if both_halves:
+            self._transport.loseConnection()
+        else:
+            self._transport.loseWriteConnection()
 
 
 class SocketBeneath(StraightWriter):
@@ -175,8 +207,8 @@ class SocketBeneath(StraightWriter):
 
     __slots__ = ("_producer",)
 
-    def __init__(self, transport: tcp.Server) -> None:
-        super().__init__(transport)
+    def __init__(self, transport: tcp.Server, failed: Callable[[], None]) -> None:
+        super().__init__(transport, failed)
         self._producer: IPushProducer | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -201,12 +233,19 @@ class SocketBeneath(StraightWriter):
 class TransportSender:
     """Writes to the transport, which says when it holds too much and when it has sent it."""
 
-    __slots__ = ("_cursor", "_transport")
+    __slots__ = ("_beneath", "_cursor", "_transport")
 
-    def __init__(self, transport: Transport, cursor: Cursor) -> None:
+    def __init__(
+        self, transport: Transport, cursor: Cursor, beneath: StraightWriter | None
+    ) -> None:
         self._transport = transport
         self._cursor = cursor
+        self._beneath = beneath
         transport.registerProducer(self, True)
+
+    @property
+    def failure(self) -> OSError | None:
+        return None if self._beneath is None else self._beneath.failure
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -220,6 +259,7 @@ class TransportSender:
     def stopProducing(self) -> None:
         """The connection is lost: the protocol is told so."""
 
-    def close(self) -> None:
+    def close(self, *, both_halves: bool) -> None:
+        """Both, in any case: TLS has no other end."""
         self._transport.unregisterProducer()
         self._transport.loseConnection()

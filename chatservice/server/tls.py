@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IAddress,
+    IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
@@ -60,6 +61,7 @@ KEY_FILE = "chat-key.pem"
 # million records (RFC 8446, 5.5), has 4. A peer that asks for keys for ever and does not read the
 # answers would fill our memory with them.
 HANDSHAKE_STEPS = 1000
+MAX_RECORD = 2**15  # bytes that OpenSSL is asked for at a time; a record has half of that
 # Bytes that are decrypted before it is looked how long it took; then twice as many, and so on. They
 # hold 85 records at most.
 FIRST_PIECE = 2048
@@ -213,6 +215,7 @@ class ServerCertificate:
             log.warn("The TLS certificate is NOT valid today: clients will refuse it.")
 
 
+@implementer(IHalfCloseableProtocol)
 class TLSConnection(TLSMemoryBIOProtocol):
     """One connection. (Twisted's default gathers small writes for a turn; ours are gathered.)
 
@@ -228,6 +231,8 @@ class TLSConnection(TLSMemoryBIOProtocol):
     _is_wanted = True  # what has been received, by the connection that is carried
     _is_reading = True
     _is_in_turn = False
+    _stream_has_ended = False  # beneath TLS
+    _input_has_ended = False
 
     def dataReceived(self, data: bytes) -> None:
         self._unread += data
@@ -242,6 +247,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
             self._decrypt(size)
             size *= 2
         self._is_in_turn = False
+        self._end_input_if_stream_has_ended()
         self._read_or_not()
         return bool(self._unread) and self._is_wanted
 
@@ -254,9 +260,18 @@ class TLSConnection(TLSMemoryBIOProtocol):
         if not self._is_in_turn:
             self._go_on()
 
+    def readConnectionLost(self) -> None:
+        """The peer has stopped sending, with a word of TLS or without, and may still hear."""
+        self._stream_has_ended = True
+        self._end_input_if_stream_has_ended()
+
+    def writeConnectionLost(self) -> None:
+        """Never: this closes both halves."""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         while self._unread:
             self._decrypt(len(self._unread))
+        self._input_has_ended = True  # or Twisted would look for what else has been sent
         super().connectionLost(reason)
 
     def _go_on(self) -> None:
@@ -277,7 +292,45 @@ class TLSConnection(TLSMemoryBIOProtocol):
         if not connection.has_received:
             connection.charge(len(data))
 
+    def _flushReceiveBIO(self) -> None:
+        """As Twisted's, but a peer that will send no more (close_notify) still hears."""
+        while not (self._lostTLSConnection or self._input_has_ended):
+            try:
+                data = self._tlsConnection.recv(MAX_RECORD)
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self._end_input()
+            except SSL.Error:
+                self._tlsShutdownFinished(Failure())
+            else:
+                if not self._aborted:
+                    self.wrappedProtocol.dataReceived(data)
+        self._flushSendBIO()
+
+    def _end_input_if_stream_has_ended(self) -> None:
+        if self._stream_has_ended and not self._unread and not self._input_has_ended:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        """Nothing more will be received. Close in turn, at once or once all that is due is said."""
+        self._input_has_ended = True
+        if self._handshakeDone and not self.disconnecting:
+            half_closeable = IHalfCloseableProtocol(self.wrappedProtocol, None)
+            if half_closeable is not None:
+                half_closeable.readConnectionLost()
+                return
+        self._shutdownTLS()
+        self._tlsShutdownFinished(None)
+
+    def _shutdownTLS(self) -> None:
+        super()._shutdownTLS()
+        if self._stream_has_ended:  # without the peer's word of TLS, Twisted would wait for that
+            self.transport.loseConnection()
+
     def _read_or_not(self) -> None:
+        if self._stream_has_ended:
+            return
         if self._is_reading != (self._is_wanted and not self._unread):
             self._is_reading = not self._is_reading
             if self._is_reading:

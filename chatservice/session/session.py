@@ -33,7 +33,16 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.peer import Peer
-from chatservice.core.requests import Hello, History, Nick, Password, Request, Search
+from chatservice.core.requests import (
+    Hello,
+    Help,
+    History,
+    Nick,
+    Password,
+    Request,
+    Search,
+    Who,
+)
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Asked, Dialect
@@ -56,6 +65,9 @@ T = TypeVar("T")
 
 # What an operator wants to know of, since it may be an attack.
 PASSWORD_REFUSED = (ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER, ErrorCode.TOO_OFTEN)
+
+# What is asked for nothing but its answer.
+QUESTIONS = Help | History | Search | Who
 
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
@@ -184,6 +196,17 @@ class Session:
             start = end + 1
         return b""
 
+    def end_of_input(self) -> None:
+        """The peer has stopped sending, and hears what it has asked for, as after ``/exit``."""
+        if not self._obeys_no_more:
+            self.leave()
+
+    def unheard(self) -> None:
+        """The peer hears nothing any more, but lines that it has sent may still have to be
+        obeyed."""
+        self.services.chat.lobby.drop(self.cursor)
+        self._take_back()
+
     def close(self, why: CloseReason) -> None:
         """End it from this side: nothing more is obeyed, and everything due is still sent."""
         if self.closing:
@@ -311,6 +334,8 @@ class Session:
         rule.check(self._user, has_accounts=has_accounts)
         if (weight := rule.weight(self, request)) != 1:
             self._connection.spend(weight - 1)
+        if self.cursor.is_closed and isinstance(request, QUESTIONS):
+            return
         outcome = rule.carry_out(self, request)
         if iscoroutine(outcome):
             self._look_up(outcome, self._answer)
@@ -402,7 +427,7 @@ class Session:
 
         def refused(failure: Failure) -> None:
             failure.trap(Refusal, CancelledError)
-            if not self.closing:
+            if not self.closing and not failure.check(CancelledError):
                 self._serving = serving
                 self._refuse(cast(Refusal, failure.value))
 
@@ -473,7 +498,9 @@ class Session:
             self.cursor.send(Announced(settings.motd))
         self.note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         past = None
-        if wants.replay and (mark is not None or recent):
+        if self.cursor.is_closed:  # they have missed all that they had missed before
+            self.cursor.set_replay_pending(None if mark is None else mark.position)
+        elif wants.replay and (mark is not None or recent):
             past = Replay(chat, self.cursor, mark, recent, self.peer.network)
         self._deliver(self._replay_past(user, past))
         if (trouble := chat.archive.trouble) is not None:

@@ -49,7 +49,7 @@ class Socket:
 def test_nothing_overtakes_what_the_socket_did_not_take() -> None:
     """TLS breaks if one of its records does; it may write some of its own at any time."""
     transport: Any = Socket()
-    beneath = SocketBeneath(transport)
+    beneath = SocketBeneath(transport, lambda: None)
     beneath.write(b"abc")
     beneath.write(b"defgh")
     beneath.write(b"ij")

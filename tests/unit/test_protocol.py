@@ -8,7 +8,7 @@ import pytest_twisted
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
@@ -16,7 +16,10 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
+from chatservice.core.events import Said
 from chatservice.core.limits import Limits
+from chatservice.core.log import recalled
+from chatservice.core.stores import ReadPosition
 from chatservice.server.connection import CLOSE_SECONDS
 from chatservice.server.factory import ChatFactory, TurnedAway
 from chatservice.server.line import MAX_LINE, ChatProtocol
@@ -47,11 +50,19 @@ def faults(events: Any) -> list[str]:
 class Door:
     """A factory with a clock that stands still, and connections that are strings."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (it is frozen)
+    def __init__(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+        archive: MemoryArchive | None = None,
+    ) -> None:
         self.clock = Clock()
-        self.factory = ChatFactory(
-            Chat(self.clock, MemoryArchive("epoch")), Settings(), self.clock, limits
-        )
+        self.chat = Chat(self.clock, archive or MemoryArchive("epoch"))
+        self.factory = ChatFactory(self.chat, Settings(), self.clock, limits)
+
+    def said(self) -> list[Said]:
+        """What has been said, by whomever."""
+        happened = recalled(self.chat.lobby.log, 1000, 0, 1000)
+        return [event for event in happened if isinstance(event, Said)]
 
     def connect(self) -> tuple[ChatProtocol, Transport]:
         protocol = self.factory.buildProtocol(None)
@@ -183,6 +194,33 @@ def throttled() -> tuple[Door, ChatProtocol, Transport, Transport]:
     alices.clear()
     bobs.clear()
     return door, alice, alices, bobs
+
+
+class LateArchive(MemoryArchive):
+    """One that looks up `late` when somebody comes in."""
+
+    def __init__(self) -> None:
+        super().__init__("epoch")
+        self.late: Deferred[ReadPosition | None] = Deferred()
+
+    async def seen(self, name: str, asker: str = "") -> ReadPosition | None:
+        return await self.late
+
+
+def test_nobody_has_heard_what_was_said_to_a_connection_that_had_gone() -> None:
+    """A program of Bob's says a line, and is gone before it is in."""
+    archive = LateArchive()
+    door = Door(archive=archive)
+    bob, _ = door.connect()
+    bob.dataReceived(b"Bob\nin passing\nhal")
+    bob.connectionLost(Failure(ConnectionLost()))
+    assert door.factory.connections
+    archive.late.callback(ReadPosition(-7, 0))
+    door.clock.pump([0, 1, 0])
+    assert door.factory.users == {}
+    assert not door.factory.connections
+    assert [event.text for event in door.said()] == ["in passing"]
+    assert archive._positions["Bob"].position == -7
 
 
 def said(transport: Transport) -> list[str]:
