@@ -345,6 +345,8 @@ class ErrorCode(StrEnum):
     GONE = "gone"
     NOT_READING = "not_reading"
     LINE_TOO_LONG = "line_too_long"
+    LINE_NOT_ENDED = "line_not_ended"
+    TLS_NEEDED = "tls_needed"
     SERVER_FULL = "server_full"
     ADDRESS_FULL = "address_full"
     NOT_JSON = "not_json"

@@ -31,6 +31,20 @@ def sanitize(text: str) -> str:
     return _UNSAFE.sub(REPLACEMENT, text.replace("\t", " "))
 
 
+def erased(text: str) -> str:
+    """A line as it was meant: each backspace or DEL takes the character before it away. A terminal
+    does that by itself, unless its keys are sent one by one."""
+    if "\b" not in text and "\x7f" not in text:
+        return text
+    kept: list[str] = []
+    for character in text:
+        if character not in "\b\x7f":
+            kept.append(character)
+        elif kept:
+            kept.pop()
+    return "".join(kept)
+
+
 def safe_lines(data: bytes) -> list[str] | None:
     """The lines of `data`, each of which ends with LF or CRLF, if nothing in them is unsafe.
 

@@ -38,7 +38,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.requests import Password
-from chatservice.core.sanitize import safe_lines, sanitize
+from chatservice.core.sanitize import erased, safe_lines, sanitize
 from chatservice.dialects import commands
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.wording import ENGLISH, Catalogue
@@ -63,7 +63,7 @@ class Text:
         return NameAsked()
 
     def read(self, line: bytes, expected: Expected) -> Asked:
-        text = sanitize(line.removesuffix(b"\r").decode("utf-8", "replace"))
+        text = sanitize(erased(line.removesuffix(b"\r").decode("utf-8", "replace")))
         if expected is Expected.PASSWORD:
             return Asked(Password(text))
         if not text.strip():

@@ -38,6 +38,8 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.GONE: "{name} has left the chat.",
     ErrorCode.NOT_READING: "{name} is not reading at the moment; your message was not sent.",
     ErrorCode.LINE_TOO_LONG: "a line can have at most {limit} bytes.",
+    ErrorCode.LINE_NOT_ENDED: "your line has not ended: press Enter, or send a line feed (\\n).",
+    ErrorCode.TLS_NEEDED: "this port speaks TLS. Connect with TLS, or to a port without it.",
     ErrorCode.SERVER_FULL: "the server is full. Try again later.",
     ErrorCode.ADDRESS_FULL: "there are too many connections from your address.",
     ErrorCode.NOT_JSON: "a line must be one JSON object, in UTF-8.",
@@ -293,6 +295,7 @@ class Catalogue:
     is the text dialect's.
     """
 
+    foreign: str = "This is a chat server. Connect with nc, telnet or a chat client."
     question: str = "What is your name?"
     password_question: str = "Password for {name}:"
     welcome: str = "Welcome {name}, you are connected to the server."

@@ -30,6 +30,9 @@ log = Logger()
 # Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
 # close by itself: this is how long its user waits for the shell after /exit.
 CLOSE_SECONDS = 3.0
+# Seconds after which a stranger whose line does not end is told how lines end. People type a name
+# in less, and programs that send no line end wait for an answer.
+HINT_SECONDS = 5.0
 # Bytes that cost as much of a peer's allowance as a line. So what ends no line is not free, and
 # neither is what is longer than people write: 8 of the longest lines cost as much as 64 short ones.
 BYTES_PER_LINE = 1024
@@ -82,6 +85,10 @@ class Framing(Protocol):
     transport: Transport
 
     @property
+    def begun_line(self) -> bytes:
+        """A line that has no end so far."""
+
+    @property
     def has_more(self) -> bool:
         """Whether something was received that has not been served, and could be."""
 
@@ -99,6 +106,7 @@ class Connection:
         "_bucket",
         "_deadline",
         "_framing",
+        "_hint",
         "_holds",
         "_incoming",
         "_is_reading",
@@ -131,6 +139,7 @@ class Connection:
         self._until = 0.0  # when its turn is over
         self._deadline: IDelayedCall | None = None
         self._rate_timer: IDelayedCall | None = None
+        self._hint: IDelayedCall | None = None
         self._bucket: TokenBucket | None = None
 
     def begin(
@@ -227,6 +236,21 @@ class Connection:
         if cost > 0:
             self.spend(cost)
 
+    def await_line_end(self) -> None:
+        """The beginning of a line has come. A stranger who never ends it is told so, once."""
+        if self._hint is None and self.state is State.LOGIN:
+            self._hint = self.factory.clock.callLater(HINT_SECONDS, self.guard, self._give_hint)
+
+    def turn_away(self, protocol: str, answer: bytes) -> None:
+        """The peer speaks another protocol: close, with `answer` as the last word."""
+        self.session.note(
+            "{peer} speaks {protocol}: turned away.", peer=self.peer, protocol=protocol
+        )
+        self._move(State.CLOSING)
+        self._set_deadline(CLOSE_SECONDS, self.cut)
+        self.write(answer)
+        self.finish()
+
     def guard(self, serve: Callable[[], None]) -> None:
         """Call `serve`. If that raises, it costs this connection, and no other."""
         try:
@@ -294,7 +318,7 @@ class Connection:
             return
         try:
             self._move(State.GONE)
-            for timer in (self._deadline, self._rate_timer):
+            for timer in (self._deadline, self._rate_timer, self._hint):
                 _cancel(timer)
             self.session.lost(self._reason, clean=self._is_clean)
         except Exception:
@@ -411,6 +435,14 @@ class Connection:
             self._framing.transport.resumeProducing()
         else:
             self._framing.transport.pauseProducing()
+
+    def _give_hint(self) -> None:
+        if self.state is not State.LOGIN:
+            return
+        if line := self._framing.begun_line:
+            self.session.remind_of_line_end(line)
+        else:
+            self._hint = None
 
     def _end_throttling(self) -> None:
         self._rate_timer = None

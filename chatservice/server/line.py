@@ -7,7 +7,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatservice.server import telnet
+from chatservice.server import foreign, telnet
 from chatservice.server.connection import Connection
 from chatservice.server.output import Transport
 
@@ -36,6 +36,7 @@ class ChatProtocol(LineReceiver):
     _ended_by_cr = False  # the last line was: a LF or NUL that follows belongs to its end
     _is_too_long = False  # the line after `_lines` is, and there is no telling where it ends
     _is_ended = False  # the last line needs no end
+    _opening: bytes | None = b""  # the first line, until it is known what it is
     _telnet: telnet.OptionFilter | None = None
 
     def __init__(self, connection: Connection) -> None:
@@ -66,11 +67,13 @@ class ChatProtocol(LineReceiver):
     @property
     def has_more(self) -> bool:
         return bool(
-            self._lines
-            or self._unread
-            or self._is_too_long
-            or (self._is_ended and self._partial is not None)
+            self._lines or self._unread or self._is_too_long or (self._is_ended and self.begun_line)
         )
+
+    @property
+    def begun_line(self) -> bytes:
+        """A line that has no end so far."""
+        return bytes(self._partial or self._opening or b"")
 
     def serve(self) -> None:
         """Serve what has been received, until the connection is paused."""
@@ -78,7 +81,7 @@ class ChatProtocol(LineReceiver):
         while not connection.paused:
             if connection.obeys_no_more:
                 self._unread = self._lines = b""
-                self._partial = None
+                self._partial = self._opening = None
                 self._is_too_long = False
                 return
             if self._lines:
@@ -90,8 +93,9 @@ class ChatProtocol(LineReceiver):
                 self.lineLengthExceeded(b"")
             elif self._unread:
                 self._cut()
-            elif self._is_ended and self._partial is not None:
-                self._lines, self._partial = bytes(self._partial) + b"\n", None
+            elif self._is_ended and self.begun_line:
+                self._lines = self.begun_line + b"\n"
+                self._partial = self._opening = None
             else:
                 return
 
@@ -116,6 +120,8 @@ class ChatProtocol(LineReceiver):
             data, self._unread = data[:FILTERED], data[FILTERED:]
             size = len(data)
             data, options = self._without_options(data)
+        if self._opening is not None:
+            data = self._examined(self._opening + data)
         if self._ended_by_cr or b"\r" in data:
             data = self._with_plain_ends(data)
         end = data.rfind(b"\n") + 1
@@ -128,11 +134,27 @@ class ChatProtocol(LineReceiver):
                 self._partial = bytearray()
             self._partial += rest
             self._is_too_long = len(self._partial) > self.MAX_LENGTH
+            self.connection.await_line_end()
         if len(lines) > self.MAX_LENGTH:
             lines = self._before_long_line(lines)
         self._lines = lines
         if self.connection.is_limited:
             self.connection.charge(size, lines.count(b"\n"), options)
+
+    def _examined(self, received: bytes) -> bytes:
+        """What a peer has sent from the beginning; but nothing as long as it is not known what that
+        is, or if it is another protocol's."""
+        opening = foreign.examine(received, self.MAX_LENGTH)
+        if opening is None:
+            self._opening = received
+            if received:
+                self.connection.await_line_end()
+            return b""
+        self._opening = None
+        if opening.protocol:
+            self.connection.turn_away(opening.protocol, opening.answer)
+            return b""
+        return opening.text
 
     def _without_options(self, data: bytes) -> tuple[bytes, int]:
         """`data` without telnet's options, which are refused; and how many there were."""

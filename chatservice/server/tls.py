@@ -39,7 +39,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import network_of
+from chatservice.dialects.jsonlines import JSON
+from chatservice.dialects.text import TEXT
+from chatservice.dialects.wording import ENGLISH
+from chatservice.server import foreign
 from chatservice.server.connection import Connection
 from chatservice.server.factory import TurnedAway
 from chatservice.server.turns import Turns
@@ -61,6 +66,7 @@ KEY_FILE = "chat-key.pem"
 # million records (RFC 8446, 5.5), has 4. A peer that asks for keys for ever and does not read the
 # answers would fill our memory with them.
 HANDSHAKE_STEPS = 1000
+HANDSHAKE = 0x16  # the first byte of TLS, whichever version
 MAX_RECORD = 2**15  # bytes that OpenSSL is asked for at a time; a record has half of that
 # Bytes that are decrypted before it is looked how long it took; then twice as many, and so on. They
 # hold 85 records at most.
@@ -227,6 +233,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
     factory: TLSFactory
     network = ""
     steps = 0  # of its handshake, so far
+    _speaks_tls = False
     _unread = b""  # received, and not decrypted so far
     _is_wanted = True  # what has been received, by the connection that is carried
     _is_reading = True
@@ -235,8 +242,27 @@ class TLSConnection(TLSMemoryBIOProtocol):
     _input_has_ended = False
 
     def dataReceived(self, data: bytes) -> None:
+        if not self._speaks_tls:
+            self._speaks_tls = data[0] == HANDSHAKE or not data[:1].isascii()  # SSL 2: an error
+            if not self._speaks_tls:
+                self._turn_away(data)
+                return
         self._unread += data
         self._go_on()
+
+    def _turn_away(self, data: bytes) -> None:
+        """The peer does not speak TLS: say in its own way that it should."""
+        if (connection := self._connection) is not None:
+            connection.session.note(
+                "{peer} does not speak TLS at a port that does: turned away.", peer=connection.peer
+            )
+        self.transport.write(_need_of_tls(data))
+        self.transport.loseConnection()
+
+    @property
+    def _connection(self) -> Connection | None:
+        """The connection that is carried, if it is a chat's so far."""
+        return getattr(self.wrappedProtocol, "connection", None)
 
     def take_turn(self, until: float) -> bool:
         """Decrypt what has been received until then, while it is wanted. Whether there is more."""
@@ -283,8 +309,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
         """So many bytes of what has been received. A peer that sends nothing by them is charged for
         them all the same."""
         data, self._unread = self._unread[:size], self._unread[size:]
-        connection: Connection | None = getattr(self.wrappedProtocol, "connection", None)
-        if connection is None:
+        if (connection := self._connection) is None:
             super().dataReceived(data)
             return
         connection.has_received = False
@@ -383,6 +408,17 @@ class TLSFactory(TLSMemoryBIOFactory):
         connection = self.protocol(self, wrapped)
         connection.network = network_of(getattr(addr, "host", ""))
         return connection
+
+
+def _need_of_tls(received: bytes) -> bytes:
+    """What a peer is told that does not speak TLS, and has sent that; in its own way."""
+    refused = Refused(Refusal(ErrorCode.TLS_NEEDED))
+    opening = foreign.examine(received, 0)
+    if opening is None or not opening.protocol:
+        return (JSON if received.startswith(b"{") else TEXT).render_personal(refused)
+    if opening.protocol == "HTTP":
+        return foreign.http_answer(ENGLISH.refusal(refused.refusal))
+    return opening.answer
 
 
 def _read(path: Path) -> bytes:

@@ -236,6 +236,12 @@ class Session:
         self.cursor.send(Refused(Refusal(ErrorCode.LINE_TOO_LONG, limit=limit)))
         self.close(CloseReason.LONG_LINE)
 
+    def remind_of_line_end(self, begun: bytes) -> None:
+        """The peer has begun a line, and waits."""
+        if self._state is State.OPENING:
+            self.cursor.dialect = detect(begun)
+        self.cursor.send(Refused(Refusal(ErrorCode.LINE_NOT_ENDED)))
+
     # What the handlers of requests call (see `asker`).
 
     def come_in(self, hello: Hello) -> None:

@@ -45,6 +45,11 @@ class WebSocketProtocol(Protocol):
     # For the connection.
 
     @property
+    def begun_line(self) -> bytes:
+        """None: a message has its end."""
+        return b""
+
+    @property
     def has_more(self) -> bool:
         return self._received > 0
 
