@@ -1,5 +1,6 @@
 """Connections of one address, which send what does harm and do not care what comes back."""
 
+import itertools
 import selectors
 import ssl
 import time
@@ -11,6 +12,7 @@ from tests.support.people import PATIENCE, QUESTION, Person, Server
 CONNECTIONS = 100  # what one address may have by default
 # Bytes that an attacker keeps ready; one `send` takes no more of them than the kernel does.
 AT_ONCE = 64 * 1024
+_NUMBERS = itertools.count(1)  # of several at one server
 
 
 class _Attacker:
@@ -59,7 +61,8 @@ class Attackers:
         self.closed = 0  # connections, by the server
         self.tokens: list[str] = []  # that programs among them were given
         self._come = come
-        self._names = 0
+        self.names: list[str] = []  # of those who have come in
+        self._number = next(_NUMBERS)
 
     def __enter__(self) -> "Attackers":
         return self
@@ -73,8 +76,9 @@ class Attackers:
         return self
 
     def next_name(self) -> str:
-        self._names += 1
-        return f"attacker{self._names}"
+        """Which nobody else has had: others may not have been noticed to be gone."""
+        self.names.append(f"attacker{self._number}n{len(self.names)}")
+        return self.names[-1]
 
     def send(
         self,

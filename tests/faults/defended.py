@@ -25,9 +25,13 @@ class DefaultServer(Server):
             raise
 
 
+CALM = 0.3  # of a processor; a bystander who waits takes much less
+CALM_SECONDS = 5.0  # until it is
+
+
 class Defended:
     """A server and a bystander, for several attacks in turn; anew after one that it has not
-    survived."""
+    survived, or is still busy with."""
 
     def __init__(self, folder: Path, *options: str, tls: bool) -> None:
         self._folder = folder
@@ -35,9 +39,10 @@ class Defended:
         self._tls = tls
         self._stack = ExitStack()
         self._pair: tuple[Server, Bystander] | None = None
-        self._is_well = True
 
     def pair(self) -> tuple[Server, Bystander]:
+        if self._pair is not None and not is_calm(self._pair[0]):
+            self.discard()
         if self._pair is None:
             server = self._stack.enter_context(
                 DefaultServer(self._folder, *self._options, tls=self._tls)
@@ -56,6 +61,15 @@ class Defended:
             server.process.kill()
             server.killed = True
             self.close()
+
+
+def is_calm(server: Server) -> bool:
+    """Whether there is nothing left for it to do, within some time."""
+    deadline = time.monotonic() + CALM_SECONDS
+    while cpu_seconds_in(server, 0.1) > CALM * 0.1:
+        if time.monotonic() > deadline:
+            return False
+    return True
 
 
 def cpu_seconds(server: Server) -> float:

@@ -22,6 +22,9 @@ WRITTEN_MOST = 10_000_000  # bytes a second
 EMOJI = "\N{SLIGHTLY SMILING FACE}"  # takes four bytes wherever it lies
 
 
+OWN = "ATTACKER"  # instead of a name
+
+
 class Greedy:
     """Connections that ask that, more often than is answered at all, and take nothing."""
 
@@ -29,9 +32,9 @@ class Greedy:
         self.json = json
         self._asked = asked
 
-    def of(self, number: int) -> bytes:
-        """What one of them asks."""
-        return (self._asked.replace("{}", str(number + 1)) * 200).encode()
+    def of(self, name: str) -> bytes:
+        """What the one of that name asks."""
+        return (self._asked.replace(OWN, name) * 200).encode()
 
 
 GREEDY = {
@@ -44,7 +47,7 @@ GREEDY = {
     "marks": Greedy(
         json.dumps({"type": "who", "ref": EMOJI * 1900}, ensure_ascii=False) + "\n", json=True
     ),
-    "private messages": Greedy(f"/msg attacker{{}} {EMOJI * 2000}\n", json=False),
+    "private messages": Greedy(f"/msg {OWN} {EMOJI * 2000}\n", json=False),
     "messages": Greedy(EMOJI * 2000 + "\n", json=False),
 }
 
@@ -66,7 +69,7 @@ def test_memory(tls: bool, tmp_path: Path, figure: Callable[[str], None], kind: 
     ):
         before = most = rss(server)
         for _ in range(10):
-            asked = [greedy.of(number) for number in range(CONNECTIONS)]
+            asked = [greedy.of(name) for name in attackers.names]
             attackers.send(asked, SECONDS / 10, again=False, takes=False)
             most = max(most, rss(server))
         figure(f"{CONNECTIONS} that take nothing: RSS {before / 1024:.0f} -> {most / 1024:.0f} MB")

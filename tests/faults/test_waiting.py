@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -149,7 +149,16 @@ class Requests(NamedTuple):
     json: bool = False
 
     def of(self, number: int) -> bytes:
+        """All that the connection of that number asks."""
         return "".join(self.line(number, time) + "\n" for time in range(self.times)).encode()
+
+
+def all_of(requests: Sequence[Requests], attackers: Attackers) -> list[bytes]:
+    """What each of them asks."""
+    name = attackers.names[0].encode()
+    return [
+        each.of(number).replace(ONE_OF_THEM.encode(), name) for number, each in enumerate(requests)
+    ]
 
 
 def always(line: str) -> Callable[[int, int], str]:
@@ -160,6 +169,7 @@ def asking(type_: str, **fields: object) -> Callable[[int, int], str]:
     return always(json.dumps({"type": type_, **fields}))
 
 
+ONE_OF_THEM = "ATTACKER"  # instead of a name
 # NFKD sorts accents by their classes, with a sort that is quadratic.
 ACCENTS = "a" + "\u0301\u0316" * 2030
 LIGATURES = "\ufdfa" * 2700  # each stands for 18 characters
@@ -170,7 +180,7 @@ REQUESTS = {
     "names, each of 25": Requests(lambda n, t: f"/nick x{n}y{'ab'[t % 2]}", count=25),
     "names": Requests(lambda n, t: f"/nick x{n}y{'ab'[t % 2]}"),
     "names that are refused": Requests(always("/nick " + NAME)),
-    "names that are taken": Requests(always("/nick \u0430ttacker1")),
+    "names that are taken": Requests(always("/nick bystander0")),
     "who is here": Requests(always("/who")),
     "who is here, of programs": Requests(asking("who"), json=True),
     "help": Requests(always("/help")),
@@ -186,7 +196,7 @@ REQUESTS = {
     "passwords of accents": Requests(always("/register " + ACCENTS), 100, 20),
     "accents": Requests(always(ACCENTS), 100, 20),
     "ligatures": Requests(always(LIGATURES), 100, 20),
-    "accents for one": Requests(always("/msg attacker1 " + ACCENTS), 100, 20),
+    "accents for one": Requests(always(f"/msg {ONE_OF_THEM} {ACCENTS}"), 100, 20),
     "actions": Requests(always("/me waves")),
     "long lines": Requests(always("x" * 8000), 100),
     "short lines": Requests(always("x")),
@@ -228,9 +238,7 @@ def test_requests_of_all_kinds(defended: Choice, waiting: Waiting, options: str)
         Attackers(server, next(SOURCES), come).gather() as attackers,
         waiting(bystander, f"{options}: requests of all kinds"),
     ):
-        attackers.send(
-            [kind.of(number) for number, kind in enumerate(kinds)], SECONDS, again=False, back=False
-        )
+        attackers.send(all_of(kinds, attackers), SECONDS, again=False, back=False)
 
 
 WORST = (
@@ -250,7 +258,7 @@ def test_requests(defended: Choice, waiting: Waiting, options: str, kind: str) -
         guests(server, next(SOURCES), asked.count, json=asked.json) as attackers,
         waiting(bystander, f"{options}: {kind}"),
     ):
-        attackers.send([asked.of(n) for n in range(asked.count)], SECONDS, again=False)
+        attackers.send(all_of([asked] * asked.count, attackers), SECONDS, again=False)
 
 
 # In messages of which one half has "harbour" and the other "lantern".
@@ -446,8 +454,7 @@ def test_the_end_of_a_server_that_is_attacked(
         with Attackers(
             server, next(SOURCES), lambda its: come_in(its, json=next(whose).json)
         ).gather() as attackers:
-            each = [kind.of(number) for number, kind in enumerate(kinds)]
-            attackers.send(each, 0.5, again=False, back=False)
+            attackers.send(all_of(kinds, attackers), 0.5, again=False, back=False)
             server.process.terminate()
             start = time.monotonic()
             attackers.send(b"x\n" * 1000, 1, back=False)
