@@ -183,6 +183,14 @@ class Connection:
         return bool(self._holds) or self.factory.clock.seconds() >= self._until
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be served, or to be sent."""
+        framing = self._framing
+        return not (
+            self._holds or framing.has_more or framing.begun_line or self.session.cursor.stalled
+        )
+
+    @property
     def obeys_no_more(self) -> bool:
         """Whether what is received is of no use."""
         return self.state not in (State.LOGIN, State.IN)

@@ -11,8 +11,12 @@ from chatservice.dialects.wording import ENGLISH
 
 BOM = b"\xef\xbb\xbf"  # which some editors begin a text with
 # Bytes within which every binary protocol that we know of (RDP, SMB, SOCKS, LDAP, DNS, PostgreSQL,
-# MQTT, X11, BitTorrent) has a zero. Text has none, but for telnet's CR NUL.
+# MQTT, X11, BitTorrent) has a zero beside another control character. Text may have zeros, which end
+# the strings of some programs and are half of a line end in telnet, but never such a pair.
 BINARY_OPENING = 32
+_CONTROL = rb"[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]"
+_BINARY = re.compile(rb"\0%s|%s\0" % (_CONTROL, _CONTROL))
+PROXY_OPENING = b"\r\n\r\n\0\r\nQUIT\n"  # in version 2
 TLS_OPENING = b"\x16\x03"  # a record with a step of a handshake, in any version since SSL 3
 
 
@@ -71,11 +75,14 @@ def examine(received: bytes, limit: int) -> Opening | None:
     if BOM.startswith(received):
         return None
     text = received.removeprefix(BOM)
+    if text.startswith(PROXY_OPENING):
+        return Opening(text, "the PROXY protocol")
     said = text.lstrip(b"\r\n")  # blank lines say nothing
     if said.startswith(TLS_OPENING):
         return Opening(text, "TLS")
-    if b"\0" in said[:BINARY_OPENING].replace(b"\r\0", b""):
+    if _BINARY.search(said[:BINARY_OPENING].replace(b"\r\0", b"\r")):
         return Opening(text, "a binary protocol")
+    said = said.lstrip(b"\0\r\n")
     end = _LINE_END.search(said)
     if end is None and len(said) <= limit:
         return None

@@ -338,13 +338,18 @@ class TLSConnection(TLSMemoryBIOProtocol):
             self._end_input()
 
     def _end_input(self) -> None:
-        """Nothing more will be received. Close in turn, at once or once all that is due is said."""
+        """Nothing more will be received. Close in turn, once all that is due is said. A peer that
+        says so in TLS (close_notify) when nothing is due is told nothing: many could not read it.
+        """
         self._input_has_ended = True
-        if self._handshakeDone and not self.disconnecting:
+        connection = self._connection
+        is_over = connection is not None and connection.is_idle and not self._stream_has_ended
+        if self._handshakeDone and not self.disconnecting and not is_over:
             half_closeable = IHalfCloseableProtocol(self.wrappedProtocol, None)
             if half_closeable is not None:
                 half_closeable.readConnectionLost()
                 return
+        self._reason = self._reason or connectionDone  # whatever becomes of our last words
         self._shutdownTLS()
         self._tlsShutdownFinished(None)
 

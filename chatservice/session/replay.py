@@ -44,7 +44,8 @@ class Replay:
                 cursor.seek(self._position.position)
                 cursor.set_replay_pending(self._position.position)
                 here = await self._send_missed(self._position, here)
-            cursor.set_replay_pending(None)
+            if not cursor.is_closed:  # or it may not have been taken
+                cursor.set_replay_pending(None)
         except Refusal as refusal:  # what they are owed waits until they come again
             cursor.send(Refused(refusal))
         finally:

@@ -249,3 +249,53 @@ class TestHowADepartureIsTold:
             assert all_of(leaver)[-1] == f"*** Goodbye, {name}."
             heard = [alice.next_line() for _ in range(101)]
             assert [line for line in heard if line != "Speaker: hello"] == [left(name)]
+
+
+def asking(server: Server, alice: Person) -> Person:
+    """Somebody who has sent requests that are looked up one after the other, and lines."""
+    bob = server.join("Bob")
+    bob.types(*20 * ["/search x", "/history 1000"], "/nick Rob", "line", *20 * ["/search a"])
+    return bob
+
+
+def throttled(server: Server, alice: Person) -> Person:
+    """Somebody whose lines are allowed one by one."""
+    carol = server.join("Carol")
+    carol.types(*(f"{number}" for number in range(2000)))
+    return carol
+
+
+def stalled(server: Server, alice: Person) -> Person:
+    """Somebody who asks for much and reads nothing."""
+    dave = server.join("Dave")
+    alice.types(*200 * ["/me " + 900 * "x"])
+    dave.types(*200 * ["/history 1000"])
+    return dave
+
+
+def nameless(server: Server, alice: Person) -> Person:
+    """Somebody who has begun a line."""
+    stranger = server.connect()
+    stranger.sends(b"Str")
+    return stranger
+
+
+STATES = (asking, throttled, stalled, nameless)
+WAYS: dict[str, Callable[[Person], None]] = {**ENDS, "stops sending": stop_sending, "stays": id}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_server_ends_whatever_its_connections_wait_for(
+    tmp_path: Path, tls: bool, way: str
+) -> None:
+    """Just after that, and a moment later."""
+    options = ("--database", "chat.sqlite3", "--rate", "50:100", "--shutdown-timeout", "2")
+    for pause in (0, 0.3):
+        with Server(tmp_path, *options, tls=tls) as server:
+            alice = server.join("Alice")
+            people = [state(server, alice) for state in STATES]
+            time.sleep(pause)
+            for person in people:
+                WAYS[way](person)
+            time.sleep(pause)
+            assert server.stop() == 0

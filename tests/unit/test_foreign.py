@@ -33,12 +33,18 @@ FOREIGN = [
     (b"*1\r\n$4\r\nPING\r\n", "Redis", b"-ERR "),
     (b"RFB 003.008\n", "VNC", b""),
     (b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n", "the PROXY protocol", b""),
-    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "a binary protocol", b""),
+    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol", b""),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS", b""),
     (b"\x16\x03\x03", "TLS", b""),
     (b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00", "a binary protocol", b""),  # RDP
     (b"\x05\x01\x00", "a binary protocol", b""),  # SOCKS
-    (b"\x00\x00\x00\x54\xffSMBr", "a binary protocol", b""),
+    (b"\x04\x01\x04\x38\x7f\0\0\x01\0", "a binary protocol", b""),  # SOCKS 4
+    (b"\0\0\0\x54\xffSMBr\0\0\0\0\x18\x53\xc8\0\0", "a binary protocol", b""),
+    (b"\0\0\0\x45\xfeSMB\x40\0\x01\0\0\0\0\0", "a binary protocol", b""),
+    (b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0", "a binary protocol", b""),
+    (b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0", "a binary protocol", b""),  # DNS
+    (b"l\0\x0b\0\0\0\0\0\0\0\0\0", "a binary protocol", b""),  # X11
+    (b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\x05", "a binary protocol", b""),
     (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "a binary protocol", b""),  # PostgreSQL
     (b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00", "a binary protocol", b""),  # LDAP
     (b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", "HTTP", b"HTTP/1.1 400 "),
@@ -47,6 +53,7 @@ FOREIGN = [
 OURS = [
     *(b"Bob", b"Get", b"GET", b"Head", b"Ehlo", b"helo", b"Nick", b"User", b"Ssh", b"Options"),
     *("سارا".encode(), "李".encode(), b"/exit", b"/help", b"Get out", b"Hello there"),
+    *(b"Bob\0", b"B\0o\0b\0", b"Bob" + 29 * b"\0"),
     *(b'{"type": "hello", "name": "Bob"}', b"\x0b", b"\x1b[A", b"\xff\xfe", b"caf\xe9"),
 ]
 
