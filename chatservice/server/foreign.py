@@ -16,8 +16,11 @@ BOM = b"\xef\xbb\xbf"  # which some editors begin a text with
 BINARY_OPENING = 32
 _CONTROL = rb"[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]"
 _BINARY = re.compile(rb"\0%s|%s\0" % (_CONTROL, _CONTROL))
-PROXY_OPENING = b"\r\n\r\n\0\r\nQUIT\n"  # in version 2
-TLS_OPENING = b"\x16\x03"  # a record with a step of a handshake, in any version since SSL 3
+# How protocols begin that have no lines; without blank lines before that.
+_BEGINNINGS = (
+    ("TLS", b"\x16\x03"),  # a record with a step of a handshake, in any version since SSL 3
+    ("the PROXY protocol", b"\0\r\nQUIT\n"),  # in version 2
+)
 
 
 class Opening(NamedTuple):
@@ -75,11 +78,10 @@ def examine(received: bytes, limit: int) -> Opening | None:
     if BOM.startswith(received):
         return None
     text = received.removeprefix(BOM)
-    if text.startswith(PROXY_OPENING):
-        return Opening(text, "the PROXY protocol")
     said = text.lstrip(b"\r\n")  # blank lines say nothing
-    if said.startswith(TLS_OPENING):
-        return Opening(text, "TLS")
+    for protocol, beginning in _BEGINNINGS:
+        if said.startswith(beginning):
+            return Opening(text, protocol)
     if _BINARY.search(said[:BINARY_OPENING].replace(b"\r\0", b"\r")):
         return Opening(text, "a binary protocol")
     said = said.lstrip(b"\0\r\n")
