@@ -66,7 +66,8 @@ KEY_FILE = "chat-key.pem"
 # million records (RFC 8446, 5.5), has 4. A peer that asks for keys for ever and does not read the
 # answers would fill our memory with them.
 HANDSHAKE_STEPS = 1000
-HANDSHAKE = 0x16  # the first byte of TLS, whichever version
+# The first byte of TLS, and those of SSL 2, which OpenSSL refuses. (No text in UTF-8 has them.)
+TLS_BEGINNINGS = (0x16, *range(0x80, 0xC0))
 MAX_RECORD = 2**15  # bytes that OpenSSL is asked for at a time; a record has half of that
 # Bytes that are decrypted before it is looked how long it took; then twice as many, and so on. They
 # hold 85 records at most.
@@ -233,7 +234,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
     factory: TLSFactory
     network = ""
     steps = 0  # of its handshake, so far
-    _speaks_tls = False
+    _speaks_tls: bool | None = None  # which its first byte tells
     _unread = b""  # received, and not decrypted so far
     _is_wanted = True  # what has been received, by the connection that is carried
     _is_reading = True
@@ -242,22 +243,26 @@ class TLSConnection(TLSMemoryBIOProtocol):
     _input_has_ended = False
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._speaks_tls:
-            self._speaks_tls = data[0] == HANDSHAKE or not data[:1].isascii()  # SSL 2: an error
+        if self._speaks_tls is None:
+            self._speaks_tls = data[0] in TLS_BEGINNINGS
             if not self._speaks_tls:
                 self._turn_away(data)
-                return
-        self._unread += data
-        self._go_on()
+        if self._speaks_tls:
+            self._unread += data
+            self._go_on()
 
     def _turn_away(self, data: bytes) -> None:
-        """The peer does not speak TLS: say in its own way that it should."""
-        if (connection := self._connection) is not None:
-            connection.session.note(
-                "{peer} does not speak TLS at a port that does: turned away.", peer=connection.peer
-            )
+        """The peer does not speak TLS: say in its own way that it should. It may still be sending,
+        and would lose that if all was closed at once."""
         self.transport.write(_need_of_tls(data))
-        self.transport.loseConnection()
+        if (connection := self._connection) is None:
+            self.transport.loseConnection()
+            return
+        connection.session.note(
+            "{peer} does not speak TLS at a port that does: turned away.", peer=connection.peer
+        )
+        connection.expect_close()
+        self.transport.loseWriteConnection()
 
     @property
     def _connection(self) -> Connection | None:
@@ -289,7 +294,10 @@ class TLSConnection(TLSMemoryBIOProtocol):
     def readConnectionLost(self) -> None:
         """The peer has stopped sending, with a word of TLS or without, and may still hear."""
         self._stream_has_ended = True
-        self._end_input_if_stream_has_ended()
+        if self._speaks_tls is False:
+            self.transport.loseConnection()
+        else:
+            self._end_input_if_stream_has_ended()
 
     def writeConnectionLost(self) -> None:
         """Never: this closes both halves."""

@@ -280,7 +280,14 @@ def nameless(server: Server, alice: Person) -> Person:
     return stranger
 
 
-STATES = (asking, throttled, stalled, nameless)
+def foreign(server: Server, alice: Person) -> Person:
+    """A program that does not speak to us, and not in TLS either, and waits."""
+    program = server.connect_bare()
+    program.sends(b"GET / HTTP/1.0\r\n\r\n")
+    return program
+
+
+STATES = (asking, throttled, stalled, nameless, foreign)
 WAYS: dict[str, Callable[[Person], None]] = {
     **ENDS,
     "stops sending": stop_sending,

@@ -16,8 +16,8 @@ FOREIGN = [
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP", b"HTTP/1.1 400 "),
     (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n", "HTTP", b"HTTP/1.1 400 "),
     (b"OPTIONS rtsp://example.org/ RTSP/1.0\r\n", "RTSP", b"RTSP/1.0 400 "),
-    (b"OPTIONS sip:nm SIP/2.0\r\nVia: SIP/2.0/TCP nm\r\n", "SIP", b""),
-    (b"INVITE sip:bob@example.org SIP/2.0\r\n", "SIP", b""),
+    (b"OPTIONS sip:nm SIP/2.0\r\nVia: SIP/2.0/TCP nm\r\n", "SIP or ICAP", b""),
+    (b"INVITE sip:bob@example.org SIP/2.0\r\n", "SIP or ICAP", b""),
     (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH", b""),
     (b"SSH-1.99-x\n", "SSH", b""),
     (b"EHLO\r\n", "SMTP", b"554 "),
@@ -31,6 +31,7 @@ FOREIGN = [
     (b"USER anonymous\r\n", "FTP or POP3", b""),
     (b"<?xml version='1.0'?><stream:stream to='x'>\n", "XMPP", b""),
     (b"*1\r\n$4\r\nPING\r\n", "Redis", b"-ERR "),
+    (b"@RSYNCD: 31.0 sha512\n", "rsync", b"@ERROR: "),
     (b"RFB 003.008\n", "VNC", b""),
     (b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n", "the PROXY protocol", b""),
     (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol", b""),
@@ -53,6 +54,7 @@ FOREIGN = [
 OURS = [
     *(b"Bob", b"Get", b"GET", b"Head", b"Ehlo", b"helo", b"Nick", b"User", b"Ssh", b"Options"),
     *("سارا".encode(), "李".encode(), b"/exit", b"/help", b"Get out", b"Hello there"),
+    *(b"HELO", b"helo there", b"SSH-2", b"My id is 5", b"POST it", b"Connect me", b"NICK"),
     *(b"Bob\0", b"B\0o\0b\0", b"Bob" + 29 * b"\0"),
     *(b'{"type": "hello", "name": "Bob"}', b"\x0b", b"\x1b[A", b"\xff\xfe", b"caf\xe9"),
 ]
