@@ -63,7 +63,7 @@ class Text:
         return NameAsked()
 
     def read(self, line: bytes, expected: Expected) -> Asked:
-        text = sanitize(erased(line.removesuffix(b"\r").decode("utf-8", "replace")))
+        text = sanitize(erased(line.rstrip(b"\r").decode("utf-8", "replace")))
         if expected is Expected.PASSWORD:
             return Asked(Password(text))
         if not text.strip():

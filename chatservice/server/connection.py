@@ -57,6 +57,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 
 
+OBEYING = (State.IN, State.LOGIN)
+
+
 class Incoming(Enum):
     """What may still come from the peer. Whatever has come is served in any case, but for the
     beginning of a line at which the connection was LOST."""
@@ -88,12 +91,9 @@ class Framing(Protocol):
     def begun_line(self) -> bytes:
         """A line that has no end so far."""
 
-    @property
-    def has_more(self) -> bool:
-        """Whether something was received that has not been served, and could be."""
-
-    def serve(self) -> None:
-        """Serve what has been received, until the connection is paused."""
+    def serve(self) -> bool:
+        """Serve what has been received, until the connection is paused. Whether there is more that
+        could be served."""
 
 
 class Connection:
@@ -160,7 +160,6 @@ class Connection:
             factory.services,
             self,
             peer=self.peer,
-            note=partial(factory.peer_log.about, self.peer.network),
             dialect=dialect,
         )
         factory.connections.add(self)
@@ -193,40 +192,46 @@ class Connection:
     @property
     def obeys_no_more(self) -> bool:
         """Whether what is received is of no use."""
-        return self.state not in (State.LOGIN, State.IN)
+        return self.state not in OBEYING
 
     def received(self) -> None:
         """There is something to be served, now or later."""
         self.has_received = True
-        if not self._holds and not self._until:
-            self._go_on()
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether lines have to be allowed before they are served."""
-        return self._bucket is not None
-
-    def allow(self, wanted: int) -> int:
-        """How many of `wanted` lines may be served now."""
-        if self._bucket is None:
-            return wanted
-        return self._bucket.take(wanted, self.factory.clock.seconds())
+        if not (self._holds or self._until):
+            self._take_turn_in_time()
 
     def serve_lines(self, lines: bytes) -> bytes:
-        """Hand lines that were allowed, each with its end, to the session. Returns those that have
-        to wait, since the connection has been paused."""
+        """Hand `lines`, each with its end, to the session, as far as they are allowed. Returns
+        those that have to wait: the connection is paused, or has to ask again."""
+        bucket, later = self._bucket, b""
+        if bucket is not None:
+            lines, later = self._allowed(bucket, lines)
+            if not lines:
+                self._throttle(bucket)
+                return later
         unserved = self.session.receive(lines)
-        if unserved and self._bucket is not None:
-            self._bucket.give_back(unserved.count(b"\n"))
+        if unserved and bucket is not None:
+            bucket.give_back(unserved.count(b"\n"))
         factory = self.factory
         factory.turns.count(self.peer.network, len(lines), len(factory.connections))
-        return unserved
+        return unserved + later
 
-    def throttle(self) -> None:
+    def _allowed(self, bucket: TokenBucket, lines: bytes) -> tuple[bytes, bytes]:
+        """Those of `lines` that may be served now, and the others."""
+        wanted = lines.count(b"\n")
+        allowed = bucket.take(wanted, self.factory.clock.seconds())
+        if allowed == wanted:
+            return lines, b""
+        end = 0
+        for _ in range(allowed):
+            end = lines.index(b"\n", end) + 1
+        return lines[:end], lines[end:]
+
+    def _throttle(self, bucket: TokenBucket) -> None:
         """Pause until more lines are allowed."""
-        if self._bucket is not None and self._rate_timer is None:
+        if self._rate_timer is None:
             self._rate_timer = self.factory.clock.callLater(
-                self._bucket.wait(), self.guard, self._end_throttling
+                bucket.wait(), self.guard, self._end_throttling
             )
             self._hold(Hold.RATE)
 
@@ -235,12 +240,13 @@ class Connection:
         limits, now = self.factory.limits, self.factory.clock.seconds()
         self._bucket = TokenBucket(limits.rate, limits.burst, now) if limits.rate else None
 
-    def charge(self, size: int, lines: int = 0, others: int = 0) -> None:
-        """Charge for `size` bytes that have been received at once, with so many lines and other
+    def charge(self, size: int, lines: bytes = b"", others: int = 0) -> None:
+        """Charge for `size` bytes that have been received at once, with `lines` and so many other
         things in them; but for the lines, which are charged when they are allowed."""
         if self._bucket is None:
             return
-        cost = max(size / BYTES_PER_LINE, lines + others, 1) - lines
+        count = lines.count(b"\n")
+        cost = max(size / BYTES_PER_LINE, count + others, 1) - count
         if cost > 0:
             self.spend(cost)
 
@@ -251,9 +257,7 @@ class Connection:
 
     def turn_away(self, protocol: str, answer: bytes) -> None:
         """The peer speaks another protocol: close, with `answer` as the last word."""
-        self.session.note(
-            "{peer} speaks {protocol}: turned away.", peer=self.peer, protocol=protocol
-        )
+        self.note("{peer} speaks {protocol}: turned away.", peer=self.peer, protocol=protocol)
         self._move(State.CLOSING)
         self._set_deadline(CLOSE_SECONDS, self.cut)
         self.write(answer)
@@ -292,23 +296,23 @@ class Connection:
 
     def take_turn(self, until: float) -> bool:
         """Serve what has been received until then. Whether there is more."""
-        self._until = until
-        self.guard(self._serve)
-        self._until = 0.0
-        return bool(self._holds) and Hold.TURN in self._holds
-
-    def _serve(self) -> None:
         if self._holds:
             self._holds -= {Hold.TURN}
-        if self.state is State.GONE:
-            return
-        if not self._holds:
-            self._framing.serve()
-            if not self._holds and self._framing.has_more:
-                self._holds |= {Hold.TURN}
-            elif not self._holds and self._incoming is not Incoming.OPEN:
-                self._end()
-        self._read_or_not()
+        self._until = until
+        has_more = False
+        try:
+            if not self._holds and self.state is not State.GONE:
+                has_more = self._framing.serve() and not self._holds
+                if has_more:
+                    self._holds = frozenset({Hold.TURN})
+                elif self._incoming is not Incoming.OPEN and not self._holds:
+                    self._end()
+            if self._holds or not self._is_reading:
+                self._read_or_not()
+        except Exception:
+            self.fail()
+        self._until = 0.0
+        return has_more
 
     def _end(self) -> None:
         """All that will ever come has been served."""
@@ -364,10 +368,16 @@ class Connection:
 
     # For the session and its cursor.
 
+    def note(self, text: str, **fields: object) -> None:
+        """A line about the peer for the log."""
+        self.factory.peer_log.about(self.peer.network, text, **fields)
+
     def let_in(self) -> None:
         """They have said who they are."""
         self._move(State.IN)
-        _cancel(self._deadline)
+        for timer in (self._deadline, self._hint):
+            _cancel(timer)
+        self._deadline = self._hint = None
 
     def expect_close(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
@@ -391,7 +401,7 @@ class Connection:
         """What was asked for costs so many lines more than the one that it was asked in."""
         bucket = self._bucket
         if bucket is not None and not bucket.charge(lines, self.factory.clock.seconds()):
-            self.throttle()
+            self._throttle(bucket)
 
     def pause_reading(self, paused: bool) -> None:
         """Whether too many answers wait for this connection."""
@@ -426,11 +436,11 @@ class Connection:
 
     def _release(self, hold: Hold) -> None:
         self._holds -= {hold}
-        if not self._holds and not self._until:
-            self._go_on()
+        if not (self._holds or self._until):
+            self._take_turn_in_time()
 
-    def _go_on(self) -> None:
-        """Serve what has been received, now or in turn; and read on."""
+    def _take_turn_in_time(self) -> None:
+        """Serve what has been received, now or when it is our turn, and read on."""
         if not self.factory.turns.serve(self, self._framing.transport):
             self._hold(Hold.TURN)
 
@@ -445,8 +455,6 @@ class Connection:
             self._framing.transport.pauseProducing()
 
     def _give_hint(self) -> None:
-        if self.state is not State.LOGIN:
-            return
         if line := self._framing.begun_line:
             self.session.remind_of_line_end(line)
         else:

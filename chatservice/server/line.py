@@ -30,17 +30,17 @@ class ChatProtocol(LineReceiver):
     delimiter = b"\n"
     MAX_LENGTH = MAX_LINE
     transport: Transport  # type: ignore[assignment]  # from connectionMade on
-    _unread = b""  # received, and not cut into lines so far
-    _lines = b""  # complete lines that have not been served so far
-    _partial: bytearray | None = None  # the beginning of a line
-    _ended_by_cr = False  # the last line was: a LF or NUL that follows belongs to its end
-    _is_too_long = False  # the line after `_lines` is, and there is no telling where it ends
-    _is_ended = False  # the last line needs no end
-    _opening: bytes | None = b""  # the first line, until it is known what it is
-    _telnet: telnet.OptionFilter | None = None
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._unread = b""  # received, and not cut into lines so far
+        self._lines = b""  # complete lines that have not been served so far
+        self._partial: bytearray | None = None  # the beginning of a line
+        self._ended_by_cr = False  # the last line was: a LF or NUL that follows belongs to its end
+        self._is_too_long = False  # the line after `_lines` is: there is no telling where it ends
+        self._is_ended = False  # the last line needs no end
+        self._opening: bytes | None = b""  # the first line, until it is known what it is
+        self._telnet: telnet.OptionFilter | None = None
 
     def connectionMade(self) -> None:
         self.connection.begin(self)
@@ -65,52 +65,38 @@ class ChatProtocol(LineReceiver):
         self.connection.session.refuse_long_line(self.MAX_LENGTH)
 
     @property
-    def has_more(self) -> bool:
-        return bool(
-            self._lines or self._unread or self._is_too_long or (self._is_ended and self.begun_line)
-        )
-
-    @property
     def begun_line(self) -> bytes:
         """A line that has no end so far."""
         return bytes(self._partial or self._opening or b"")
 
-    def serve(self) -> None:
-        """Serve what has been received, until the connection is paused."""
+    def serve(self) -> bool:
+        """Serve what has been received, until the connection is paused. Whether there is more."""
         connection = self.connection
-        while not connection.paused:
+        while True:
             if connection.obeys_no_more:
                 self._unread = self._lines = b""
                 self._partial = self._opening = None
                 self._is_too_long = False
-                return
+                return False
+            if self._unread and not (self._lines or self._is_too_long):
+                self._cut()
             if self._lines:
-                if not (lines := self._allowed_lines()):
-                    connection.throttle()
-                elif unserved := connection.serve_lines(lines):
-                    self._lines = unserved + self._lines
+                self._lines = connection.serve_lines(self._lines)
             elif self._is_too_long:
                 self.lineLengthExceeded(b"")
-            elif self._unread:
-                self._cut()
             elif self._is_ended and self.begun_line:
                 self._lines = self.begun_line + b"\n"
                 self._partial = self._opening = None
-            else:
-                return
+            if not self._has_more:
+                return False
+            if connection.paused:
+                return True
 
-    def _allowed_lines(self) -> bytes:
-        """Take out the lines that may be served now."""
-        lines, self._lines = self._lines, b""
-        if self.connection.is_limited:
-            wanted = lines.count(b"\n")
-            allowed = self.connection.allow(wanted)
-            if allowed < wanted:
-                end = 0
-                for _ in range(allowed):
-                    end = lines.index(b"\n", end) + 1
-                lines, self._lines = lines[:end], lines[end:]
-        return lines
+    @property
+    def _has_more(self) -> bool:
+        return bool(
+            self._lines or self._unread or self._is_too_long or (self._is_ended and self.begun_line)
+        )
 
     def _cut(self) -> None:
         """Cut what has been received into lines."""
@@ -136,10 +122,9 @@ class ChatProtocol(LineReceiver):
             self._is_too_long = len(self._partial) > self.MAX_LENGTH
             self.connection.await_line_end()
         if len(lines) > self.MAX_LENGTH:
-            lines = self._before_long_line(lines)
+            lines = self._before_long_line(lines.replace(b"\r\n", b"\n"))
         self._lines = lines
-        if self.connection.is_limited:
-            self.connection.charge(size, lines.count(b"\n"), options)
+        self.connection.charge(size, lines, options)
 
     def _examined(self, received: bytes) -> bytes:
         """What a peer has sent from the beginning; but nothing as long as it is not known what that
@@ -168,9 +153,9 @@ class ChatProtocol(LineReceiver):
         return text, options
 
     def _with_plain_ends(self, data: bytes) -> bytes:
-        """`data` with LF for each end that a line can have.
+        """`data` with LF or CR LF, which a session knows, for each end that a line can have.
 
-        These are LF, CR LF, CR NUL (telnet's), and CR, as the Enter key of a terminal in raw mode
+        The others are CR NUL (telnet's), and CR, as the Enter key of a terminal in raw mode
         sends it: as the last byte so far, or where there is no LF. Among lines that end with LF, CR
         is a character like any other.
         """
@@ -181,8 +166,7 @@ class ChatProtocol(LineReceiver):
             return data.replace(b"\r\0", b"\n").replace(b"\r", b"\n")
         if self._ended_by_cr:
             data = data[:-1] + b"\n"
-        data = data.replace(b"\r\n", b"\n")
-        return data.replace(b"\r\0", b"\n") if b"\r" in data else data
+        return data.replace(b"\r\0", b"\n") if b"\0" in data else data
 
     def _before_long_line(self, lines: bytes) -> bytes:
         """The lines before the first one that is too long, if one is."""

@@ -258,7 +258,7 @@ class TLSConnection(TLSMemoryBIOProtocol):
         if (connection := self._connection) is None:
             self.transport.loseConnection()
             return
-        connection.session.note(
+        connection.note(
             "{peer} does not speak TLS at a port that does: turned away.", peer=connection.peer
         )
         connection.expect_close()

@@ -16,6 +16,10 @@ TURN_BYTES = 64 * 1024
 # What it costs to deliver a byte to one connection, in seconds: 1 to 2 GB a second were measured
 # (tests/benchmarks, 1000:1). It falls due at the end of the turn, so it has to be estimated.
 DELIVERY_SECONDS = 0.6e-9
+# To count anew in each turn takes a timer, which costs as much as a line. So what is less than this
+# is counted together with the next turns: a network has four fifths of its time in any case.
+UNCOUNTED_SECONDS = TURN_SECONDS / 5
+UNCOUNTED_BYTES = TURN_BYTES // 5
 
 
 class Served(Protocol):
@@ -40,7 +44,9 @@ class Turns:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self._seconds = clock.seconds
         self._spent: dict[str, float] = {}  # seconds in this turn, by network
+        self._spent_by_all = 0.0
         self._taken: dict[str, int] = {}  # bytes
         self._waiting: dict[str, deque[Served]] = {}  # the network that is next is the first
         self._next_turn: IDelayedCall | None = None
@@ -61,19 +67,22 @@ class Turns:
         if network in self._waiting or self._spent.get(network, 0.0) >= TURN_SECONDS:
             self._enqueue(served)
             return False
-        if self._next_turn is None:
-            self._next_turn = self._clock.callLater(0, self._begin_turn)
-        self._run(served)
+        self._run(served, network)
         return True
 
     def count(self, network: str, size: int, readers: int) -> None:
         """Lines of `network` with `size` bytes have been served, which so many may hear."""
         taken = self._taken[network] = self._taken.get(network, 0) + size
-        if taken > TURN_BYTES:
-            self._spend(network, size * readers * DELIVERY_SECONDS)
+        if taken > UNCOUNTED_BYTES:
+            self._count_anew_next_turn()
+            if taken > TURN_BYTES:
+                self._spend(network, size * readers * DELIVERY_SECONDS)
 
     def _enqueue(self, served: Served) -> None:
         self._waiting.setdefault(served.network, deque()).append(served)
+        self._count_anew_next_turn()
+
+    def _count_anew_next_turn(self) -> None:
         if self._next_turn is None:
             self._next_turn = self._clock.callLater(0, self._begin_turn)
 
@@ -81,26 +90,30 @@ class Turns:
         self._next_turn = None
         self._spent.clear()
         self._taken.clear()
-        end = self._clock.seconds() + TURN_SECONDS
-        while self._waiting and self._clock.seconds() < end:
+        self._spent_by_all = 0.0
+        end = self._seconds() + TURN_SECONDS
+        while self._waiting and self._seconds() < end:
             network, queue = next(iter(self._waiting.items()))
             del self._waiting[network]
             served = queue.popleft()
             if queue:
                 self._waiting[network] = queue  # as the last one
-            self._run(served)
-        if self._spent and self._next_turn is None:
-            self._next_turn = self._clock.callLater(0, self._begin_turn)
+            self._run(served, network)
+        if self._waiting:
+            self._count_anew_next_turn()
 
-    def _run(self, served: Served) -> None:
-        start = self._clock.seconds()
+    def _run(self, served: Served, network: str) -> None:
+        start = self._seconds()
         self._running, self._until = served, start + SLICE_SECONDS
         try:
             if served.take_turn(self._until):
                 self._enqueue(served)
         finally:
             self._running = None
-            self._spend(served.network, self._clock.seconds() - start)
+            self._spend(network, self._seconds() - start)
 
     def _spend(self, network: str, seconds: float) -> None:
         self._spent[network] = self._spent.get(network, 0.0) + seconds
+        self._spent_by_all += seconds
+        if self._spent_by_all > UNCOUNTED_SECONDS:
+            self._count_anew_next_turn()

@@ -1,6 +1,6 @@
 """What the handlers of requests see of the session of whoever asks."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,8 +60,10 @@ class Asker(Protocol):
     """The session of whoever asks. What is asked in vain raises `Refusal`."""
 
     services: Services
-    note: Callable[..., None]  # takes a line for the log, and values for its fields
     peer: Peer
+
+    def note(self, text: str, **fields: object) -> None:
+        """A line about the peer for the log, with values for its fields."""
 
     @property
     def user(self) -> User:

@@ -79,6 +79,9 @@ class Connection(Sink, Protocol):
     def paused(self) -> bool:
         """Whether no more lines may be served for now."""
 
+    def note(self, text: str, **fields: object) -> None:
+        """A line about the peer for the log, with values for its fields."""
+
     def let_in(self) -> None:
         """They have said who they are."""
 
@@ -115,9 +118,8 @@ class _Admitted(NamedTuple):
 
 
 class Session:
-    """The conversation with one connection. `peer` is whose connection it is; `note` takes a line
-    for the log, and values for its fields; `dialect` is what they speak, or None if the first line
-    tells.
+    """The conversation with one connection. `peer` is whose connection it is; `dialect` is what
+    they speak, or None if the first line tells.
     """
 
     __slots__ = (
@@ -130,7 +132,6 @@ class Session:
         "_state",
         "_user",
         "cursor",
-        "note",
         "peer",
         "services",
     )
@@ -141,12 +142,10 @@ class Session:
         connection: Connection,
         *,
         peer: Peer,
-        note: Callable[..., None],
         dialect: Dialect | None = None,
     ) -> None:
         self.services = services
         self.peer = peer
-        self.note = note
         self.cursor = Cursor(dialect or UNTIL_THE_FIRST_LINE, connection)
         self._connection = connection
         self._state = State.OPENING if dialect is None else State.NAMING
@@ -156,6 +155,10 @@ class Session:
         self._refused = 0
         self._deliveries = 0  # of the past, or of what has waited, that are not over
         self._question = UNASKED  # what the next line answers, if it is a password
+
+    def note(self, text: str, **fields: object) -> None:
+        """A line about the peer for the log, with values for its fields."""
+        self._connection.note(text, **fields)
 
     @property
     def closing(self) -> bool:
@@ -171,7 +174,7 @@ class Session:
     @property
     def dialect(self) -> Dialect:
         """What they speak."""
-        return cast(Dialect, self.cursor.dialect)
+        return self.cursor.dialect  # type: ignore[return-value]  # which renders, and reads
 
     def begin(self) -> None:
         """The connection is there: ask who it is."""
@@ -182,10 +185,11 @@ class Session:
     def receive(self, data: bytes) -> bytes:
         """Serve lines, each with its end. Returns those that must wait, because the door was
         paused."""
-        if self._obeys_no_more:
-            return b""
-        if self._state is State.IN and (texts := self.dialect.read_talk(data)):
-            talk.say_all(self, texts, LOBBY)
+        if self._state is State.IN:
+            if texts := self.dialect.read_talk(data):
+                talk.say_all(self, texts, LOBBY)
+                return b""
+        elif self._obeys_no_more:
             return b""
         start = 0
         while start < len(data):

@@ -49,28 +49,23 @@ class WebSocketProtocol(Protocol):
         """None: a message has its end."""
         return b""
 
-    @property
-    def has_more(self) -> bool:
-        return self._received > 0
-
-    def serve(self) -> None:
-        """Serve the frames that have been received, until the connection is paused."""
+    def serve(self) -> bool:
+        """Serve the frames that have been received, until the connection is paused. Whether there
+        is more."""
         connection = self.connection
         while not connection.paused:
             if connection.obeys_no_more:
                 self._received = 0
-                return
+                return False
             if self._line:
-                if not connection.allow(1):
-                    connection.throttle()
-                else:
-                    self._line = connection.serve_lines(self._line)
+                self._line = connection.serve_lines(self._line)
             elif (frame := self._frames.read()) is None:
-                connection.charge(self._received, self._read)
+                connection.charge(self._received, others=self._read)
                 self._received = self._read = 0
-                return
+                return False
             else:
                 self._take(frame)
+        return self._received > 0
 
     def _take(self, frame: Frame) -> None:
         self._read += 1
