@@ -76,7 +76,7 @@ def makeService(options: Options) -> ChatService:
 def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Listener]:
     def listener(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Listener:
         if options.proxies:
-            served = ProxiedFactory(served, options.proxies, reactor)
+            served = ProxiedFactory(served, options.proxies, reactor, factory.peer_log.about)
         return Listener(endpoint, served, how)
 
     listeners = [listener(endpoint, factory, "") for endpoint in options["endpoints"]]

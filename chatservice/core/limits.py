@@ -21,6 +21,10 @@ GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
 PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
 # Lines in one text: as many as one event holds (see `room.MAX_BURST`).
 MAX_LINES = 500
+# What is told of errors: each once in so many seconds, and so many different ones. A traceback has
+# 2 KB or so.
+REPEAT_SECONDS = 60.0
+MAX_TOLD = 60
 MAX_REMEMBERED = 10_000  # addresses or accounts: some 2 MB; those longest quiet are forgotten
 
 
@@ -139,6 +143,33 @@ class TokenBucket:
     def _fill(self, now: float) -> None:
         self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)
         self._at = now
+
+
+class Repeats:
+    """What happens again and again, and is told once a minute. `seconds` tells the time."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._told: OrderedDict[str, float] = OrderedDict()  # and when; the longest ago is first
+        self._since_told: Counter[str] = Counter()
+
+    def count(self, what: str) -> int:
+        """How often `what` has happened since it was last told, if it is to be told now; else 0.
+
+        Of what has many forms, MAX_TOLD are told in a minute.
+        """
+        now = self._seconds()
+        if what not in self._told and len(self._told) >= MAX_TOLD:
+            oldest, told = next(iter(self._told.items()))
+            if now - told < REPEAT_SECONDS:
+                return 0
+            del self._told[oldest], self._since_told[oldest]
+        self._since_told[what] += 1
+        if what in self._told and now - self._told[what] < REPEAT_SECONDS:
+            return 0
+        self._told[what] = now
+        self._told.move_to_end(what)
+        return self._since_told.pop(what)
 
 
 class RateLimiter:

@@ -22,6 +22,7 @@ from chatservice.core.events import (
     RoomEvent,
     Said,
 )
+from chatservice.core.limits import Repeats
 
 # How far a slow reader may fall behind before it loses messages, in characters and in messages.
 # Memory is some three times the characters: texts, renderings, and the objects around them.
@@ -190,6 +191,7 @@ class Log:
         self._batches: list[Batch] = []
         self._size = 0
         self._held = 0
+        self._errors = Repeats(clock.seconds)
 
     def begin(self, origin: Origin) -> None:
         """Go on from there. Nothing has happened so far."""
@@ -268,7 +270,10 @@ class Log:
             self._commit(batch, self._committed)
 
     def _raise_later(self, error: Exception) -> None:
-        """Alone in a turn of the reactor, which logs it: it is nobody's who is being served now."""
+        """Alone in a turn of the reactor, which logs it: it is nobody's who is being served now.
+        Once a minute, since somebody may make it happen with each line."""
+        if not self._errors.count(repr(error)):
+            return
 
         def raise_() -> None:
             raise error

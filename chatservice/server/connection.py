@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet import error
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.events import CloseReason
@@ -24,8 +23,6 @@ from chatservice.session.session import Session
 
 if TYPE_CHECKING:
     from chatservice.server.factory import ChatFactory
-
-log = Logger()
 
 # Seconds for a peer to take our last word and close in its turn; then it is cut off. nc does not
 # close by itself: this is how long its user waits for the shell after /exit.
@@ -334,7 +331,7 @@ class Connection:
                 _cancel(timer)
             self.session.lost(self._reason, clean=self._is_clean)
         except Exception:
-            log.failure("Serving {peer} failed when it had gone.", peer=self.peer)
+            self._complain("Serving a connection that had gone failed")
         finally:
             self.factory.forget(self)
 
@@ -413,10 +410,13 @@ class Connection:
         """Whether an answer is being looked up."""
         (self._hold if waiting else self._release)(Hold.LOOKUP)
 
-    def fail(self) -> None:
-        """Cut the connection; an exception is being handled that says why."""
-        log.failure("Serving {peer} failed; the connection is cut.", peer=self.peer)
+    def fail(self, failure: Failure | None = None) -> None:
+        """Cut the connection. `failure` says why, or the exception that is being handled."""
+        self._complain("Serving a connection failed, and it is cut", failure)
         self.cut()
+
+    def _complain(self, what: str, failure: Failure | None = None) -> None:
+        self.factory.complaints.tell(what, failure or Failure(), self.peer)
 
     def cut(self) -> None:
         """End the connection at once, without a word."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from chatservice.accounts.authenticator import Authenticator
+from chatservice.complaints import Complaints
 from chatservice.core.addresses import address_text
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import ErrorCode, Refusal, Refused
@@ -66,7 +67,8 @@ class ChatFactory(ServerFactory):
     ) -> None:
         self.chat = chat
         authenticator = authenticator or Authenticator(None, None, clock.seconds)
-        offline_messages = OfflineMessages(chat, authenticator.accounts)
+        self.complaints = Complaints(clock)
+        offline_messages = OfflineMessages(chat, authenticator.accounts, self.complaints)
         self.services = Services(chat, authenticator, offline_messages, settings)
         authenticator.account_changed = self.services.account_changed
         self.clock = clock

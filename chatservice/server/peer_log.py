@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import LogEvent, Logger, formatEvent
+from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
 
 log = Logger()
 
@@ -24,8 +24,9 @@ class PeerLog:
         self._all = 0
         self._left_out = 0
 
-    def about(self, network: str, line: str, **values: Any) -> None:
-        """A line about somebody from `network`; `values` fill its fields."""
+    def about(self, network: str, line: str, *, level: Any = LogLevel.info, **values: Any) -> None:
+        """A line about somebody from `network`; `values` fill its fields; `level` is one of
+        `LogLevel`'s."""
         now = self._clock.seconds()
         if not 0 <= now - self._since < WINDOW_SECONDS:
             if self._left_out:
@@ -38,7 +39,7 @@ class PeerLog:
             return
         self._lines[network] += 1
         self._all += 1
-        log.info(line, **values)
+        log.emit(level, line, **values)
         if self._lines[network] == ABOUT_ONE:
             log.info("That is enough about {network} for a minute.", network=network)
 

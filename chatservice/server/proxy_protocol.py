@@ -7,7 +7,7 @@ two pieces, ``PROXY UNKNOWN``), and believe addresses that are none.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple
 
@@ -19,12 +19,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.tcp import Server
-from twisted.logger import Logger
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from chatservice.core.addresses import address_text
-
-log = Logger()
+from chatservice.core.limits import network_of
 
 Network = IPv4Network | IPv6Network
 TCPAddress = address.IPv4Address | address.IPv6Address
@@ -143,15 +142,21 @@ def _unmapped(host: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 class ProxiedFactory(ServerFactory):
     """Lets the connections of `trusted` proxies through under the address that they tell, and all
-    others under their own. Nothing of it stays between a connection and its protocol."""
+    others under their own. Nothing of it stays between a connection and its protocol. `note` takes
+    a network, a line about it for the log, and values (see `PeerLog.about`)."""
 
     noisy = False
 
     def __init__(
-        self, wrapped: IProtocolFactory, trusted: Sequence[Network], clock: IReactorTime
+        self,
+        wrapped: IProtocolFactory,
+        trusted: Sequence[Network],
+        clock: IReactorTime,
+        note: Callable[..., None],
     ) -> None:
         self.wrapped = wrapped
         self.clock = clock
+        self._note = note
         self._trusted = tuple(trusted)
 
     def doStart(self) -> None:
@@ -168,7 +173,19 @@ class ProxiedFactory(ServerFactory):
         inner = self.wrapped.buildProtocol(addr)
         if inner is None or not isinstance(addr, TCPAddress):
             return inner
-        return Stranger(inner)
+        return Stranger(self, inner)
+
+    def refuse(self, transport: Server, why: str) -> None:
+        """Cut somebody off, and warn the operator: `why` goes on after their address."""
+        peer = transport.getPeer()
+        self._note(
+            network_of(peer.host),
+            "{peer} {why}: refused.",
+            level=LogLevel.warn,
+            peer=address_text(peer),
+            why=why,
+        )
+        transport.abortConnection()
 
     def _trusts(self, peer: TCPAddress) -> bool:
         host = _unmapped(ip_address(peer.host))
@@ -214,20 +231,19 @@ class TrustedProxy(Protocol):
             inner.dataReceived(header.rest)
 
     def _refuse(self, which: str) -> None:
-        log.warn(
-            "{peer} is a trusted proxy, but has sent {which} PROXY header: refused.",
-            peer=address_text(self.transport.getPeer()),
-            which=which,
+        self.factory.refuse(
+            self.transport, f"is a trusted proxy, but has sent {which} PROXY header"
         )
-        self.transport.abortConnection()
 
 
 class Stranger(Protocol):
     """A connection that is served from the first moment, and must not claim to be a proxy's."""
 
     transport: Server
+    factory: ProxiedFactory
 
-    def __init__(self, inner: IProtocol) -> None:
+    def __init__(self, factory: ProxiedFactory, inner: IProtocol) -> None:
+        self.factory = factory
         self._inner = inner
         self._received = b""
 
@@ -237,11 +253,7 @@ class Stranger(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._received += data
         if self._received.startswith((V1_SIGNATURE, V2_SIGNATURE)):
-            log.warn(
-                "{peer} has sent a PROXY header, but is no trusted proxy: refused.",
-                peer=address_text(self.transport.getPeer()),
-            )
-            self.transport.abortConnection()
+            self.factory.refuse(self.transport, "has sent a PROXY header, but is no trusted proxy")
         elif not may_begin_header(self._received):
             self.transport.protocol = self._inner
             self._inner.dataReceived(self._received)

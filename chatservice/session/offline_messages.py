@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from chatservice.accounts.accounts import Accounts
+from chatservice.complaints import Complaints
 from chatservice.core import names
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
 from chatservice.core.log import MAX_PAGE_SIZE
 from chatservice.core.stores import origin_of
 from chatservice.session.replay import taken
-
-log = Logger()
 
 MAX_SENDERS = 1000  # guests, to whom a letter can be replied as long as they stay
 
@@ -24,9 +22,10 @@ class OfflineMessages:
     """What is said to one person alone. What cannot be said raises `Refusal`. `accounts`: where it
     may wait, if the server keeps any."""
 
-    def __init__(self, chat: Chat, accounts: Accounts | None) -> None:
+    def __init__(self, chat: Chat, accounts: Accounts | None, complaints: Complaints) -> None:
         self._chat = chat
         self._accounts = accounts
+        self._complaints = complaints
         self._delivering: dict[User, bool] = {}  # and whether there may be more meanwhile
         self._senders: OrderedDict[int, User] = OrderedDict()  # of what waits, the newest
 
@@ -117,7 +116,7 @@ class OfflineMessages:
             self._senders.popitem(last=False)
         if (here := self._chat.owner(owner)) is not None:
             delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
-            delivered.addErrback(partial(log.failure, "What waited is not delivered."))
+            delivered.addErrback(partial(self._complaints.tell, "What waited is not delivered"))
         return Sent(number, letter.at, owner.name, text, waiting=here is None)
 
 

@@ -10,7 +10,6 @@ from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.chat import User
@@ -60,7 +59,6 @@ from chatservice.session.replay import Replay
 from chatservice.session.requests import RULES
 from chatservice.session.state import EXPECTED, State, transition
 
-log = Logger()
 T = TypeVar("T")
 
 # What an operator wants to know of, since it may be an attack.
@@ -91,8 +89,9 @@ class Connection(Sink, Protocol):
     def spend(self, lines: float) -> None:
         """What was asked for costs so many lines more than the one that it was asked in."""
 
-    def cut(self) -> None:
-        """End the connection at once, without a word."""
+    def fail(self, failure: Failure | None = None) -> None:
+        """End the connection at once, without a word. `failure` says why, or the exception that is
+        being handled."""
 
     def expect_close(self) -> None:
         """The last word is on its way; a peer that does not take it is cut off after a while."""
@@ -462,12 +461,7 @@ class Session:
 
     def _own(self, work: "Deferred[None]") -> None:
         """What goes wrong in it costs this connection."""
-
-        def failed(failure: Failure) -> None:
-            log.failure("Serving {peer} failed; the connection is cut.", failure, peer=self.peer)
-            self._connection.cut()
-
-        work.addErrback(failed)
+        work.addErrback(self._connection.fail)
 
     async def _admitted(self, hello: Hello) -> _Admitted:
         """Whether they may come in, and where they had stopped reading."""

@@ -12,10 +12,11 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 from twisted.python.usage import UsageError
 
 from chatservice.options import Options
+from chatservice.server.peer_log import ABOUT_ONE, PeerLog
 from chatservice.server.proxy_protocol import (
     HEADER_SECONDS,
     V2_SIGNATURE,
@@ -146,7 +147,7 @@ class Port:
         self.clock = Clock()
         self.served = GreeterFactory()
         networks = [ip_network(network) for network in trusted]
-        self.factory = ProxiedFactory(self.served, networks, self.clock)
+        self.factory = ProxiedFactory(self.served, networks, self.clock, PeerLog(self.clock).about)
 
     def connect(self, host: str) -> Transport:
         kind = IPv6Address if ":" in host else IPv4Address
@@ -219,6 +220,19 @@ class TestConnections:
         assert transport.aborted
         assert port.served.greeters[0].heard == b""
         assert [event["peer"] for event in events] == ["10.0.0.2:1"]
+
+    @pytest.mark.parametrize(
+        ("peer", "data"), [("10.0.0.1", BAD[0]), ("10.0.0.2", HEADERS[0][0])], ids=str
+    )
+    def test_nobody_fills_the_log_with_warnings(self, peer: str, data: bytes) -> None:
+        port = Port("10.0.0.1")
+        with capturedLogs() as events:
+            for _ in range(10 * ABOUT_ONE):
+                transport = port.connect(peer)
+                transport.protocol.dataReceived(data)
+                assert transport.aborted
+        assert len(events) == ABOUT_ONE + 1
+        assert events[0]["log_level"] is LogLevel.warn
 
     def test_who_is_not_let_in_is_closed(self) -> None:
         port = Port("10.0.0.1")

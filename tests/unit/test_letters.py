@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatservice.accounts.accounts import Accounts
+from chatservice.complaints import Complaints
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal, Replayed, Sent, Told
 from chatservice.core.peer import Peer
@@ -101,7 +102,7 @@ class House:
     def __init__(self) -> None:
         self.box = Box()
         self.chat = Chat(Clock(), MemoryArchive("epoch"))
-        self.letters = OfflineMessages(self.chat, self.box)
+        self.letters = OfflineMessages(self.chat, self.box, Complaints(Clock()))
         self.bob = self.chat.join("Bob", Connection())
         self.answers: list[Any] = []
 

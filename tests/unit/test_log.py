@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from chatservice.core import log
 from chatservice.core.events import Burst, Emoted, Happening, RoomEvent
+from chatservice.core.limits import REPEAT_SECONDS
 from chatservice.core.log import Batch, Log, commit_at_once, recalled
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
@@ -60,6 +61,29 @@ def test_nothing_older_than_the_first_id_is_held(steps: list[int]) -> None:
         made, held = filled(steps, late=False)
     held_still = recalled(made, made.next_id, 0, 1000)
     assert list(held_still) == [event for event in held if event.id >= made.first_id]
+
+
+def test_what_cannot_be_rendered_is_reported_once_a_minute() -> None:
+    clock = Clock()
+
+    class Speechless:
+        def render(self, event: object) -> bytes:
+            raise RuntimeError("no words")
+
+    def hears_it(batch: Batch) -> None:
+        assert batch.bytes_for(None, Speechless()) == b""  # type: ignore[arg-type]
+
+    made = Log(clock, commit_at_once, hears_it)
+    for _ in range(2):
+        reported = 0
+        for _ in range(100):
+            made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "waves"), 1, messages=1)
+            try:
+                clock.advance(0)
+            except RuntimeError:
+                reported += 1
+        assert reported == 1
+        clock.advance(REPEAT_SECONDS)
 
 
 def test_an_answer_is_bounded() -> None:

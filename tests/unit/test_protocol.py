@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
 from chatservice.core.events import Said
-from chatservice.core.limits import Limits
+from chatservice.core.limits import REPEAT_SECONDS, Limits
 from chatservice.core.log import recalled
 from chatservice.core.stores import ReadPosition
 from chatservice.server.connection import CLOSE_SECONDS
@@ -108,6 +108,26 @@ def test_an_exception_in_serving_one_costs_that_one_alone(monkeypatch: pytest.Mo
     alice.dataReceived(b"still here\n")
     door.clock.pump([0, 1, 0])
     assert b"Alice: still here" in carols.value()
+
+
+def test_an_exception_that_somebody_causes_again_and_again_is_told_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = Door()
+
+    def broken(self: Any, data: bytes) -> Any:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Session, "receive", broken)
+    for how_often in ("cut (None)", "(100 times since this was last said)"):
+        with capturedLogs() as events:
+            for _ in range(100):
+                protocol, transport = door.connect()
+                protocol.dataReceived(b"hello\n")
+                assert transport.aborted
+        (line,) = [formatEvent(event) for event in events if "log_failure" in event]
+        assert line.endswith(f"{how_often}.")
+        door.clock.advance(REPEAT_SECONDS)
 
 
 def test_an_exception_in_writing_to_one_costs_that_one_alone() -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatservice.complaints import Complaints
 from chatservice.core.events import ErrorCode, Refusal
-from chatservice.storage.sqlite import threads
-from chatservice.storage.sqlite.threads import Complaints, Reader
+from chatservice.core.limits import REPEAT_SECONDS
+from chatservice.storage.sqlite.threads import Reader
 
 PATIENCE = 10
 
@@ -69,7 +71,7 @@ def reader(loop: Loop, tmp_path: Path) -> Iterator[Reader]:
     reader = Reader(
         loop,
         ThreadPool(0, 1, "reader"),
-        Complaints(loop),
+        Complaints(loop, known=(sqlite3.Error,)),
         seconds=0.2,
         too_slow=ErrorCode.TOO_SLOW,
     )
@@ -149,16 +151,15 @@ def test_a_damaged_file_is_told_once(
     reader: Reader,
     loop: Loop,
     question: Callable[[sqlite3.Connection], Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However often it is read: again only after a minute."""
-    told: list[str] = []
-    monkeypatch.setattr(threads.log, "error", lambda *_, **fields: told.append(fields["what"]))
-    monkeypatch.setattr(threads.log, "failure", lambda *_, **fields: told.append(fields["what"]))
-    for expected in (1, 2):
-        for _ in range(20):
-            results = outcome(reader.ask(question))
-            loop.run(lambda results=results: bool(results))  # type: ignore[misc]
-            assert code(results) is ErrorCode.NOT_SAVED
-        assert len(told) == expected
-        loop.advance(threads.REPEAT_SECONDS)
+    for told in ("The database cannot be read", "The database cannot be read (20 times since"):
+        with capturedLogs() as events:
+            for _ in range(20):
+                results = outcome(reader.ask(question))
+                loop.run(lambda results=results: bool(results))  # type: ignore[misc]
+                assert code(results) is ErrorCode.NOT_SAVED
+        (event,) = events
+        assert formatEvent(event).startswith(told)
+        assert ("log_failure" in event) == (question is senseless)
+        loop.advance(REPEAT_SECONDS)

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
+from chatservice.complaints import Complaints
 from chatservice.core.addresses import address_text
 from chatservice.core.events import ErrorCode
 from chatservice.core.limits import Admission, Limits, network_of
@@ -57,6 +58,7 @@ class HttpDoor(ServerFactory):
         self.routes = dict(routes)
         self.forwarding = forwarding
         self._hosts = hosts
+        self.complaints = Complaints(clock)
         self._admission = Admission(limits())
 
     def buildProtocol(self, addr: IAddress | None) -> Any:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -18,8 +17,6 @@ from chatservice.core.limits import TokenBucket
 
 if TYPE_CHECKING:
     from chatservice.server.web.door import HttpDoor
-
-log = Logger()
 
 # Seconds for a request, its line, headers and body, and for the peer to take the answer. On a slow
 # telephone the page is there within 10.
@@ -190,7 +187,7 @@ class WebChannel(http.HTTPChannel):
             self._give(answer, request)
 
     def _failed(self, failure: Failure, request: WebRequest) -> None:
-        log.failure("{uri} failed.", failure, uri=request.uri)
+        self.door.complaints.tell("A request failed", failure)
         if not request._disconnected and not request.startedWriting:
             request.answer(in_words(500, "Something went wrong here."))
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatservice.complaints import Complaints
 from chatservice.core.events import Account, Change, ErrorCode, Recalled, Saving
 from chatservice.core.log import Batch, Log, Messages, Now, Origin
 from chatservice.core.stores import MissedCount, ReadPosition
@@ -32,7 +33,6 @@ from chatservice.storage.sqlite.schema import UPGRADES
 from chatservice.storage.sqlite.threads import (
     SEARCH_SECONDS,
     SWITCH_SECONDS,
-    Complaints,
     Reader,
     Writer,
 )
@@ -67,7 +67,7 @@ class SqliteArchive:
         self._path = path
         self._indexed = indexed
         self._upgrades = upgrades
-        complaints = Complaints(reactor)
+        complaints = Complaints(reactor, known=(sqlite3.Error,))
         self._writer = Writer(reactor, thread("writer"), complaints)
         self._reader = Reader(reactor, thread("reader"), complaints)
         self._searcher = Reader(

@@ -11,17 +11,16 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatservice.complaints import Complaints
 from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.group_commit import Group
 from chatservice.storage.sqlite import positions, rows
 from chatservice.storage.sqlite.database import Opened, transaction
 
-log = Logger()
 T = TypeVar("T")
 Question = Callable[[sqlite3.Connection], T]
 
@@ -38,27 +37,6 @@ _INTERRUPT_SECONDS = 0.05
 SWITCH_SECONDS = 0.0005
 # A thread that gives way to the reactor's, as `accounts.hashing` has it.
 NICE = 10
-REPEAT_SECONDS = 60.0  # until the same error is logged again
-
-
-class Complaints:
-    """Logs an error once, and no more than once a minute for as long as it lasts: a damaged file
-    would fill the log with a traceback for each request."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-        self._told: dict[str, float] = {}
-
-    def tell(self, what: str, failure: Failure) -> None:
-        now = self._clock.seconds()
-        error = failure.getErrorMessage()
-        if what in self._told and now - self._told[what] < REPEAT_SECONDS:
-            return
-        self._told[what] = now
-        if failure.check(sqlite3.Error):
-            log.error("{what}: {error}.", what=what, error=error.rstrip("."))
-        else:
-            log.failure("{what}", failure, what=what)
 
 
 class Writer:
