@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from twisted.internet import address
 from twisted.internet.interfaces import (
+    IAddress,
     IProtocol,
     IProtocolFactory,
     IReactorTime,
@@ -21,6 +22,7 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.tcp import Server
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from chatservice.core.addresses import address_text
 from chatservice.core.limits import network_of
@@ -52,11 +54,30 @@ class BadHeader(Exception):
 
 
 class Header(NamedTuple):
-    """`source`: who is behind the proxy, or None when it speaks for itself (a health check).
-    `rest`: what came after the header."""
+    """`source`: who is behind the proxy, or None if it does not say. `rest`: what came after the
+    header."""
 
     source: TCPAddress | None
     rest: bytes
+
+
+@implementer(IAddress)
+class Unidentified:
+    """The address of somebody whom a trusted proxy sends and does not name: itself, for a health
+    check, or anybody anywhere. `host` is what they are counted for; it is no address, least of all
+    the proxy's, which may be this machine, where nobody can listen to a password."""
+
+    def __init__(self, proxy: TCPAddress) -> None:
+        self.host = behind(proxy.host)
+        self._text = f"behind {address_text(proxy)}"
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def behind(proxy: str) -> str:
+    """Whom those are counted for whom the proxy at that address does not name."""
+    return f"behind {proxy}"
 
 
 def parse(data: bytes) -> Header | None:
@@ -221,7 +242,9 @@ class TrustedProxy(Protocol):
 
     def _hand_over(self, header: Header) -> None:
         self._deadline.cancel()
-        inner = self.factory.wrapped.buildProtocol(header.source or self.transport.getPeer())
+        inner = self.factory.wrapped.buildProtocol(
+            header.source or Unidentified(self.transport.getPeer())
+        )
         if inner is None:
             self.transport.abortConnection()
             return

@@ -256,12 +256,28 @@ class TestAServer:
                 alice = server.connect(PROXY, header)
                 alice.hears(QUESTION)
                 alice.types(f"Alice-{'x' * number}")
-                host = source.host if source else PROXY
+                host = source.host if source else f"behind {PROXY}"
                 at = rf"\[?{host}\]?:\d+"
                 server.wait_for_log(rf"Alice-{'x' * number} has joined from {at}")
                 alice.leaves()
                 server.wait_for_log(rf"Alice-{'x' * number} has left from {at}")
             server.wait_for_log(r"joined from 198\.51\.100\.7:5555")
+
+    def test_takes_no_password_in_clear_from_who_knows_where(
+        self, tmp_path: Path, tls: bool
+    ) -> None:
+        """The proxy is on this machine, but those behind it may be anywhere."""
+        options = ("--proxy-protocol", PROXY, "--database", "db")
+        local = b"PROXY TCP4 127.0.0.3 127.0.0.1 5555 443\r\n"
+        with Server(tmp_path, *options, tls=tls) as server:
+            for number, header in enumerate([*(header for header, _ in HEADERS), local]):
+                alice = server.connect(PROXY, header)
+                alice.hears(QUESTION)
+                alice.types(f"Alice-{'x' * number}", "/register correct horse battery")
+                is_private = tls or header is local
+                answer = "is now registered to you" if is_private else "is not encrypted"
+                while answer not in alice.next_line():
+                    pass
 
     def test_serves_others_directly_and_refuses_their_headers(
         self, tmp_path: Path, tls: bool

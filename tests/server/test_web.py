@@ -286,28 +286,61 @@ def test_names_that_are_ours() -> None:
 def test_whose_request_it_is_behind_proxies() -> None:
     forwarding = Forwarding([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
     assert forwarding.client("192.0.2.1", ["203.0.113.5"], ["https"]) == Client("192.0.2.1", False)
-    assert forwarding.client("10.0.0.1", [], []) == Client("10.0.0.1", False)
+    assert forwarding.client("10.0.0.1", [], []) == Client("behind 10.0.0.1", False)
     assert forwarding.client("10.0.0.1", ["203.0.113.5"], ["http"]) == Client("203.0.113.5", False)
     assert forwarding.client("::ffff:10.0.0.1", ["1.1.1.1, 203.0.113.5", "fd00::2"], ["https"]) == (
         Client("203.0.113.5", True)
     )
-    assert forwarding.client("10.0.0.1", ["made up, <script>"], ["https"]).host == "10.0.0.1"
+    assert forwarding.client("10.0.0.1", ["made up, <script>"], ["https"]).host == "behind 10.0.0.1"
 
 
 def test_behind_a_proxy_that_ends_tls_a_password_is_private_and_otherwise_not(
     tmp_path: Path,
 ) -> None:
     with Server(tmp_path, "--web", WEB, "--web-proxy", "127.0.0.1", "--database", "db") as server:
-        for proto, code in (("http", "password_in_clear"), ("https", None)):
-            headers = f"X-Forwarded-For: 203.0.113.5\r\nX-Forwarded-Proto: {proto}\r\n"
+        known = "X-Forwarded-For: 203.0.113.5\r\n"
+        for number, (headers, code) in enumerate(
+            (
+                (known, "password_in_clear"),
+                (known + "X-Forwarded-Proto: http\r\n", "password_in_clear"),
+                (known + "X-Forwarded-Proto: https\r\n", None),
+                ("X-Forwarded-For: 127.0.0.1\r\n", None),
+                ("", "password_in_clear"),  # of somebody anywhere
+                ("X-Forwarded-For: unknown\r\n", "password_in_clear"),
+                ("X-Forwarded-Proto: https\r\n", None),
+            )
+        ):
             with WebSocket(web_port(server), headers=headers) as alice:
-                alice.comes_in(f"Alice{proto}")
-                alice.asks("register", password="correct horse battery", ref="r")
-                heard = alice.next_object()
-                while heard.get("ref") != "r":
-                    heard = alice.next_object()
-                assert heard.get("code") == code, heard
+                alice.comes_in(f"Alice{number}")
+                assert code_of_registering(alice) == code, headers
         assert "203.0.113.5" in server.log
+
+
+def test_behind_a_proxy_of_streams_a_password_is_private_if_its_sender_is_here(
+    tmp_path: Path,
+) -> None:
+    options = ("--web", WEB, "--proxy-protocol", "127.0.0.1", "--database", "db")
+    with Server(tmp_path, *options) as server:
+        for number, (source, code) in enumerate(
+            (
+                ("TCP4 203.0.113.5 192.0.2.1 5555 443", "password_in_clear"),
+                ("TCP4 127.0.0.1 127.0.0.1 5555 443", None),
+                ("UNKNOWN", "password_in_clear"),
+            )
+        ):
+            header = f"PROXY {source}\r\n".encode()
+            with WebSocket(web_port(server), before=header) as alice:
+                alice.comes_in(f"Alice{number}")
+                assert code_of_registering(alice) == code, source
+        server.wait_for_log(r"Alice0 has joined from 203\.0\.113\.5:5555")
+
+
+def code_of_registering(person: WebSocket) -> object:
+    person.asks("register", password="correct horse battery", ref="r")
+    heard = person.next_object()
+    while heard.get("ref") != "r":
+        heard = person.next_object()
+    return heard.get("code")
 
 
 # HTTP

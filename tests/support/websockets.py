@@ -52,7 +52,12 @@ class WebSocket:
     """A WebSocket to ``/chat`` of a server with a web door at `port`."""
 
     def __init__(
-        self, port: int, certificate: Path | None = None, headers: str = "", first: bytes = b""
+        self,
+        port: int,
+        certificate: Path | None = None,
+        headers: str = "",
+        first: bytes = b"",
+        before: bytes = b"",
     ) -> None:
         self.socket: Any = socket.create_connection(("127.0.0.1", port), PATIENCE)
         if certificate is not None:
@@ -61,7 +66,8 @@ class WebSocket:
             )
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
-            (
+            before
+            + (
                 f"GET /chat HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\n"
                 f"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
                 f"Sec-WebSocket-Version: 13\r\n{headers}\r\n"

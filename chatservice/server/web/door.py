@@ -68,7 +68,7 @@ class HttpDoor(ServerFactory):
         network = "" if self.forwarding.trusts(host) else network_of(host)
         if (reason := self.admit(network, address_text(addr))) is not None:
             return TurnedAwayInHttp(reason)
-        return WebChannel(self, network)
+        return WebChannel(self, addr, network)
 
     def admit(self, network: str, address: str) -> ErrorCode | None:
         """Count a connection from `network`; or say why it is turned away."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from chatservice.server.proxy_protocol import Network
+from chatservice.server.proxy_protocol import Network, behind
 
 
 class Client(NamedTuple):
@@ -34,7 +34,7 @@ class Forwarding:
     def client(self, peer: str, forwarded_for: Sequence[str], proto: Sequence[str]) -> Client:
         """Whose request it is that `peer` has sent with these headers. (Each proxy appends its own
         peer: the last one that is not a proxy of ours is the client, who may have made up whatever
-        stands before it.)"""
+        stands before it. If it is no address, they are somewhere behind the last proxy.)"""
         if not self.trusts(peer):
             return Client(peer, False)
         host = peer
@@ -42,6 +42,7 @@ class Forwarding:
             try:
                 host = str(ip_address(hop.strip()))
             except ValueError:
+                host = behind(host)
                 break
             if not self.trusts(host):
                 break

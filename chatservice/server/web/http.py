@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -109,7 +109,7 @@ class WebRequest(http.Request):
 class WebChannel(http.HTTPChannel):
     """One connection of HTTP. Each request has its turn of the reactor, and is charged like a line.
 
-    `network`: what the connection is counted for.
+    `peer`: whose connection it is; `network`: what it is counted for.
     """
 
     transport: Any
@@ -117,9 +117,10 @@ class WebChannel(http.HTTPChannel):
     maxHeaders = MAX_HEADERS
     timeOut = None  # it would begin anew with each byte
 
-    def __init__(self, door: HttpDoor, network: str) -> None:
+    def __init__(self, door: HttpDoor, peer: IAddress | None, network: str) -> None:
         super().__init__()
         self.door = door
+        self._peer = peer
         self.network = network
         limits = door.limits()
         self._bucket: TokenBucket | None = None
@@ -128,6 +129,10 @@ class WebChannel(http.HTTPChannel):
         self._deadline: IDelayedCall | None = None
         self._turn: IDelayedCall | None = None
         self._is_idle = self._is_refused = False
+
+    def getPeer(self) -> IAddress | None:
+        """Whose connection it is: the transport's peer may be a proxy."""
+        return self._peer
 
     def connectionMade(self) -> None:
         super().connectionMade()
