@@ -19,6 +19,11 @@ GUESSES_OF_ADDRESS, ADDRESS_SECONDS = 10, 30.0
 GUESSES_OF_ACCOUNT, ACCOUNT_SECONDS = 50, 30.0
 # New passwords the same way: each takes as long. A class that registers is at one address.
 PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS = 30, 60.0
+# What one network may have written to the disk, in bytes a second and at once (see `weights`). A
+# hundred people who all talk take a twentieth of it, and twenty can paste 500 lines at once.
+WRITTEN_A_SECOND, WRITTEN_AT_ONCE = 1_000_000.0, 8_000_000
+# Seconds that somebody may have to wait at the door because others of their network write too much.
+MAX_WRITE_WAIT = 5.0
 # Lines in one text: as many as one event holds (see `room.MAX_BURST`).
 MAX_LINES = 500
 # What is told of errors: each once in so many seconds, and so many different ones. A traceback has
@@ -94,6 +99,10 @@ class Admission:
         self._all += 1
         self._from[network] += 1
         return None
+
+    def count(self, network: str) -> int:
+        """How many there are from `network`."""
+        return self._from[network]
 
     def release(self, network: str) -> None:
         """One that was let in is gone."""
@@ -184,16 +193,51 @@ class RateLimiter:
 
     def take(self, who: str) -> bool:
         """Whether `who` may try."""
-        now = self._seconds()
-        left = self._left.get(who)
-        if left is None:
-            left = self._left[who] = TokenBucket(self._rate, self._at_once, now)
-            if len(self._left) > MAX_REMEMBERED:
-                self._left.popitem(last=False)
-        self._left.move_to_end(who)
-        return left.take(1, now) == 1
+        return self._bucket(who).take(1, self._seconds()) == 1
+
+    def charge(self, who: str, cost: float) -> float:
+        """`who` has done what counts as `cost` of them. Returns the seconds until they may do
+        more."""
+        bucket = self._bucket(who)
+        return 0.0 if bucket.charge(cost, self._seconds()) else bucket.wait()
 
     def give_back(self, who: str) -> None:
         """It does not count."""
         if who in self._left:
             self._left[who].give_back(1)
+
+    def _bucket(self, who: str) -> TokenBucket:
+        bucket = self._left.get(who)
+        if bucket is None:
+            bucket = TokenBucket(self._rate, self._at_once, self._seconds())
+            self._left[who] = bucket
+            if len(self._left) > MAX_REMEMBERED:
+                self._left.popitem(last=False)
+        self._left.move_to_end(who)
+        return bucket
+
+
+class WriteShares:
+    """How much each network has written to the disk, or to the log in memory, which what is said
+    drives out of it. `connections` tells how many a network has.
+
+    What has been said is written, and then its author waits. What a network writes beyond its
+    bound is shared by those who write it: each waits as long as their own part takes, if all the
+    connections of the network write as much; so somebody with a line is not held up by the others.
+    """
+
+    def __init__(self, seconds: Callable[[], float], connections: Callable[[str], int]) -> None:
+        self._written = RateLimiter(WRITTEN_AT_ONCE, 1 / WRITTEN_A_SECOND, seconds)
+        self._connections = connections
+
+    def charge(self, network: str, size: float) -> float:
+        """`size` bytes are written for a connection of `network` (empty: it has no address).
+        Returns the seconds that it has to wait."""
+        if not network:
+            return 0.0
+        share = size * self._connections(network) / WRITTEN_A_SECOND
+        return min(self._written.charge(network, size), share)
+
+    def wait(self, network: str) -> float:
+        """Seconds that somebody waits who comes from `network`."""
+        return min(self._written.charge(network, 0), MAX_WRITE_WAIT) if network else 0.0

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet import error
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.python.failure import Failure
 
@@ -226,11 +227,16 @@ class Connection:
 
     def _throttle(self, bucket: TokenBucket) -> None:
         """Pause until more lines are allowed."""
+        self._throttle_for(bucket.wait())
+
+    def _throttle_for(self, seconds: float) -> None:
         if self._rate_timer is None:
             self._rate_timer = self.factory.clock.callLater(
-                bucket.wait(), self.guard, self._end_throttling
+                seconds, self.guard, self._end_throttling
             )
             self._hold(Hold.RATE)
+        elif self._rate_timer.getTime() < self.factory.clock.seconds() + seconds:
+            self._rate_timer.reset(seconds)
 
     def limit_rate(self) -> None:
         """Allow lines by the limits as they are now."""
@@ -399,6 +405,22 @@ class Connection:
         bucket = self._bucket
         if bucket is not None and not bucket.charge(lines, self.factory.clock.seconds()):
             self._throttle(bucket)
+
+    def count_written(self, size: float) -> None:
+        """So many bytes are written to the disk for this connection."""
+        if self._bucket is not None:
+            seconds = self.factory.write_shares.charge(self.peer.network, size)
+            if seconds:
+                self._throttle_for(seconds)
+
+    def until_writable(self) -> "Deferred[None] | None":
+        """Fires when something may be written for this connection; None: at once."""
+        seconds = self.factory.write_shares.wait(self.peer.network)
+        if self._bucket is None or not seconds:
+            return None
+        writable: Deferred[None] = Deferred()
+        self.factory.clock.callLater(seconds, writable.callback, None)
+        return writable
 
     def pause_reading(self, paused: bool) -> None:
         """Whether too many answers wait for this connection."""

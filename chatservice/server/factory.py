@@ -17,7 +17,7 @@ from chatservice.complaints import Complaints
 from chatservice.core.addresses import address_text
 from chatservice.core.chat import Chat, User
 from chatservice.core.events import ErrorCode, Refusal, Refused
-from chatservice.core.limits import Admission, Limits, network_of
+from chatservice.core.limits import Admission, Limits, WriteShares, network_of
 from chatservice.dialects.text import TEXT
 from chatservice.server.connection import CLOSE_SECONDS, Connection
 from chatservice.server.line import ChatProtocol
@@ -78,6 +78,7 @@ class ChatFactory(ServerFactory):
         self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
+        self.write_shares = WriteShares(clock.seconds, self._admission.count)
         self.accepted: Counter[str] = Counter()  # connections, by door
         self.turned_away: Counter[tuple[str, str]] = Counter()  # the same, and the reason
         self.phase = Phase.STARTING

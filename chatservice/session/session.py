@@ -45,7 +45,7 @@ from chatservice.core.requests import (
 from chatservice.core.stores import ReadPosition
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Asked, Dialect
-from chatservice.session import talk
+from chatservice.session import talk, weights
 from chatservice.session.asker import Answer, Services
 from chatservice.session.questions import (
     UNASKED,
@@ -88,6 +88,12 @@ class Connection(Sink, Protocol):
 
     def spend(self, lines: float) -> None:
         """What was asked for costs so many lines more than the one that it was asked in."""
+
+    def count_written(self, size: float) -> None:
+        """So many bytes are written to the disk for what was asked."""
+
+    def until_writable(self) -> "Deferred[None] | None":
+        """Fires when something may be written for this connection; None: at once."""
 
     def fail(self, failure: Failure | None = None) -> None:
         """End the connection at once, without a word. `failure` says why, or the exception that is
@@ -187,8 +193,10 @@ class Session:
         if self._state is State.IN:
             if texts := self.dialect.read_talk(data):
                 talk.say_all(self, texts, LOBBY)
+                self._connection.count_written(weights.written(len(data), len(texts)))
                 return b""
         elif self._obeys_no_more:
+            return b""
             return b""
         start = 0
         while start < len(data):
@@ -346,6 +354,8 @@ class Session:
         if self.cursor.is_closed and isinstance(request, QUESTIONS):
             return
         outcome = rule.carry_out(self, request)
+        if size := weights.written_for(request):
+            self._connection.count_written(size)
         if iscoroutine(outcome):
             self._look_up(outcome, self._answer)
         else:
@@ -466,6 +476,8 @@ class Session:
     async def _admitted(self, hello: Hello) -> _Admitted:
         """Whether they may come in, and where they had stopped reading."""
         chat, authenticator = self.services.chat, self.services.authenticator
+        if (writable := self._connection.until_writable()) is not None:
+            await writable
         if (holder := chat.holder(hello.token)) is not None:
             account = holder.account
             if account is not None and not await authenticator.is_current(account):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as _reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionLost
@@ -17,14 +18,16 @@ from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
 from chatservice.core.events import Said
-from chatservice.core.limits import REPEAT_SECONDS, Limits
+from chatservice.core.limits import REPEAT_SECONDS, WRITTEN_A_SECOND, WRITTEN_AT_ONCE, Limits
 from chatservice.core.log import recalled
 from chatservice.core.stores import ReadPosition
 from chatservice.server.connection import CLOSE_SECONDS
 from chatservice.server.factory import ChatFactory, TurnedAway
 from chatservice.server.line import MAX_LINE, ChatProtocol
+from chatservice.server.output import READ_SIZE
 from chatservice.session.asker import Settings
 from chatservice.session.session import Session
+from chatservice.session.weights import BYTE_WRITTEN
 from chatservice.storage.memory import MemoryArchive
 
 reactor: Any = _reactor
@@ -64,15 +67,15 @@ class Door:
         happened = recalled(self.chat.lobby.log, 1000, 0, 1000)
         return [event for event in happened if isinstance(event, Said)]
 
-    def connect(self) -> tuple[ChatProtocol, Transport]:
-        protocol = self.factory.buildProtocol(None)
+    def connect(self, host: str = "") -> tuple[ChatProtocol, Transport]:
+        protocol = self.factory.buildProtocol(IPv4Address("TCP", host, 1) if host else None)
         assert isinstance(protocol, ChatProtocol)
         transport = Transport(protocol)
         protocol.makeConnection(transport)
         return protocol, transport
 
-    def join(self, name: str) -> tuple[ChatProtocol, Transport]:
-        protocol, transport = self.connect()
+    def join(self, name: str, host: str = "") -> tuple[ChatProtocol, Transport]:
+        protocol, transport = self.connect(host)
         protocol.dataReceived(name.encode() + b"\n")
         self.clock.pump([0, 1, 0])
         transport.clear()
@@ -108,6 +111,45 @@ def test_an_exception_in_serving_one_costs_that_one_alone(monkeypatch: pytest.Mo
     alice.dataReceived(b"still here\n")
     door.clock.pump([0, 1, 0])
     assert b"Alice: still here" in carols.value()
+
+
+def test_a_network_that_writes_too_much_is_slowed_down_and_nothing_is_lost() -> None:
+    door = Door(Limits(rate=1000))
+    host, length = "192.0.2.1", 1000
+    flooders = [door.join(f"Flooder{number}", host) for number in range(20)]
+    _, listener = door.join("Listener")
+    lines = [f"{number} {'x' * length}\n".encode() for number in range(640)]
+    unsent = {protocol: b"".join(lines) for protocol, _ in flooders}
+    written: list[float] = []  # after each second
+
+    def pass_a_second() -> None:
+        for _ in range(10):
+            for protocol, transport in flooders:
+                if transport.producerState == "producing":
+                    protocol.dataReceived(unsent[protocol][:READ_SIZE])
+                    unsent[protocol] = unsent[protocol][READ_SIZE:]
+            door.clock.pump([0.0, 0.1])
+        written.append(listener.value().count(b"\n") * length * BYTE_WRITTEN)
+
+    for _ in range(5):
+        pass_a_second()
+    colleague, _ = door.join("Colleague", host)
+    colleague.dataReceived(b"I am here, too\n")
+    stranger, _ = door.join("Stranger", "192.0.2.2")
+    stranger.dataReceived(b"and so am I\n")
+    door.clock.pump([0.0, 0.0])
+    assert b"Stranger: and so am I" in listener.value()
+    for _ in range(5):
+        pass_a_second()
+    assert b"Colleague: I am here, too" in listener.value()
+    while len(set(written[-3:])) > 1:
+        pass_a_second()
+    assert WRITTEN_AT_ONCE * 0.8 < written[0] < WRITTEN_AT_ONCE * 1.5
+    assert written[10] - written[0] < WRITTEN_A_SECOND * 10 * 1.2
+    for number in range(len(flooders)):
+        prefix = f"Flooder{number}: ".encode()
+        said = [line for line in listener.value().splitlines() if line.startswith(prefix)]
+        assert [line.removeprefix(prefix) + b"\n" for line in said] == lines
 
 
 def test_an_exception_that_somebody_causes_again_and_again_is_told_once_a_minute(
