@@ -144,10 +144,17 @@ class TokenBucket:
         """They have not been served after all."""
         self._left += lines
 
+    def forgive(self) -> None:
+        """What is owed need not be paid: a few lines are allowed at once."""
+        self._left = max(self._left, self._worth)
+
     def wait(self) -> float:
         """Seconds until it is worth asking again."""
-        worth = max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
-        return max(worth - self._left, 0) / self._rate
+        return max(self._worth - self._left, 0) / self._rate
+
+    @property
+    def _worth(self) -> float:
+        return max(1.0, min(self._rate * _SERVED_SECONDS, self._burst))
 
     def _fill(self, now: float) -> None:
         self._left = min(self._burst, self._left + max(now - self._at, 0) * self._rate)

@@ -245,8 +245,10 @@ class Connection:
 
     def charge(self, size: int, lines: bytes = b"", others: int = 0) -> None:
         """Charge for `size` bytes that have been received at once, with `lines` and so many other
-        things in them; but for the lines, which are charged when they are allowed."""
-        if self._bucket is None:
+        things in them; but for the lines, which are charged when they are allowed. Of a peer that
+        hears nothing any more, this is free: it is thrown away, and nobody waits until it is paid
+        for."""
+        if self._bucket is None or self.session.cursor.is_closed:
             return
         count = lines.count(b"\n")
         cost = max(size / BYTES_PER_LINE, count + others, 1) - count
@@ -342,9 +344,13 @@ class Connection:
             self.factory.forget(self)
 
     def _stop_answering(self) -> None:
-        """Nobody hears anything any more."""
+        """Nobody hears anything any more. Only what is said by now still has its price."""
         self.write = _discard
-        self._holds = self._holds - {Hold.ANSWERS} or NO_HOLDS
+        self._holds = self._holds - {Hold.ANSWERS, Hold.RATE} or NO_HOLDS
+        _cancel(self._rate_timer)
+        self._rate_timer = None
+        if self._bucket is not None:
+            self._bucket.forgive()
         self.session.unheard()
         if self.obeys_no_more:
             self._set_deadline(0, self.cut)

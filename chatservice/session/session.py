@@ -40,6 +40,7 @@ from chatservice.core.requests import (
     Password,
     Request,
     Search,
+    SetTyping,
     Who,
 )
 from chatservice.core.stores import ReadPosition
@@ -64,8 +65,9 @@ T = TypeVar("T")
 # What an operator wants to know of, since it may be an attack.
 PASSWORD_REFUSED = (ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER, ErrorCode.TOO_OFTEN)
 
-# What is asked for nothing but its answer.
-QUESTIONS = Help | History | Search | Who
+# What is of no use once the asker has gone: what is asked for nothing but its answer, and what is
+# of the moment.
+PASSING = Help | History | Search | SetTyping | Who
 
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
@@ -87,7 +89,8 @@ class Connection(Sink, Protocol):
         """Serve no more lines while an answer is being looked up."""
 
     def spend(self, lines: float) -> None:
-        """What was asked for costs so many lines more than the one that it was asked in."""
+        """What was asked for costs so many lines more than the one that it was asked in; if it is
+        less than 0, so many fewer."""
 
     def count_written(self, size: float) -> None:
         """So many bytes are written to the disk for what was asked."""
@@ -197,7 +200,6 @@ class Session:
                 return b""
         elif self._obeys_no_more:
             return b""
-            return b""
         start = 0
         while start < len(data):
             if self._connection.paused:
@@ -306,6 +308,9 @@ class Session:
         if self._obeys_no_more:
             return
         request, ref = self._read(line)
+        if self.cursor.is_closed and self._is_to_no_purpose(request):
+            self._connection.spend(-1)
+            return
         if request is None:
             return
         self._serving = _Serving(None if isinstance(request, Refusal) else request, ref)
@@ -338,6 +343,13 @@ class Session:
             return asked
         return Asked(Refusal(ErrorCode.LINE_DISCARDED))
 
+    def _is_to_no_purpose(self, request: Request | Refusal | None) -> bool:
+        """Whether a line that asks for that changes nothing for others, so that it need not be
+        served (nor paid for) if the peer has gone."""
+        if request is None or isinstance(request, PASSING):
+            return True
+        return isinstance(request, Refusal) and self._user is not None
+
     def _give_up(self) -> None:
         if self._user is not None:
             self._move(State.IN)
@@ -351,8 +363,6 @@ class Session:
         rule.check(self._user, has_accounts=has_accounts)
         if (weight := rule.weight(self, request)) != 1:
             self._connection.spend(weight - 1)
-        if self.cursor.is_closed and isinstance(request, QUESTIONS):
-            return
         outcome = rule.carry_out(self, request)
         if size := weights.written_for(request):
             self._connection.count_written(size)

@@ -152,6 +152,50 @@ def test_a_network_that_writes_too_much_is_slowed_down_and_nothing_is_lost() -> 
         assert [line.removeprefix(prefix) + b"\n" for line in said] == lines
 
 
+# 500 or more of what others do not hear, and how many bytes it takes.
+USELESS = {
+    "searches": b"/search anything\n" * 500,
+    "pages": b"/history 200\n" * 500,
+    "who is here": b"/who\n" * 500,
+    "help": b"/help\n" * 500,
+    "commands that are none": b"/nothing\n" * 500,
+    "blank lines": b"\n" * 5000,
+    "telnet": b"\xff\xf1" * 2000,
+    "bytes": b"x" * 8000 + b"\xff\xf1" * 500,
+}
+
+
+@pytest.mark.parametrize("kind", USELESS)
+def test_nobody_who_has_gone_stays_to_pay_for_what_they_asked(kind: str) -> None:
+    door = Door()
+    _, listener = door.join("Listener")
+    bob, _ = door.join("Bob")
+    bob.dataReceived(b"before\n" + USELESS[kind] + b"\nafter\n")
+    door.clock.pump([0.0] * 50)
+    assert "Bob" in door.factory.users
+    bob.connectionLost(Failure(ConnectionLost()))
+    door.clock.pump([0.0] * 500)
+    assert "Bob" not in door.factory.users
+    assert b"Bob: before\r\n" in listener.value()
+    assert b"Bob: after\r\n" in listener.value()
+
+
+def test_what_was_said_by_those_who_have_gone_is_heard_as_fast_as_it_may_be() -> None:
+    door = Door(Limits(rate=50, burst=100))
+    _, listener = door.join("Listener")
+    bob, _ = door.join("Bob")
+    bob.dataReceived(b"".join(b"%d\n/who\n" % number for number in range(200)))
+    door.clock.pump([0.0] * 50)
+    bob.connectionLost(Failure(ConnectionLost()))
+    door.clock.pump([0.0] * 50)
+    assert 0 < listener.value().count(b"\n") <= 110
+    assert "Bob" in door.factory.users
+    door.clock.pump([0.0, 0.1] * 60)
+    heard = listener.value().splitlines()
+    assert heard[1:201] == [b"Bob: %d" % number for number in range(200)]
+    assert "Bob" not in door.factory.users
+
+
 def test_an_exception_that_somebody_causes_again_and_again_is_told_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

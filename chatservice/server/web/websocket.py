@@ -72,7 +72,7 @@ class WebSocketProtocol(Protocol):
         if isinstance(frame, Text):  # JSON has no line ends but as blanks
             self._line = frame.line.replace(b"\n", b" ") + b"\n"
             return
-        self.connection.spend(1)
+        self.connection.charge(0, others=1)
         if isinstance(frame, Pinged):
             if not self.connection.session.cursor.stalled:
                 self.connection.write(pong_frame(frame.payload))
