@@ -48,7 +48,7 @@ def makeService(options: Options) -> ChatService:
         echo=bool(options["echo"]),
     )
     if archive is not None:
-        archive.notice = chat.lobby.announce
+        archive.notice = chat.tell_all
     factory = ChatFactory(
         chat,
         options["settings"],

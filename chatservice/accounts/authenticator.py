@@ -13,7 +13,6 @@ from chatservice.accounts.cred import IMember, PeerPassword
 from chatservice.accounts.guesses import Guesses
 from chatservice.accounts.passwords import fit
 from chatservice.core import names
-from chatservice.core.chat import User
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
     MAX_REMEMBERED,
@@ -24,6 +23,7 @@ from chatservice.core.limits import (
 from chatservice.core.peer import Peer
 from chatservice.core.requests import AboutAccount, ChangePassword, Nick, Register, Unregister
 from chatservice.core.stores import Credentials
+from chatservice.core.users import User
 
 T = TypeVar("T")
 
@@ -107,24 +107,26 @@ class Authenticator:
             and self._proven_hashes.get(account) == kept.hash
         )
 
-    async def serve(self, request: AboutAccount, user: User, peer: Peer) -> AccountChanged:
-        """What `user` asks about their account, which is their name's if they have none so far."""
+    async def serve(
+        self, request: AboutAccount, user: User, peer: Peer
+    ) -> tuple[Account | None, AccountChanged]:
+        """What `user` asks about their account, which is their name's if they have none so far.
+        Returns the account that they have then."""
         name, account = user.name, user.account
         match request:
             case Register(password=password):
-                user.account = await self._register(name, password, peer)
-                return AccountChanged(name, Change.REGISTERED)
+                registered = await self._register(name, password, peer)
+                return registered, AccountChanged(name, Change.REGISTERED)
             case _ if account is None:
                 raise Refusal(ErrorCode.NOT_REGISTERED)
             case ChangePassword(password=password, old=old):
                 await self._change(account, password, old, peer)
-                return AccountChanged(account.name, Change.PASSWORD)
+                return account, AccountChanged(account.name, Change.PASSWORD)
             case Unregister(password=password):
                 accounts = self._accounts_for(peer)
                 await self._expect_own(account, password, peer)
                 await accounts.remove(account)
-                user.account = None
-                return AccountChanged(account.name, Change.UNREGISTERED)
+                return None, AccountChanged(account.name, Change.UNREGISTERED)
 
     async def _register(self, name: str, password: str, peer: Peer) -> Account:
         accounts, password = self._accounts_for(peer), fit(password)

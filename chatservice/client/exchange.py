@@ -23,18 +23,24 @@ from chatservice.core.events import (
     Emoted,
     Error,
     ErrorCode,
+    Invited,
     Joined,
     Left,
+    ModeChanged,
     Online,
+    Person,
     ProgramEvent,
     Recalled,
     Refusal,
     Renamed,
+    RoomInfo,
+    RoomList,
     Said,
     Saving,
     Sent,
     Skipped,
     Told,
+    TopicChanged,
     Typing,
     Welcomed,
 )
@@ -42,15 +48,24 @@ from chatservice.core.requests import (
     ChangePassword,
     Emote,
     History,
+    Invite,
+    Join,
     Nick,
+    Part,
     Question,
+    Quiet,
     Register,
     Reply,
+    RoomMode,
+    Rooms,
     Say,
     Search,
+    Switch,
     Tell,
+    Topic,
     Unregister,
     Who,
+    Whois,
 )
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import jsonlines
@@ -223,7 +238,7 @@ class Exchange:
         match event:
             case Said() | Emoted() if event.name == self._login.name:
                 self._heard_ourselves(event)
-            case Said() | Emoted() | Joined() | Left() | Renamed():
+            case Said() | Emoted() | Joined() | Left() | Renamed() | TopicChanged() | ModeChanged():
                 self._feed.put_once(event)
             case Skipped():
                 self._catch_up.skipped(event, self._login.name)
@@ -232,9 +247,9 @@ class Exchange:
                 self._feed.put(event)
             case Closed():
                 self._closed(event)
-            case Told() | Announced() | Saving() | AccountChanged() | Error():
+            case Told() | Announced() | Saving() | AccountChanged() | Error() | Invited():
                 self._feed.put(event)
-            case Welcomed() | Acked() | Recalled() | Online():
+            case Welcomed() | Acked() | Recalled() | Online() | RoomInfo() | RoomList() | Person():
                 log.debug("Nobody asked for {event}", event=event)
             case _:
                 assert_never(event)
@@ -304,6 +319,10 @@ class Exchange:
             case Unregister():
                 self._login.password = ""
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
+                pass
+            case Join() | Part() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
+                pass
+            case Quiet():
                 pass
             case _:
                 assert_never(request)

@@ -17,23 +17,35 @@ from chatservice.core.events import (
     Happening,
     Left,
     Online,
+    Person,
     Recalled,
     Renamed,
+    RoomInfo,
+    RoomList,
     Said,
 )
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
     History,
+    Invite,
+    Join,
     Nick,
+    Part,
     Question,
+    Quiet,
     Register,
     Reply,
+    RoomMode,
+    Rooms,
     Say,
     Search,
+    Switch,
     Tell,
+    Topic,
     Unregister,
     Who,
+    Whois,
 )
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.wording import ClientWords
@@ -56,15 +68,29 @@ def after_loss(request: Question) -> AfterLoss:
             return AfterLoss.UNSURE
         case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
             return AfterLoss.REPEAT
+        case Join() | Part() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
+            return AfterLoss.REPEAT
+        case Switch() | Quiet():  # these are for people whose lines the server reads
+            return AfterLoss.REPEAT
         case _:
             assert_never(request)
 
 
-def answer_of(request: Question) -> type:
+def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
     """The event that answers `request`, if it is not declined."""
     match request:
         case Say() | Emote() | Tell() | Reply() | Nick():
             return Acked
+        case Topic(topic=None):
+            return RoomInfo
+        case Part() | Topic() | RoomMode() | Invite():
+            return Acked
+        case Join() | Switch() | Quiet():
+            return RoomInfo
+        case Rooms():
+            return RoomList
+        case Whois():
+            return Person
         case Who():
             return Online
         case History() | Search():

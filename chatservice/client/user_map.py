@@ -2,7 +2,18 @@
 
 from collections.abc import Iterable
 
-from chatservice.core.events import Emoted, Happening, Joined, Left, Renamed, Said, Typing
+from chatservice.core.events import (
+    Emoted,
+    Happening,
+    Joined,
+    LeaveReason,
+    Left,
+    ModeChanged,
+    Renamed,
+    Said,
+    TopicChanged,
+    Typing,
+)
 
 # A server can have as many people as its system has descriptors; a client needs no more names than
 # somebody can read, and has to live with what any server says. (10,000 people have been measured.)
@@ -31,6 +42,8 @@ class UserMap:
                 self.typing.discard(name)
             case Joined(names=names):
                 self._add(names)
+            case Left(reason=LeaveReason.PARTED) | TopicChanged() | ModeChanged():
+                pass  # they stay in the chat
             case Left(names=names):
                 self.users.difference_update(names)
                 self.typing.difference_update(names)

@@ -7,8 +7,9 @@ from functools import partial
 from tkinter import ttk
 from typing import NamedTuple
 
-from chatservice.core.chat import Chat, User
+from chatservice.core.chat import Chat
 from chatservice.core.peer import Peer
+from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look
 
@@ -76,10 +77,10 @@ class People(ttk.Frame):
         left = AT_ONCE
         today = time.strftime("%Y-%m-%d")
         order: list[User] = []
-        for name in self._chat.online():
+        for name in self._chat.directory.online():
             user = self._chat.users[name]
             row = self._rows.get(user)
-            if row is None or (row.name, row.peer, row.day) != (name, user.connection.peer, today):
+            if row is None or (row.name, row.peer, row.day) != (name, peer_of(user), today):
                 if left:
                     left -= 1
                     self._show(user, row, today)
@@ -89,7 +90,7 @@ class People(ttk.Frame):
         self._arrange(order)
 
     def _show(self, user: User, row: Row | None, today: str) -> None:
-        peer = user.connection.peer
+        peer = peer_of(user)
         values = (
             shown(user.name),
             peer.address,
@@ -106,7 +107,7 @@ class People(ttk.Frame):
     def _arrange(self, order: list[User]) -> None:
         """Sort by the column that the operator has chosen, and then by name."""
         if self._by == "from":
-            order.sort(key=lambda user: user.connection.peer.address)
+            order.sort(key=lambda user: peer_of(user).address)
         elif self._by == "since":
             order.sort(key=lambda user: user.since)
         items = [self._rows[user].item for user in order]
@@ -148,3 +149,8 @@ def since_in_words(since: float, today: str) -> str:
     at = time.localtime(since)
     is_today = time.strftime("%Y-%m-%d", at) == today
     return time.strftime("%H:%M:%S" if is_today else "%d %b %H:%M", at)
+
+
+def peer_of(user: User) -> Peer:
+    """Whose connection they came in with."""
+    return user.sessions[0].peer if user.sessions else Peer()

@@ -227,7 +227,7 @@ class Window:
         self._many.configure(text=f"{online} online{extra}")
 
     def _sample(self) -> None:
-        now, messages = time.monotonic(), self._chat.lobby.log.messages
+        now, messages = time.monotonic(), self._chat.log.messages.total()
         passed = max(now - self._sampled, SAMPLE_SECONDS / 2)
         self.rate.add((messages - self._messages) / passed)
         self._sampled, self._messages = now, messages

@@ -9,13 +9,19 @@ from chatservice.core.events import (
     Answered,
     Emoted,
     Happening,
+    Person,
     PersonalEvent,
     Recalled,
     Refused,
     Replayed,
+    RoomInfo,
+    RoomList,
+    RoomSwitched,
     Said,
     Sent,
     Told,
+    TopicShown,
+    Welcomed,
 )
 
 # Answers and private messages.
@@ -52,11 +58,21 @@ def _page(events: Iterable[Happening | Told]) -> int:
     return size
 
 
+def _room(room: RoomInfo) -> int:
+    return getsizeof(room.topic) + getsizeof(room.users)
+
+
 _TEXTS: Mapping[type[PersonalEvent], Callable[[Any], int]] = {
     Recalled: lambda event: _page(event.events),
     Replayed: lambda event: _page(event.events),
     Told: lambda event: getsizeof(event.text),
     Sent: lambda event: getsizeof(event.text),
     Announced: lambda event: sum(map(getsizeof, event.lines)),
+    RoomInfo: _room,
+    RoomList: lambda event: sum(_EVENT_SIZE + _room(room) for room in event.rooms),
+    Welcomed: lambda event: sum(_EVENT_SIZE + _room(room) for room in event.rooms),
+    Person: lambda event: getsizeof(event.rooms),
+    TopicShown: lambda event: getsizeof(event.topic),
+    RoomSwitched: lambda event: getsizeof(event.topic) + getsizeof(event.names),
     Refused: lambda event: sum(map(getsizeof, event.refusal.details.values())),
 }

@@ -1,33 +1,62 @@
-"""The rules of the chat: who is here, under which name, and who hears what."""
+"""The chat: who is here under which name, which rooms there are, and who hears what."""
 
 import secrets
 import time
-from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from chatservice.core import names
 from chatservice.core.cursor import Cursor
+from chatservice.core.delivery import Delivery
+from chatservice.core.directory import Directory
+from chatservice.core.drafts import (
+    Arrival,
+    Control,
+    Draft,
+    Enroll,
+    Join,
+    Outcome,
+    Part,
+    Rename,
+    Speak,
+    Stale,
+    Then,
+    later,
+)
 from chatservice.core.events import (
+    ALL_ROOMS,
     LOBBY,
     Account,
     Announced,
-    Burst,
     CloseReason,
-    Emoted,
     ErrorCode,
+    Invited,
+    Person,
+    PersonalEvent,
     Recalled,
     Refusal,
-    Renamed,
+    RoomInfo,
     Sent,
     Told,
 )
-from chatservice.core.log import Clock, Messages, Now
-from chatservice.core.peer import Peer
+from chatservice.core.gathering import Gathering
+from chatservice.core.limits import RateLimiter
+from chatservice.core.log import Clock, Log, Messages, Now, Reach
+from chatservice.core.registry import RoomRecord, room_order
 from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition
+from chatservice.core.users import Departing, User, UserSession
+
+# Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
+# name before it.
+MAX_BURST = 500
+MAX_TOPIC = 200  # characters: a line
+# New rooms from one address: so many at once, and another one after so many seconds. A class of
+# students is at one address.
+ROOMS_AT_ONCE, ROOM_SECONDS = 30, 60.0
 
 
 def new_secret() -> str:
@@ -35,62 +64,24 @@ def new_secret() -> str:
     return secrets.token_urlsafe(16)
 
 
-class UserSession(Protocol):
-    """What the chat needs of a user's session."""
-
-    cursor: Cursor
-    peer: Peer
-
-    def close(self, why: CloseReason) -> None:
-        """Say goodbye, and take the user out of the chat."""
-
-    def supersede(self) -> None:
-        """The user has come in again from elsewhere: say goodbye, and leave the user alone."""
+_LOBBY_ONLY: Mapping[str, int] = MappingProxyType({LOBBY: 0})
+Entered = Callable[["User | Refusal"], None]
 
 
-class User:
-    """Somebody who is here. `correspondent` is whom a reply goes to, be they here or away; `token`,
-    unless empty, is what they may prove with that they are the same person; `account` is what they
-    have proven to be theirs; `since` is when they came, in seconds since 1970."""
+class _Arriving(NamedTuple):
+    """The owner of an account comes in, and is not here yet; and connections of theirs that wait
+    for that, each with what lets it in."""
 
-    __slots__ = (
-        "account",
-        "connection",
-        "correspondent",
-        "keys",
-        "name",
-        "present",
-        "since",
-        "token",
-    )
-
-    def __init__(self, name: str, connection: UserSession, since: float = 0.0) -> None:
-        self.name = name
-        self.since = since
-        self.keys = names.keys(name)
-        self.connection = connection
-        self.token = ""
-        self.account: Account | None = None
-        self.correspondent: User | Account | None = None
-        self.present = True
-
-    @property
-    def cursor(self) -> Cursor:
-        return self.connection.cursor
-
-    @property
-    def corresponding_account(self) -> Account | None:
-        """That of whom a reply goes to."""
-        whom = self.correspondent
-        return whom.account if isinstance(whom, User) else whom
+    user: User
+    waiting: list[tuple[UserSession, Callable[[], None]]]
 
 
 class Chat:
-    """The shared user map and the room.
+    """The shared user map, the rooms and the log.
 
-    `users` maps the name of everyone who is here, as it is shown, to them. Everything that is
-    asked of the chat and declined raises `Refusal`. `archive` has the past; `now` is the time of
-    day; `secret` makes what nobody can guess.
+    What is asked of the chat and declined raises `Refusal`, or gives it to the `then` of what was
+    submitted. `archive` has the past; `secret` makes what nobody can guess; `now` is the time of
+    day. With `one_connection`, a person has one, and a new one ends it.
     """
 
     def __init__(
@@ -99,139 +90,531 @@ class Chat:
         archive: Archive,
         *,
         echo: bool = False,
-        now: Now = time.time,
+        one_connection: bool = False,
         secret: Callable[[], str] = new_secret,
+        now: Now = time.time,
     ) -> None:
-        self.users: dict[str, User] = {}
+        self.directory = Directory(clock)
         self.archive = archive
-        self.lobby = Room(LOBBY, clock, self.archive.commit, now)
-        self.archive.attach(self.lobby.log)
-        self._now = now
-        self._secret = secret
-        self._private_messages = 0
+        delivery = Delivery(self.directory, arrived=self._arrived, renamed=self._renamed)
+        self.log = Log(clock, archive, delivery.apply, delivery.fan_out)
+        self.now = now
         self.echo = echo
-        self._by_key: dict[str, set[User]] = {}  # see `_are_registered`
-        self._by_token: dict[str, User] = {}
-        self._sorted: list[str] = []  # by their case-folded form, which no two share
-        self._online: tuple[str, ...] | None = None
+        self._one_connection = one_connection
+        self._secret = secret
+        self._gathering = Gathering(clock, now, self.log.submit)
+        self._foundings = RateLimiter(ROOMS_AT_ONCE, ROOM_SECONDS, clock.seconds)
+        self._ids = 0
+        self._private_messages = 0
+        self._owners: dict[Account, User] = {}
+        self._arriving: dict[Account, _Arriving] = {}
+        self._by_token: dict[str, tuple[User, UserSession]] = {}
+        self._tokens: dict[UserSession, str] = {}
+        archive.attach(self.log)
 
-    def holder(self, token: str) -> User | None:
-        """Who is here and was given that token."""
-        return self._by_token.get(token)
+    @property
+    def users(self) -> dict[str, User]:
+        """Everyone who is here, by the name that is shown."""
+        return self.directory.users
+
+    def restore(self, rooms: Iterable[RoomRecord]) -> None:
+        """The rooms that the archive has kept."""
+        for record in rooms:
+            if record.name != LOBBY:
+                self.directory.add_room(record)
+
+    # Coming and going.
+
+    def holder(self, token: str) -> tuple[User, UserSession] | None:
+        """Who was given this token at which connection, if that is here."""
+        return self._by_token.get(token) if token else None
 
     def owner(self, account: Account) -> User | None:
-        """Who is here and has proven to own it, under whatever name."""
-        return next((user for user in self.users.values() if user.account == account), None)
+        """Whoever is here and has proven to own it, under whatever name."""
+        return self._owners.get(account)
 
-    def unread(self, token: str, account: Account | None) -> ReadPosition | None:
-        """Where the connection stopped that a `join` with these takes the place of, if it has not
-        heard everything."""
-        user = self._by_token.get(token)
-        if user is None and account is not None:
-            user = next((u for u in self._namesakes(account) if u.account == account), None)
-        log = self.lobby.log
-        if user is None or (position := user.cursor.read_to) >= log.next_id:
-            return None
-        return ReadPosition(position, log.messages_before(position))
-
-    def join(
-        self, name: str, connection: UserSession, token: str = "", account: Account | None = None
-    ) -> User:
-        """Somebody comes in as `name`; from then on their cursor hears the lobby.
+    def enter(
+        self,
+        session: UserSession,
+        name: str,
+        then: Entered,
+        *,
+        token: str = "",
+        beside: bool = False,
+        account: Account | None = None,
+        rooms: Mapping[str, int] = _LOBBY_ONLY,
+    ) -> None:
+        """Somebody comes in at `session` as `name`, into these `rooms`, where they have been since
+        an id (0: they have not been there before); `then` is called with who
+        they are. From then on their cursor hears what happens there.
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
-        and the other connection ends. Who has proven to be the owner of `account` comes in under
-        that name, in the place of another connection that has; guests have to give it up.
+        and the connection that had it ends, unless this one stands `beside` it. The owner of
+        `account` comes in under its name, beside connections of theirs that are here; guests who
+        have the name have to give it up.
         """
-        user = self._by_token.get(token)
-        if user is None and account is not None:
+        if (found := self.holder(token)) is not None:
+            user, predecessor = found
+            self._attach(user, session, None if beside else predecessor)
+            then(user)
+            return
+        if account is not None:
             name = account.name
-            user = self._claimed(account)
-            if user is not None:
-                self.forget_token(user)
-        if user is not None:
-            predecessor, user.connection = user.connection, connection
-            self.lobby.take_over(connection.cursor, user.name, predecessor.cursor)
-            predecessor.supersede()
-            return user
-        user = User(self._free(name, None, account), connection, self._now())
+            self._expel_namesakes(account)
+            if (arriving := self._arriving.get(account)) is not None:
+
+                def enter_again() -> None:
+                    self.enter(session, name, then, account=account, rooms=rooms)
+
+                arriving.waiting.append((session, enter_again))
+                return
+            if (owner := self._owners.get(account)) is not None:
+                self._attach(owner, session, None)
+                then(owner)
+                return
+        self._ids += 1
+        user = User(self._ids, _allowed(name, account), self.now(), account)
+        user.sessions.append(session)
+        there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
+        since = {room: rooms[room] for room in there if rooms[room]}
+
+        def arrived(outcome: Outcome) -> None:
+            arriving = self._arriving.pop(account) if account is not None else None
+            if isinstance(outcome, Refusal):
+                then(outcome)
+            else:
+                if account is not None:
+                    self._owners[account] = user
+                then(user)
+            for _, enter_again in arriving.waiting if arriving is not None else ():
+                enter_again()
+
+        if account is not None:
+            self._arriving[account] = _Arriving(user, [])
+        self._gathering.arrive(Arrival(user, session.cursor, user.name, there, since, arrived))
+
+    def token(self, user: User, session: UserSession) -> str:
+        """What proves, from another connection, that somebody is `user`."""
+        token = self._tokens.get(session)
+        if token is None:
+            token = self._tokens[session] = self._secret()
+            self._by_token[token] = user, session
+        return token
+
+    def set_account(self, user: User, account: Account | None) -> None:
+        """`user` owns `account` from now on, or none any longer: they stay in their rooms, and what
+        they founded stays theirs."""
+        before = user.identity
+        if user.account is not None and self._owners.get(user.account) is user:
+            del self._owners[user.account]
         user.account = account
-        self.lobby.enter(connection.cursor, user.name)
-        self.archive.arrive(user.name)
-        self._map(user)  # last: whose session has no user can never be taken out again
-        return user
+        if account is not None and user.present:
+            self._owners[account] = user
+        founded = [room for room in self.directory.rooms.values() if room.founder == before]
+        for room in founded:
+            room.founder = user.identity
+        if account is not None:
+            self.archive.enroll(account, user.rooms, [room.record for room in founded])
+        self.log.submit(Enroll(self.now(), user))
 
-    def token(self, user: User) -> str:
-        """What `user` may prove with, from another connection, that they are the same person."""
-        if not user.token:
-            user.token = self._secret()
-            self._by_token[user.token] = user
-        return user.token
+    def end_account(self, account: Account, why: CloseReason) -> None:
+        """What has been proven of `account` proves nothing any longer."""
+        if (arriving := self._arriving.get(account)) is not None:
+            for session in (*arriving.user.sessions, *(each for each, _ in arriving.waiting)):
+                session.close(why)
+        if (owner := self._owners.get(account)) is not None:
+            self.end_proofs(owner, why)
 
-    def forget_token(self, user: User) -> None:
-        """It proves nothing any longer: they have a password, or another one."""
-        self._by_token.pop(user.token, None)
-        user.token = ""
-
-    def end_account(
-        self, account: Account, why: CloseReason, *, spare: UserSession | None = None
-    ) -> None:
-        """What has been proven of `account` proves nothing any longer: its tokens, and the
-        connections of its owner, but `spare`, end."""
-        for user in [user for user in self.users.values() if user.account == account]:
-            self.forget_token(user)
-            if user.connection is not spare:
-                user.connection.close(why)
+    def end_proofs(self, user: User, why: CloseReason, *, spare: UserSession | None = None) -> None:
+        """What `user` has proven proves nothing any longer: their tokens, and their connections,
+        but `spare`, end."""
+        self.forget_tokens(user)
+        for session in list(user.sessions):
+            if session is not spare:
+                session.close(why)
 
     def claim(self, user: User, account: Account) -> None:
-        """`user` has proven to own `account`: whoever has its name gives it up, another connection
-        of theirs, too."""
-        owner = self._claimed(account)
-        if owner is not None and owner is not user:
-            owner.connection.close(CloseReason.TAKEN_OVER)
-        self.forget_token(user)
-        user.account = account
+        """`user` has proven to own `account`: whoever has its name gives it up; so does an owner
+        who is here otherwise."""
+        self._expel_namesakes(account, user)
+        if (owner := self._owners.get(account)) is not None and owner is not user:
+            self.close(owner, CloseReason.TAKEN_OVER)
+        self.forget_tokens(user)
+        self.set_account(user, account)
 
-    def leave(self, user: User, *, lost: bool) -> None:
-        """`user` is gone; `lost`: without a goodbye. The name is free."""
+    def _expel_namesakes(self, account: Account, spare: User | None = None) -> None:
+        """Guests who have the name of `account` have to give it up."""
+        for user in self.directory.namesakes(account):
+            if user is not spare and user.account != account:
+                self.close(user, CloseReason.CLAIMED)
+
+    def forget_tokens(self, user: User) -> None:
+        """They prove nothing any longer: `user` has a password, or another one."""
+        for session in user.sessions:
+            self._forget_token(session)
+
+    def leave(self, user: User, session: UserSession, *, lost: bool) -> None:
+        """One connection of `user` is gone; `lost`: without a goodbye. With the last one `user`
+        has left the chat."""
+        if session not in user.sessions:
+            return
+        self._forget_token(session)
+        self._keep_position(user, session)
+        user.sessions.remove(session)
+        for room in user.rooms:
+            self.directory.rooms[room].typing.forget(session.cursor)
+        self._hear_to_the_end(user, session.cursor)
+        if user.sessions:
+            return
         user.present = False
         user.correspondent = None
-        self._by_token.pop(user.token, None)
-        self._unmap(user)
-        position = user.cursor.read_to
-        self.archive.depart(user.name, position)
-        account = user.account
-        if account is not None and account.name != user.name and account.name not in self.users:
-            self.archive.depart(account.name, position)
-        self.lobby.leave(user.cursor, user.name, lost=lost)
+        if self.users.get(user.name) is user:
+            self.directory.remove(user)
+        if user.account is not None and self._owners.get(user.account) is user:
+            del self._owners[user.account]
+        self._gathering.depart(user, user.sorted_rooms, lost=lost)
 
-    def online(self) -> tuple[str, ...]:
-        """Everyone's name, sorted."""
-        if self._online is None:
-            self._online = tuple(self._sorted)
-        return self._online
+    def _hear_to_the_end(self, user: User, cursor: Cursor) -> None:
+        """What is pending comes before the last word; otherwise `cursor` hears nothing more."""
+        departing = Departing(dict(user.rooms))
+        pending = later(self.log.newest, cursor.submitted)
+        cursor.user = departing
+        if cursor.closing and pending is not None and not pending.heard:
+            pending.when_heard(lambda: self.directory.hear_no_more(departing, cursor))
+        else:
+            self.directory.hear_no_more(departing, cursor)
 
-    def room(self, name: str) -> Room:
-        """The room of that name."""
-        if name != LOBBY:
-            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=name)
-        return self.lobby
+    def close(self, user: User, reason: CloseReason) -> None:
+        """End all connections of `user`."""
+        for session in list(user.sessions):
+            session.close(reason)
 
-    def say(self, user: User, texts: tuple[str, ...], room: str = LOBBY) -> Burst:
-        """`user` says one or more messages to everyone."""
-        return self.room(room).say(user.cursor, user.name, texts, echo=self.echo)
+    def hear_all(self, user: User, session: UserSession) -> None:
+        """`session` hears all rooms of `user` from now on, not only the lobby."""
+        session.cursor.hears_all = True
+        self.directory.hear(user, session.cursor)
 
-    def emote(self, user: User, text: str, room: str = LOBBY) -> Emoted:
-        """`user` does `text`."""
-        return self.room(room).emote(user.cursor, user.name, text)
+    def _attach(self, user: User, session: UserSession, predecessor: UserSession | None) -> None:
+        """Another connection of `user`; it takes the place of `predecessor`, if there is one."""
+        user.sessions.append(session)
+        session.cursor.enter(self.log, user, self.log.end, self.archive.pages)
+        self.directory.hear(user, session.cursor)
+        ended = [predecessor] if predecessor is not None else []
+        if self._one_connection:
+            ended = [other for other in user.sessions if other is not session]
+        for other in ended:
+            self.directory.hear_no_more(user, other.cursor)
+            for room in user.rooms:
+                self.directory.rooms[room].typing.take_over(session.cursor, other.cursor)
+            if other is predecessor and (token := self._tokens.pop(other, "")):
+                self._tokens[session] = token
+                self._by_token[token] = user, session
+            self._forget_token(other)
+            user.sessions.remove(other)
+            other.supersede()
 
-    def set_typing(self, user: User, on: bool, room: str = LOBBY) -> None:
-        """`user` is writing something, or no longer."""
-        self.room(room).typing.set(user.cursor, user.name, on)
+    # Who is here.
 
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self._now()
+    def whois(self, asker: User, name: str) -> Person:
+        """What `asker` may know of `name`."""
+        user = self.directory.user(name)
+        shared = tuple(room for room in user.sorted_rooms if room in asker.rooms)
+        return Person(user.name, user.since, user.account is not None, shared)
+
+    # Rooms.
+
+    def room_for(self, user: User, name: str) -> Room:
+        """The room of that name, if `user` may know of it. Raises UNKNOWN_ROOM."""
+        room = self.directory.room(name)
+        if room is None or not room.is_open_to(user, self.now()):
+            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(name))
+        return room
+
+    def own_room(self, user: User, name: str) -> Room:
+        """The same, of those that `user` is in. Raises NOT_IN_ROOM, too."""
+        room = self.room_for(user, name)
+        if room.name not in user.rooms:
+            raise Refusal(ErrorCode.NOT_IN_ROOM, room=shown_room(room.name))
+        return room
+
+    def info(self, room: Room, *, users: bool = False) -> RoomInfo:
+        """What is told of `room` to those who may know of it."""
+        return RoomInfo(
+            room.name,
+            room.topic,
+            room.private,
+            len(room.members),
+            self.directory.people_in(room) if users else (),
+        )
+
+    def rooms_for(self, user: User) -> tuple[RoomInfo, ...]:
+        """The rooms that `user` may know of, the lobby first."""
+        now = self.now()
+        return tuple(
+            self.info(self.directory.rooms[name])
+            for name in sorted(self.directory.rooms, key=room_order)
+            if self.directory.rooms[name].is_open_to(user, now)
+        )
+
+    def rooms_of(self, user: User) -> tuple[RoomInfo, ...]:
+        """The rooms that `user` is in, the lobby first."""
+        return tuple(self.info(self.directory.rooms[name]) for name in user.sorted_rooms)
+
+    def join_room(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        network: str,
+        *,
+        then: Then,
+    ) -> None:
+        """`user` comes into the room `name`, which is made if there is none."""
+        self._expect_saving()
+        name = names.checked_room(name)
+        room = self.directory.room(name)
+        now = self.now()
+        if room is not None and not room.is_open_to(user, now):
+            raise Refusal(ErrorCode.CANNOT_JOIN)
+        if room is None and not self._foundings.take(network):
+            raise Refusal(ErrorCode.TOO_OFTEN)
+        invited = room is not None and room.is_invited(user, now)
+        wanted = name if room is None else room.name
+        self._submit(
+            session,
+            Join(now, session.cursor, user, wanted, invited=invited, then=then),
+        )
+
+    def part_room(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        *,
+        ref: str | None = None,
+        then: Then,
+    ) -> None:
+        """`user` leaves the room `name`."""
+        self._expect_saving()
+        room = self.own_room(user, name)
+        self._submit(session, Part(self.now(), session.cursor, user, room.name, ref=ref, then=then))
+
+    def set_topic(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        topic: str,
+        *,
+        ref: str | None = None,
+        then: Then,
+    ) -> None:
+        """`user` sets the topic of the room `name`."""
+        if len(topic) > MAX_TOPIC:
+            raise Refusal(ErrorCode.TOPIC_TOO_LONG, limit=MAX_TOPIC)
+        self._control(user, session, name, ref, then, topic=topic)
+
+    def set_private(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        private: bool,
+        *,
+        ref: str | None = None,
+        then: Then,
+    ) -> None:
+        """`user` makes the room `name` private, or public."""
+        self._control(user, session, name, ref, then, private=private)
+
+    def invite(self, user: User, name: str, whom: str) -> User:
+        """`user` invites `whom` into the room `name`, and they are told. Returns who that is."""
+        room = self.own_room(user, name)
+        self._expect_founder(user, room)
+        invited = self.directory.user(whom)
+        if not room.invite(invited, self.now()):
+            raise Refusal(ErrorCode.TOO_MANY_INVITATIONS, room=shown_room(room.name))
+        for cursor in invited.cursors:
+            if not cursor.backlogged:
+                cursor.send(Invited(room.name, user.name))
+        return invited
+
+    def _control(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        ref: str | None,
+        then: Then,
+        *,
+        topic: str | None = None,
+        private: bool | None = None,
+    ) -> None:
+        self._expect_saving()
+        room = self.own_room(user, name)
+        self._expect_founder(user, room)
+
+        def decided(outcome: Outcome) -> None:
+            if not isinstance(outcome, Stale):
+                then(outcome)
+                return
+            try:
+                self._control(user, session, name, ref, then, topic=topic, private=private)
+            except Refusal as refusal:
+                then(refusal)
+
+        draft = Control(
+            self.now(),
+            session.cursor,
+            user,
+            room.name,
+            room.control,
+            topic=topic,
+            private=private,
+            ref=ref,
+            then=decided,
+        )
+        self._submit(session, draft)
+
+    def _expect_founder(self, user: User, room: Room) -> None:
+        if not room.is_founder(user):
+            raise Refusal(ErrorCode.NOT_FOUNDER, room=shown_room(room.name))
+
+    def _expect_saving(self) -> None:
+        """Names, rooms and memberships do not change while they cannot be saved."""
+        if self.archive.trouble is not None:
+            raise Refusal(ErrorCode.NOT_SAVED)
+
+    # Talk.
+
+    def say(
+        self,
+        user: User,
+        session: UserSession,
+        texts: tuple[str, ...],
+        room: str = LOBBY,
+        *,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        """`user` says one or more messages to everyone in `room`. `then` is called with what
+        becomes of the last of them."""
+        name = self.own_room(user, room).name
+        self.directory.rooms[name].typing.spoke(session.cursor)
+        at, count = self.now(), len(texts)
+        while texts:
+            part, texts = texts[:MAX_BURST], texts[MAX_BURST:]
+            self._submit(
+                session,
+                Speak(
+                    at,
+                    session.cursor,
+                    user,
+                    name,
+                    part,
+                    echo=self.echo,
+                    acknowledged=0 if texts else count,
+                    ref=None if texts else ref,
+                    then=None if texts else then,
+                ),
+            )
+
+    def emote(
+        self,
+        user: User,
+        session: UserSession,
+        texts: tuple[str, ...],
+        room: str = LOBBY,
+        *,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        """`user` does each of `texts`; the rest as in `say`."""
+        name = self.own_room(user, room).name
+        self.directory.rooms[name].typing.spoke(session.cursor)
+        at, count = self.now(), len(texts)
+        for number, text in enumerate(texts, 1):
+            is_last = number == count
+            self._submit(
+                session,
+                Speak(
+                    at,
+                    session.cursor,
+                    user,
+                    name,
+                    (text,),
+                    emote=True,
+                    acknowledged=count if is_last else 0,
+                    ref=ref if is_last else None,
+                    then=then if is_last else None,
+                ),
+            )
+
+    def set_typing(self, user: User, session: UserSession, on: bool, room: str = LOBBY) -> None:
+        """`user` is typing something, or no longer."""
+        self.own_room(user, room).typing.set(session.cursor, user.name, on)
+
+    def rename(
+        self,
+        user: User,
+        session: UserSession,
+        name: str,
+        *,
+        ref: str | None = None,
+        then: Then,
+    ) -> None:
+        """`user` is called `name` from now on. The same name again is no event."""
+        self._expect_saving()
+        name = _allowed(name, user.account)
+        if name == user.name:
+            then(None)
+            return
+        for room in user.rooms:
+            self.directory.rooms[room].typing.spoke(session.cursor)
+        self._gathering.flush()  # whoever has had that name has left
+        self._submit(session, Rename(self.now(), session.cursor, user, name, ref=ref, then=then))
+
+    def send_private(self, user: User, session: UserSession, recipient: str, text: str) -> Sent:
+        """`user` says `text` to `recipient` only."""
+        return self._send_private(user, session, self.directory.user(recipient), text)
+
+    def reply(self, user: User, session: UserSession, text: str) -> Sent:
+        """`user` says `text` to whoever last wrote to them, or they last wrote to."""
+        correspondent = user.correspondent
+        if correspondent is None:
+            raise Refusal(ErrorCode.NO_CORRESPONDENT)
+        if isinstance(correspondent, User) and correspondent.present:
+            return self._send_private(user, session, correspondent, text)
+        account = user.corresponding_account
+        here = self.owner(account) if account is not None else None
+        if here is None:
+            raise Refusal(ErrorCode.GONE, name=correspondent.name)
+        return self._send_private(user, session, here, text)
+
+    def announce(self, lines: Iterable[str]) -> None:
+        """The operator says `lines` to everyone."""
+        self.tell_all(Announced(tuple(map(sanitize, lines))))
+
+    def tell_all(self, event: PersonalEvent) -> None:
+        """Everyone is told of `event`, after what they have heard until now; but not those who have
+        stopped reading for so long that nothing more should be addressed to them."""
+        for user in list(self.users.values()):
+            for cursor in user.cursors:
+                if cursor.backlogged:
+                    continue
+                try:
+                    cursor.send(event)
+                except Exception:
+                    cursor.fail()
+
+    def kick(self, user: User, reason: str = "") -> None:
+        """The operator ends the connections of `user`, who is told the `reason` if there is one.
+        The others hear of an ordinary departure."""
+        for cursor in user.cursors if reason else ():
+            cursor.send(Announced((sanitize(reason),)))
+        self.close(user, CloseReason.KICKED)
+
+    # The past.
 
     # What is looked up is looked up for `asker`, a network (see `stores`).
 
@@ -239,145 +622,130 @@ class Chat:
         """Where `name`, who is about to come in, had stopped reading."""
         return self.archive.seen(names.well_formed(name), asker)
 
-    def recall(self, asked: History, asker: str = "") -> Awaitable[Recalled]:
+    def unread(self, user: User) -> ReadPosition | None:
+        """Where the text connections of `user` have stopped, or programs, if these are all that
+        they had; None if one has heard everything."""
+        position = max(self._text_positions(user) or self._positions(user), default=self.log.end)
+        return None if position >= self.log.end else self.position_of(user, position)
+
+    def position_of(self, user: User, position: int) -> ReadPosition:
+        """`position`, with the number of messages before it in each room of `user`."""
+        counts = {room: self.log.messages_before(position, room) for room in user.rooms}
+        return ReadPosition(position, counts)
+
+    def recall(self, user: User, asked: History, asker: str = "") -> Awaitable[Recalled]:
         """What has happened."""
-        before = self._newest(asked.before, asked.room)
-        return self.archive.recall(before, asked.after, asked.limit, asker)
+        reach = self.reach(user, asked.room)
+        before = self._newest(asked.before)
+        return self.archive.recall(before, asked.after, asked.limit, reach, asker)
 
-    def find(self, asked: Search, asker: str = "") -> Awaitable[Messages]:
+    def find(self, user: User, asked: Search, asker: str = "") -> Awaitable[Messages]:
         """The messages that have those words."""
-        before = self._newest(asked.before, asked.room)
-        return self.archive.find(asked.words, before, asked.limit, asker)
+        reach = self.reach(user, asked.room)
+        before = self._newest(asked.before)
+        return self.archive.find(asked.words, before, asked.limit, reach, asker)
 
-    def recent(self, asked: History, asker: str = "") -> Awaitable[Messages]:
+    def recent(self, user: User, asked: History, asker: str = "") -> Awaitable[Messages]:
         """The newest messages."""
-        return self.archive.recent(self._newest(asked.before, asked.room), asked.limit, asker)
+        reach = self.reach(user, asked.room)
+        return self.archive.recent(self._newest(asked.before), asked.limit, reach, asker)
 
-    def _newest(self, before: int | None, room: str) -> int:
-        log = self.room(room).log
-        return log.next_id if before is None else min(before, log.next_id)
+    def reach(self, user: User, room: str) -> Reach:
+        """Since which id `user` may see the past of `room`; or, for ALL_ROOMS, of all theirs."""
+        rooms = user.sorted_rooms if room == ALL_ROOMS else (self.own_room(user, room).name,)
+        return {name: self._reaches(user, self.directory.rooms[name]) for name in rooms}
 
-    def send_private(self, user: User, recipient: str, text: str) -> Sent:
-        """`user` says `text` to `recipient` alone."""
-        return self._send_private(user, self._named(recipient), text)
+    def _reaches(self, user: User, room: Room) -> int:
+        if room.private and not room.is_founder(user):
+            return user.rooms[room.name]
+        return room.open_from
 
-    def reply(self, user: User, text: str) -> Sent:
-        """`user` says `text` to whoever last wrote to them, or they last wrote to."""
-        correspondent = user.correspondent
-        if correspondent is None:
-            raise Refusal(ErrorCode.NO_CORRESPONDENT)
-        if isinstance(correspondent, User) and correspondent.present:
-            return self._send_private(user, correspondent, text)
-        account = user.corresponding_account
-        here = self.owner(account) if account is not None else None
-        if here is None:
-            raise Refusal(ErrorCode.GONE, name=correspondent.name)
-        return self._send_private(user, here, text)
+    def _newest(self, before: int | None) -> int:
+        return self.log.end if before is None else min(before, self.log.end)
 
-    def rename(self, user: User, name: str) -> Renamed:
-        """`user` is called `name` from now on. The same name again is no event: nobody hears what
-        is returned then."""
-        old, new = user.name, self._free(name, user, user.account)
-        if old == new:
-            last_id = self.lobby.log.next_id - 1
-            return Renamed(last_id, self._now(), self.lobby.name, old, new)
-        self._unmap(user)
-        self.archive.depart(old, user.cursor.read_to)
-        self.archive.arrive(new)
-        user.name, user.keys = new, names.keys(new)
-        self._map(user)
-        return self.lobby.rename(user.cursor, old, new)
+    def _submit(self, session: UserSession, draft: Draft) -> None:
+        session.cursor.submitted = draft
+        self.log.submit(draft)
 
-    def announce(self, lines: Iterable[str]) -> None:
-        """The operator says `lines` to everyone."""
-        self.lobby.announce(Announced(tuple(map(sanitize, lines))))
-
-    def kick(self, user: User, reason: str = "") -> None:
-        """The operator ends the connection of `user`, who is told the `reason` if there is one.
-        The others hear of an ordinary departure. Who has left by now is not kicked."""
-        if not user.present:
+    def _keep_position(self, user: User, session: UserSession) -> None:
+        """Note where `session` stops reading, unless another one of `user` has read further. A
+        program keeps its own position: it moves that of a person who has been here with nothing
+        else."""
+        texts = self._text_positions(user)
+        if session.is_program and texts:
             return
-        if reason:
-            user.cursor.send(Announced((sanitize(reason),)))
-        user.connection.close(CloseReason.KICKED)
+        cursor = session.cursor
+        others = texts or self._positions(user)
+        is_due = cursor.closing and not cursor.stalled  # all that is pending, before the last word
+        counted = tuple(user.rooms)
+        called = {user.name}
+        if user.account is not None and user.account.name not in self.users:
+            called.add(user.account.name)
 
-    def _claimed(self, account: Account) -> User | None:
-        """Its owner, if they are here under its name or one like it. Others who are have come in
-        before it was registered, and go, unless theirs is registered as well."""
-        owner = None
-        for user in self._namesakes(account):
-            if user.account == account:
-                owner = user
-            elif not _are_registered(account, account.name, user):
-                user.connection.close(CloseReason.CLAIMED)
-        return owner
+        def note(position: int) -> None:
+            position = self.log.past_own(max(position, *others), cursor)
+            if not session.is_program:
+                user.mark = position
+            noted = ReadPosition(
+                position, {room: self.log.messages_before(position, room) for room in counted}
+            )
+            for name in called:
+                if name not in self.users or self.users[name] is user:
+                    self.archive.depart(name, noted)
 
-    def _namesakes(self, account: Account) -> set[User]:
-        return self._alike(names.keys(account.name))
+        note(cursor.position)
+        pending = self.log.newest if is_due else cursor.submitted
+        if pending is not None and not pending.heard:
+            stopped = cursor.position
+            pending.when_heard(lambda: note(pending.position if is_due else stopped))
 
-    def _alike(self, keys: Iterable[str]) -> set[User]:
-        """Everyone here whose name has one of `keys`."""
-        return {user for key in keys for user in self._by_key.get(key, ())}
+    def _text_positions(self, user: User) -> list[int]:
+        """What the text connections of `user` have heard, those that are gone included."""
+        here = [each.cursor.position for each in user.sessions if not each.is_program]
+        return [*here, user.mark] if user.mark else here
 
-    def _free(self, name: str, asker: User | None, account: Account | None) -> str:
-        """`name`, checked, if `asker`, who owns `account`, may have it. Raises `Refusal`. (An
-        operator may have registered a reserved name.)"""
-        name = names.well_formed(name)
-        if names.is_reserved(name) and (account is None or not account.is_called(name)):
-            raise Refusal(ErrorCode.NAME_RESERVED, name=name)
-        for other in self._alike(names.keys(name)) - {asker}:
-            if not _are_registered(account, name, other):
-                raise Refusal(ErrorCode.NAME_TAKEN, name=name)
-        return name
+    def _positions(self, user: User) -> list[int]:
+        return [each.cursor.position for each in user.sessions]
 
-    def _named(self, name: str) -> User:
-        try:
-            name = names.well_formed(name)
-        except Refusal:
-            raise Refusal(ErrorCode.NOBODY, name=name) from None
-        if (user := self.users.get(name)) is not None:
-            return user
-        alike = self._alike(names.keys(name))
-        if not alike:
-            raise Refusal(ErrorCode.NOBODY, name=name)
-        folded = name.casefold()
-        return min(alike, key=lambda user: (user.name.casefold() != folded, user.since, user.name))
-
-    def _send_private(self, sender: User, recipient: User, text: str) -> Sent:
-        if recipient.cursor.backlogged:
+    def _send_private(self, sender: User, session: UserSession, recipient: User, text: str) -> Sent:
+        if not recipient.present:
+            raise Refusal(ErrorCode.NOBODY, name=recipient.name)
+        if recipient.backlogged:
             raise Refusal(ErrorCode.NOT_READING, name=recipient.name)
-        self.lobby.introduce(sender.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
         self._private_messages += 1
-        told = Told(self._private_messages, self._now(), sender.name, recipient.name, text)
-        recipient.cursor.send(told)
+        told = Told(self._private_messages, self.now(), sender.name, recipient.name, text)
+        for cursor in recipient.cursors:
+            if not cursor.backlogged:
+                cursor.send(told, session.cursor.submitted)
         return Sent(told.id, told.at, recipient.name, text)
 
-    def _map(self, user: User) -> None:
-        self.users[user.name] = user
-        for key in user.keys:
-            self._by_key.setdefault(key, set()).add(user)
-        insort(self._sorted, user.name, key=str.casefold)
-        self._online = None
+    # What is committed.
 
-    def _unmap(self, user: User) -> None:
-        del self.users[user.name]
-        for key in user.keys:
-            self._by_key[key].remove(user)
-            if not self._by_key[key]:
-                del self._by_key[key]
-        del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
-        self._online = None
+    def _arrived(self, user: User, since: int) -> None:
+        self.archive.arrive(user.name)
+        for session in user.sessions:
+            session.cursor.enter(self.log, user, since, self.archive.pages)
+
+    def _renamed(self, user: User, new: str) -> None:
+        position = max((cursor.position for cursor in user.cursors), default=self.log.end)
+        self.archive.depart(user.name, self.position_of(user, position))
+        self.archive.arrive(new)
+
+    def _forget_token(self, session: UserSession) -> None:
+        self._by_token.pop(self._tokens.pop(session, ""), None)
 
 
-def _are_registered(account: Account | None, name: str, other: User) -> bool:
-    """Whether `name` is the name of `account`, and `other` has that of another account. These were
-    registered before they counted as alike, so their owners are here side by side."""
-    return (
-        account is not None
-        and account.is_called(name)
-        and other.account is not None
-        and other.account.is_called(other.name)
-        and not other.account.is_called(name)
-    )
+def _allowed(name: str, account: Account | None) -> str:
+    """`name`, checked; a reserved one is for the owner of an account that is called so. Raises
+    `Refusal`."""
+    name = names.well_formed(name)
+    if names.is_reserved(name) and (account is None or not account.is_called(name)):
+        raise Refusal(ErrorCode.NAME_RESERVED, name=name)
+    return name
+
+
+def shown_room(name: str) -> str:
+    """As people see it: ``#dev``."""
+    return "#" + name.removeprefix("#")

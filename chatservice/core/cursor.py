@@ -1,11 +1,15 @@
 """Where one connection is in what it hears."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import ClassVar, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from chatservice.core.backlog import is_too_much, size_of
-from chatservice.core.events import Answered, Closed, PersonalEvent, Skipped
-from chatservice.core.log import Batch, Dialect, Log
+from chatservice.core.drafts import Draft, later
+from chatservice.core.events import LOBBY, Answered, Closed, PersonalEvent, Skipped
+from chatservice.core.log import Batch, Dialect, Log, look
 
 
 class Sink(Protocol):
@@ -39,143 +43,333 @@ class _Nowhere:
 NOWHERE = _Nowhere()
 
 
-class Cursor:
-    """Where one connection is in what it hears: a room's log, and what is addressed to it alone.
+class Pages(Protocol):
+    """What the log no longer holds, if something else does."""
 
-    What is addressed to it (a personal event) keeps its place among what the room says: it waits,
-    with the id that the room was at, until the cursor has read that far.
+    def load(
+        self, position: int, rooms: frozenset[str], then: Callable[[Batch | None, int], None], /
+    ) -> None:
+        """Call `then` with the batch that holds `position`, or the next one that is kept; None: the
+        log holds the next one. And with the number of messages in `rooms` before it that are not
+        kept any more."""
+
+
+class Listener(Protocol):
+    """The person whose connection it is: the rooms that they are in, and since which id."""
+
+    @property
+    def rooms(self) -> Mapping[str, int]: ...
+
+
+class Flow(Enum):
+    """Whether the connection takes what is written to it."""
+
+    OPEN = "open"
+    FULL = "full"  # it takes no more for now
+    CLOSING = "closing"  # nothing will follow what waits already
+    CLOSING_FULL = "closing, full"
+    CLOSED = "closed"  # the last word has been written, or the connection is gone
+
+
+class Signal(Enum):
+    """What changes a `Flow`."""
+
+    FILLED = "filled"
+    DRAINED = "drained"
+    LAST_WORD = "last word"  # it has been said
+    ENDED = "ended"  # it has been written, or the connection is gone
+
+
+FLOWS: Mapping[tuple[Flow, Signal], Flow] = {
+    (Flow.OPEN, Signal.FILLED): Flow.FULL,
+    (Flow.OPEN, Signal.DRAINED): Flow.OPEN,
+    (Flow.OPEN, Signal.LAST_WORD): Flow.CLOSING,
+    (Flow.OPEN, Signal.ENDED): Flow.CLOSED,
+    (Flow.FULL, Signal.FILLED): Flow.FULL,
+    (Flow.FULL, Signal.DRAINED): Flow.OPEN,
+    (Flow.FULL, Signal.LAST_WORD): Flow.CLOSING_FULL,
+    (Flow.FULL, Signal.ENDED): Flow.CLOSED,
+    (Flow.CLOSING, Signal.FILLED): Flow.CLOSING_FULL,
+    (Flow.CLOSING, Signal.DRAINED): Flow.CLOSING,
+    (Flow.CLOSING, Signal.ENDED): Flow.CLOSED,
+    (Flow.CLOSING_FULL, Signal.FILLED): Flow.CLOSING_FULL,
+    (Flow.CLOSING_FULL, Signal.DRAINED): Flow.CLOSING,
+    (Flow.CLOSING_FULL, Signal.ENDED): Flow.CLOSED,
+    (Flow.CLOSED, Signal.FILLED): Flow.CLOSED,
+    (Flow.CLOSED, Signal.DRAINED): Flow.CLOSED,
+    (Flow.CLOSED, Signal.ENDED): Flow.CLOSED,
+}
+_TAKING = (Flow.OPEN, Flow.CLOSING)
+
+
+class Reading(Enum):
+    """How a cursor reads the log."""
+
+    OUTSIDE = "outside"  # not at all: nobody has come in
+    REPLAYING = "replaying"  # the past is shown first
+    BEHIND = "behind"  # it reads on from its position
+    PAGING = "paging"  # it waits for a page of what the log no longer holds
+    LIVE = "live"  # it has heard everything
+
+
+READINGS: Mapping[Reading, frozenset[Reading]] = {
+    Reading.OUTSIDE: frozenset({Reading.BEHIND}),
+    Reading.REPLAYING: frozenset({Reading.BEHIND}),
+    Reading.BEHIND: frozenset({Reading.LIVE, Reading.PAGING, Reading.REPLAYING}),
+    Reading.PAGING: frozenset({Reading.BEHIND}),
+    Reading.LIVE: frozenset({Reading.BEHIND, Reading.REPLAYING}),
+}
+
+
+class _Personal(NamedTuple):
+    """An event for this connection only: it comes after everything below `position`, and after
+    `draft`."""
+
+    event: PersonalEvent
+    position: int
+    draft: Draft | None
+
+    def is_due(self, position: int) -> bool:
+        """Whether it is, where everything below `position` has been heard."""
+        if self.draft is None:
+            return self.position <= position
+        return self.draft.settled and max(self.position, self.draft.position) <= position
+
+
+class Cursor:
+    """Where one connection is in what it hears: the log, and what is addressed to it only.
+
+    A connection that is up to date (LIVE) has no position of its own. What is addressed to it (a
+    personal event) comes after what it has submitted before, and waits for nothing else.
+
+    `number` is its own for as long as the process lives: what is kept of its entries has that.
+    `current`: the room in which it speaks. `hears_all`: it hears all rooms of its person; otherwise
+    the lobby only. `quiet`: rooms whose comings and goings are left out.
     """
 
     __slots__ = (
-        "_behind",
-        "_closing",
+        "__weakref__",
+        "_current",
+        "_flow",
         "_heard",
+        "_heard_to",
         "_log",
-        "_over",
+        "_owed",
+        "_pages",
+        "_paused",
         "_personal",
         "_personal_size",
-        "_replay_from",
-        "_replaying",
+        "_position",
+        "_quiet",
+        "_reading",
+        "_said",
         "_sink",
         "_taken",
         "dialect",
         "events_sent",
-        "position",
-        "said",
-        "stalled",
+        "hears_all",
+        "live",
+        "look",
+        "number",
+        "start",
+        "submitted",
+        "user",
+        "write",
     )
 
+    _last_number: ClassVar[int] = 0
+    _by_number: ClassVar[WeakValueDictionary[int, "Cursor"]] = WeakValueDictionary()
+
+    @classmethod
+    def numbered(cls, number: int) -> "Cursor | None":
+        """The cursor of that number, if it is still there."""
+        return cls._by_number.get(number)
+
     def __init__(self, dialect: Dialect, sink: Sink) -> None:
-        self.position = 0
-        self.said = 0  # messages that this cursor's owner said and does not hear
-        self.events_sent = 0  # how much of what was addressed to it has been sent
-        self.stalled = False  # the connection takes no more for now, or for good
-        self.dialect = dialect
-        self._sink = sink
+        Cursor._last_number += 1
+        self.number = Cursor._last_number
+        Cursor._by_number[self.number] = self
+        self.events_sent = 0  # how many personal events have been sent
+        self.live = False  # up to date, and nothing waits: whatever comes next can be written
+        self.hears_all = True
+        self.submitted: Draft | None = None  # the last one of this connection
+        self.user: Listener | None = None
+        self.write = NOWHERE.write  # once it has come in: what a `live` connection hears next
+        self._sink: Sink = sink
         self._log: Log | None = None
-        self._personal: list[tuple[int, PersonalEvent]] = []
+        self._pages: Pages | None = None
+        self._flow = Flow.OPEN
+        self._reading = Reading.OUTSIDE
+        self._position = 0
+        self._owed: int | None = None  # from there on, what was not shown that should have been
+        self._heard_to = 0  # by `deliver`
+        self.start = 0  # the id since which it hears what happens
+        self._personal: deque[_Personal] = deque()
         self._personal_size = 0  # in bytes
-        self._closing = False  # the last word has been said: nothing may follow it
-        self._over = False  # and written
-        self._behind = False
-        self._heard = 0  # messages of others before `position`; true while behind
-        self._replaying = False  # what the room says waits until we are told of the past
-        self._replay_from: int | None = None  # the past that we have not been told begins there
+        self._paused = False  # nothing is read from it, since too many events wait for it
+        # While it is not live: messages that had been heard, or said, for each room; and messages
+        # of its own that it has not passed by yet.
+        self._heard: Counter[str] = Counter()
+        self._said: Counter[str] = Counter()
         self._taken: list[Callable[[], None]] = []
+        self._current = LOBBY
+        self._quiet: frozenset[str] = frozenset()
+        self.set_dialect(dialect)
 
-    def enter(self, log: Log) -> None:
-        """Read `log` from here on."""
-        self._log = log
-        self.position = log.next_id
-        self._heard = log.messages
-
-    def send(self, event: PersonalEvent) -> None:
-        """Send `event` after everything that this connection was to hear until now.
-
-        `Closed` is the last word: the connection is closed after it.
-        """
-        if self._closing:
-            return
-        answer = event.event if isinstance(event, Answered) else event
-        self._closing = isinstance(answer, Closed)
-        self._personal.append((self._now(), event))
-        self._personal_size += size_of(event)
-        self._read_on()
-
-    def begin_replay(self) -> None:
-        """What the room says waits until `end_replay`; what is told meanwhile comes before it."""
-        self._replaying = True
-
-    def seek(self, position: int) -> None:
-        """While held: what is told now stands there, among what the room has said; and what was
-        told before stands before it."""
-        self._personal = [(min(place, position), event) for place, event in self._personal]
-        self.position = position
-
-    def set_replay_pending(self, position: int | None) -> None:
-        """They are still to be told of the past from there on; or of nothing."""
-        self._replay_from = position
+    def set_dialect(self, dialect: Dialect) -> None:
+        """Hear in `dialect` from now on."""
+        self.dialect = dialect
+        self.look = look(dialect, self._current, self._quiet)
 
     @property
-    def read_to(self) -> int:
-        """Who ends here has heard, or said, all below this id."""
-        comes_first = self._closing and not self.stalled  # what is due, before the last word
-        if self._replay_from is not None:
-            return self.position if comes_first and self._replaying else self._replay_from
-        if self._log is None:
-            return self.position
-        if comes_first:
-            return self._log.next_id
-        heard = self.position
-        for entry in self._log.entries_from(heard):
-            if self not in entry.authors or entry.heard_by_author(self) is not None:
-                break
-            heard = entry.event.id + (entry.messages or 1)
-        return heard
+    def current(self) -> str:
+        """The room in which its person speaks here."""
+        return self._current
+
+    @current.setter
+    def current(self, room: str) -> None:
+        self._current = room
+        self.set_dialect(self.dialect)
+
+    @property
+    def quiet(self) -> frozenset[str]:
+        """Rooms whose comings and goings are left out."""
+        return self._quiet
+
+    @quiet.setter
+    def quiet(self, rooms: frozenset[str]) -> None:
+        self._quiet = rooms
+        self.set_dialect(self.dialect)
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        """The rooms that it hears, and since which id."""
+        if self.user is None:
+            return {}
+        rooms = self.user.rooms
+        if self.hears_all:
+            return rooms
+        return {LOBBY: rooms[LOBBY]} if LOBBY in rooms else {}
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the connection takes no more for now, or for good."""
+        return self._flow not in _TAKING
 
     @property
     def closing(self) -> bool:
         """Whether the last word has been said."""
-        return self._closing
-
-    def end_replay(self, position: int) -> None:
-        """Read on, from there."""
-        self._replaying = False
-        self.position = max(self.position, position)
-        if self._behind:
-            self._heard = self._others_before(self.position)
-        self._read_on()
-
-    def when_taken(self, call: Callable[[], None]) -> None:
-        """Call that once: when all that was told has been sent and the connection takes more, or
-        is gone."""
-        self._taken.append(call)
-        if self._closing:
-            self._call_taken()
-        else:
-            self._read_on()
+        return self._flow not in (Flow.OPEN, Flow.FULL)
 
     @property
     def backlogged(self) -> bool:
         """Whether this connection takes so little that nothing more should be addressed to it."""
         return self.stalled and self._has_too_much
 
+    @property
+    def position(self) -> int:
+        """Read position: everything below it was heard, or said."""
+        if self._owed is not None:
+            return self._owed
+        if self._reading is Reading.LIVE and self._log is not None:
+            return self._log.end
+        return self._position
+
+    def enter(self, log: Log, user: Listener, position: int, pages: Pages | None = None) -> None:
+        """Read `log` from `position` on, as `user`."""
+        self.user = user
+        self.write = self._sink.write
+        self._log = log
+        self._pages = pages
+        self.start = position
+        self._fall_behind(position)
+
+    def send(self, event: PersonalEvent, after: Draft | None = None) -> None:
+        """Send `event` after everything that this connection has heard and submitted until now,
+        and after the draft `after`.
+
+        `Closed` is the last word: the connection is closed after it.
+        """
+        if self.closing:
+            return
+        answer = event.event if isinstance(event, Answered) else event
+        if isinstance(answer, Closed):
+            if self._log is not None and self._reading is not Reading.OUTSIDE:
+                after = later(after, self._log.newest)
+            self._change(Signal.LAST_WORD)
+        draft = later(self.submitted, after)
+        if draft is not None and draft.settled:
+            draft = None if self._log is None or draft.position <= self._log.end else draft
+        position = self._end
+        if self._reading in (Reading.OUTSIDE, Reading.REPLAYING):
+            position, draft = 0, None
+        self._personal.append(_Personal(event, position, draft))
+        self._personal_size += size_of(event)
+        self._read_on()
+
+    def begin_replay(self, position: int) -> None:
+        """What happens waits until `end_replay`. What is sent meanwhile comes before it; everything
+        below `position` was heard."""
+        self._move(Reading.REPLAYING)
+        self._position = position
+        self._personal = deque(_Personal(each.event, 0, None) for each in self._personal)
+        self._read_on()
+
+    def end_replay(self, position: int, *, interrupted: bool = False) -> None:
+        """Read on from there; `interrupted`: what was to be shown before it was not."""
+        if self._reading is Reading.REPLAYING:
+            if interrupted:
+                self._owed = self._position
+            self._fall_behind(self._position if self._flow is Flow.CLOSED else position)
+            self._read_on()
+
+    def owe(self, position: int) -> None:
+        """Everything from `position` on was not shown, and is not going to be."""
+        self._owed = position
+
+    def replayed_to(self, position: int) -> None:
+        """While replaying: everything below it has been taken."""
+        if self._reading is Reading.REPLAYING:
+            self._position = position
+
+    def when_taken(self, call: Callable[[], None]) -> None:
+        """Call that once: when all that was sent has been written and the connection takes more, or
+        is gone."""
+        self._taken.append(call)
+        if self.closing:
+            self._call_taken()
+        else:
+            self._read_on()
+
     def deliver(self, batch: Batch) -> None:
         """A batch has been committed: the newest there is."""
-        if self.stalled:
+        if self._flow not in _TAKING:
             return
-        if self._replaying or self.position != batch.start or self._personal:
+        if self._reading is Reading.LIVE:
+            self._position = max(batch.start, self.start)
+            self._heard_to = batch.end
+            self._write(self._woven(batch))
+            self._look_around()
+        else:
             self._read_on()
-            return
-        self.position = batch.end
-        if data := batch.bytes_for(self, self.dialect):
-            self._sink.write(data)
+
+    def settled(self, batch: Batch) -> None:
+        """A draft of this connection is settled in `batch`: it hears what becomes of it, in
+        whatever room that was."""
+        if self._reading is Reading.LIVE and self in batch.authors and self._heard_to < batch.end:
+            self.deliver(batch)
+        elif self._personal:
+            self._read_on()
 
     def send_ephemeral(self, data: bytes) -> None:
         """Send `data` if this connection takes it, before what is due; it is not worth keeping."""
-        if self.stalled:
-            return
-        self._sink.write(data)
+        if self._flow is Flow.OPEN:
+            self._sink.write(data)
+
+    def said(self, room: str, messages: int) -> None:
+        """This connection's person said something here that it does not hear."""
+        if self._reading is not Reading.LIVE:
+            self._said[room] += messages
 
     def fail(self) -> None:
         """Give up this connection; an exception is being handled that says why."""
@@ -183,24 +377,25 @@ class Cursor:
 
     def stall(self) -> None:
         """The connection takes no more for now."""
-        self.stalled = True
-        if not self._behind:
-            self._behind = True
-            self._heard = self._others_before(self.position)
+        self._change(Signal.FILLED)
+        if self._reading is Reading.LIVE:
+            self._fall_behind(self._end)
 
     def resume(self) -> None:
         """The connection has drained."""
-        if not self._over:
-            self.stalled = False
-            self._read_on()
+        self._change(Signal.DRAINED)
+        self._read_on()
 
     def close(self) -> None:
-        """The connection is gone. The log may know this cursor, as an author, for longer: it must
-        not keep the connection."""
-        self._closing = self._over = self.stalled = True
+        """The connection is gone, or takes nothing any more. The log may know this cursor, as an
+        author, for longer: it must not keep the connection."""
+        if self._reading is Reading.LIVE:
+            self._fall_behind(self._end)
+        self._change(Signal.ENDED)
         self._personal.clear()
         self._personal_size = 0
         self._sink = NOWHERE
+        self.write = NOWHERE.write
         self._call_taken()
 
     @property
@@ -208,21 +403,55 @@ class Cursor:
         """Whether the connection is gone: nothing is heard any more."""
         return self._sink is NOWHERE
 
+    @property
+    def _end(self) -> int:
+        return self._log.end if self._log is not None else 0
+
+    def _change(self, signal: Signal) -> None:
+        self._flow = FLOWS[self._flow, signal]
+        self._update_live()
+
+    def _move(self, reading: Reading) -> None:
+        if reading is not self._reading:
+            if reading not in READINGS[self._reading]:
+                raise RuntimeError(f"a cursor cannot go from {self._reading} to {reading}.")
+            self._reading = reading
+        self._update_live()
+
+    def _update_live(self) -> None:
+        self.live = self._reading is Reading.LIVE and self._flow is Flow.OPEN and not self._personal
+
+    def _fall_behind(self, position: int) -> None:
+        self._position = position
+        self._heard = Counter(
+            {room: self._log.messages_before(position, room) for room in self.rooms}
+            if self._log is not None and position < self._log.end
+            else {room: self._log.messages[room] for room in self.rooms}
+            if self._log is not None
+            else {}
+        )
+        self._said.clear()
+        self._move(Reading.BEHIND)
+
     def _read_on(self) -> None:
         """Send all that is due, until the connection takes no more."""
-        had_too_much = self._has_too_much
         try:
-            while not self.stalled and self._read_batch():
+            while self._flow in _TAKING and self._read_batch():
                 pass
-            self._behind = self.stalled
-            if self._has_too_much:
-                self._sink.pause_reading(True)
-            elif had_too_much and not self._over:
-                self._sink.pause_reading(False)
-            if not self.stalled and not self._personal:
-                self._call_taken()
+            if self._flow in _TAKING:
+                self._write(self._due(self._position_of_reading()))
+            self._look_around()
         except Exception:
             self._sink.fail()
+
+    def _look_around(self) -> None:
+        """Tell those who wait for this connection to take something."""
+        self._update_live()
+        if self._flow is not Flow.CLOSED and self._has_too_much is not self._paused:
+            self._paused = self._has_too_much
+            self._sink.pause_reading(self._paused)
+        if self._taken and self._flow in _TAKING and not self._personal:
+            self._call_taken()
 
     @property
     def _has_too_much(self) -> bool:
@@ -233,88 +462,126 @@ class Cursor:
         for call in taken:
             call()
 
-    def _now(self) -> int:
-        """The place among what the room says that what we are told now has."""
-        if self._log is None:
-            return 0
-        return self.position if self._replaying else self._log.next_id
+    def _position_of_reading(self) -> int:
+        """Personal events that stand before it are due."""
+        return self._end if self._reading is Reading.LIVE else self._position
 
     def _read_batch(self) -> bool:
-        """Send one batch and the personal events around it. False: we are up to date."""
-        batch = self._log.batch_from(self.position) if self._log is not None else None
-        if batch is None or self._replaying:
-            # Who has just come in stands behind what is not committed so far.
-            safe = self._log.end if self._log is not None else 0
-            self._write(self._due_personal(min(self.position, safe)))
+        """Read one batch, with the personal events in it. False: for now, that is all."""
+        log = self._log
+        if log is None or self._reading is not Reading.BEHIND:
             return False
-        if batch.start > self.position:
-            self._write(self._due_personal(self.position))
-            if self.stalled:
+        batch = log.batch_from(self._position)
+        if batch is None:
+            self._heard.clear()
+            self._said.clear()
+            self._move(Reading.LIVE)
+            return False
+        if batch.start > self._position and log.dropped_since(self._position, self.rooms):
+            self._write(self._due(self._position))
+            if self._flow not in _TAKING:
                 return False
-            self._skip(batch.start)
-        if self._personal or self.position > batch.start:
-            parts = self._woven(batch)
-        else:
-            parts = [batch.bytes_for(self, self.dialect)]
-        if self._behind:
-            self._heard += sum(
-                entry.messages
-                for entry in batch.entries
-                if entry.event.id >= self.position and self not in entry.authors
-            )
-        self.position = batch.end
-        self._write(parts)
+            if self._pages is not None:
+                self._move(Reading.PAGING)
+                self._pages.load(self._position, frozenset(self.rooms), self._paged)
+                return self._reading is Reading.BEHIND
+            self._skip(batch.start, self._missed(batch.start))
+        self._read(batch)
         return True
+
+    def _paged(self, batch: Batch | None, gone: int) -> None:
+        """What the log no longer holds."""
+        if self._reading is not Reading.PAGING:
+            return
+        self._move(Reading.BEHIND)
+        if self._log is None:
+            return
+        if gone:
+            self._skip(self._log.first_id if batch is None else batch.start, gone)
+        if batch is None:
+            self._position = max(self._position, self._log.first_id)
+        elif self._flow in _TAKING:
+            self._read(batch)
+        self._read_on()
+
+    def _read(self, batch: Batch) -> None:
+        woven = self._woven(batch)
+        for entry in batch.entries:
+            if entry.messages and entry.end > self._position:
+                room = entry.rooms[0]
+                self._heard[room] += entry.messages
+                if self in entry.connections and not entry.echo:
+                    self._said[room] -= entry.messages
+        self._position = batch.end
+        self._write(woven)
 
     def _woven(self, batch: Batch) -> list[bytes]:
         """`batch` from our position on, with the personal events in their places."""
+        rooms = self.rooms
+        if (
+            not self._personal
+            and self not in batch.authors
+            and self not in batch.apart
+            and self._position <= batch.start
+            and all(rooms[room] <= batch.start for room in batch.rooms if room in rooms)
+        ):
+            heard = batch.rooms.intersection(rooms)
+            return [batch.bytes_for(self.look, heard)] if heard else []
         woven: list[bytes] = []
-        parts = batch.parts_for(self, self.dialect)
-        for entry, part in zip(batch.entries, parts, strict=True):
-            if entry.event.id >= self.position:
-                woven += self._due_personal(entry.event.id)
-                if self._over:
-                    return woven
-                woven.append(part)
-        return woven + self._due_personal(batch.end)
+        for index, entry in enumerate(batch.entries):
+            id_ = entry.event.id
+            if id_ < self._position:
+                continue
+            woven += self._due(id_)
+            if self._flow is Flow.CLOSED:
+                return woven
+            heard_in = tuple(r for r in entry.rooms if r in rooms and rooms[r] <= id_)
+            if self in entry.connections:
+                woven.append(batch.own_part(self.look, index, heard_in, self))
+            elif heard_in:
+                woven.append(batch.part(self.look, index, heard_in))
+        return woven + self._due(batch.end)
 
-    def _due_personal(self, position: int) -> list[bytes]:
+    def _due(self, position: int) -> list[bytes]:
         """Take out the personal events that stand before `position`, rendered."""
-        due = 0
-        while due < len(self._personal) and self._personal[due][0] <= position:
-            due += 1
-        personal = [event for _, event in self._personal[:due]]
-        del self._personal[:due]
-        self._personal_size -= sum(map(size_of, personal))
-        self.events_sent += due
-        self._over = self._closing and not self._personal
-        return [self.dialect.render_personal(event) for event in personal]
+        due: list[PersonalEvent] = []
+        while self._personal and self._personal[0].is_due(position):
+            due.append(self._personal.popleft().event)
+        self._personal_size -= sum(map(size_of, due))
+        self.events_sent += len(due)
+        if self.closing and not self._personal and self._flow is not Flow.CLOSED:
+            self._flow = FLOWS[self._flow, Signal.ENDED]
+        return [self.dialect.render_personal(event) for event in due]
 
     def _write(self, parts: list[bytes]) -> None:
+        ended = self._flow is Flow.CLOSED
         data = b"".join(parts)
         if data:
             self._sink.write(data)
-        if self._over:
-            self.stalled = True  # for good
+        if ended:
             self._sink.finish()
 
-    def _skip(self, position: int) -> None:
-        """The log has moved past us: say how much we missed, and go on from `position`."""
-        heard = self._others_before(position)
-        missed, self._heard = heard - self._heard, heard
-        if missed:
-            skipped = Skipped(missed, self.position - 1, position)
-            self._personal.insert(0, (0, skipped))
-            self._personal_size += size_of(skipped)
-        self.position = position
-
-    def _others_before(self, position: int) -> int:
-        """How many messages of others there have been before `position`."""
-        if self._log is None:
+    def _missed(self, before: int) -> int:
+        """How many messages of others, in our rooms, stand before that id and were not heard."""
+        log = self._log
+        if log is None:
             return 0
-        others_after = sum(
-            entry.messages
-            for entry in self._log.entries_from(position)
-            if self not in entry.authors
-        )
-        return self._log.messages - self.said - others_after
+        own_held = Counter[str]()
+        for entry in log.entries_of(self, before):
+            own_held[entry.rooms[0]] += entry.messages
+        missed = 0
+        for room in self.rooms:
+            there = log.messages_before(before, room) - self._heard[room]
+            missed += max(there - max(self._said[room] - own_held[room], 0), 0)
+            self._heard[room] = log.messages_before(before, room)
+        for room, said in own_held.items():
+            self._said[room] = said
+        return missed
+
+    def _skip(self, position: int, missed: int) -> None:
+        """What we have not heard is held no longer: say how much, and go on from `position`."""
+        if missed:
+            skipped = Skipped(missed, max(self._position - 1, 0), position)
+            self._personal.appendleft(_Personal(skipped, 0, None))
+            self._personal_size += size_of(skipped)
+        self._position = position

@@ -1,7 +1,7 @@
 """The facts a chat is made of, as frozen values. No words: those are in `dialects`.
 
-Two kinds of fact. What happens in a room has an ``id`` (its place in the room's log) and a time
-``at``, and goes to everyone there. The rest is addressed to one person.
+There are two kinds. What happens in rooms has an ``id`` (its place in the log of the chat) and a
+time ``at``, and goes to everyone there. The rest is addressed to one person.
 
 These definitions are also what goes over the wire in JSON (`dialects.jsonlines` has the table of
 types): a field is called as it is here, or by the ``key`` in its metadata.
@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
-LOBBY = "lobby"  # the one room there is
+LOBBY = "lobby"  # the room where everybody starts
+ALL_ROOMS = "*"  # in a request: all rooms of the person who asks
+CURRENT_ROOM = ""  # in a request: the room in which a connection speaks
 
 
 class Between(NamedTuple):
@@ -22,7 +24,7 @@ class Between(NamedTuple):
     most: int
 
 
-# The place of something that has happened in its room's log. (2**53: JSON's numbers are exact up
+# The place of something that has happened in the log. (2**53: JSON's numbers are exact up
 # to there for everyone.)
 Id = Annotated[int, Between(0, 2**53)]
 # What somebody says. It may have several lines, each of which becomes a message.
@@ -74,45 +76,74 @@ class Emoted:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """People who arrived together, in the order in which they came."""
+    """People who came together, in the order in which they came: into the chat (`arrived`), or
+    into a room of it. `rooms`: all of them, if they came into several."""
 
     id: Id
     at: Time
     room: str
     names: tuple[str, ...]
+    arrived: bool = True
+    rooms: tuple[str, ...] = ()
 
 
 class LeaveReason(StrEnum):
-    """How somebody goes. `LOST`: the connection broke; they did not say goodbye."""
+    """How somebody goes. `LOST`: the connection broke; they did not say goodbye. `PARTED`: they
+    left a room, and are still in the chat."""
 
     LEFT = "left"
     LOST = "connection lost"
+    PARTED = "parted"
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together."""
+    """People who went together. `rooms`: all that they left, if those are several."""
 
     id: Id
     at: Time
     room: str
     names: tuple[str, ...]
     reason: LeaveReason
+    rooms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """`old` is called `new` from now on."""
+    """`old` is called `new` from now on. `rooms`: all where they are, if those are several."""
 
     id: Id
     at: Time
     room: str
     old: str
     new: str
+    rooms: tuple[str, ...] = ()
 
 
-RoomEvent = Burst | Emoted | Joined | Left | Renamed  # as the log has them
-Happening = Said | Emoted | Joined | Left | Renamed  # as they are heard one by one
+@dataclass(frozen=True, slots=True)
+class TopicChanged:
+    """`name` has set the topic of the room; empty: there is none any more."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    """`name` has made the room `private` (by invitation), or public."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    private: bool
+
+
+RoomEvent = Burst | Emoted | Joined | Left | Renamed | TopicChanged | ModeChanged  # in the log
+Happening = Said | Emoted | Joined | Left | Renamed | TopicChanged | ModeChanged  # one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +158,8 @@ class Welcomed:
     What you hear from now on has an id above `last_id`. Ids are those of this `epoch`: in another
     they start over. The `token` is yours alone. `seen`: when somebody of your name was here last,
     they had heard all up to this id. `recent`: of who has not been here before, so many of the
-    newest messages are of interest. `accounts`: whether names can be registered here.
+    newest messages are of interest. `rooms`: those that you are in. `accounts`: whether names can
+    be registered here.
     """
 
     name: str
@@ -138,6 +170,7 @@ class Welcomed:
     # What follows is left out where there is nothing to tell.
     seen: Id | None = None
     recent: Id = 0
+    rooms: "tuple[RoomInfo, ...]" = ()
     accounts: bool = True
 
 
@@ -150,9 +183,91 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The answer to "who is here?"."""
+    """The answer to "who is here?": everyone who is online, or those in `room`."""
 
     names: tuple[str, ...] = field(metadata={"key": "users"})
+    room: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomInfo:
+    """A room that you may know of. `people`: how many are in it; `users`: who they are, if that
+    was asked."""
+
+    room: str
+    topic: str = ""
+    private: bool = False
+    people: Id = 0
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomList:
+    """The rooms that you may know of."""
+
+    rooms: tuple[RoomInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What you may know of `name`: since when they are here, whether the name is `registered`, and
+    the rooms that you share."""
+
+    name: str
+    since: Time
+    registered: bool
+    rooms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """`name` has invited you to `room`."""
+
+    room: str
+    name: str = field(metadata={"key": "from"})
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSwitched:
+    """`room` is the one in which you speak from now on. Not for programs."""
+
+    room: str
+    topic: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLeft:
+    """You have left `room`, and speak in `current` from now on. Not for programs."""
+
+    room: str
+    current: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicShown:
+    """The topic of `room`; empty: it has none. Not for programs."""
+
+    room: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationSent:
+    """You have invited `to`, at this time, after the entry `id`."""
+
+    id: int
+    at: float
+    room: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuietChanged:
+    """Whether comings and goings in `room` are left out for you. Not for programs."""
+
+    room: str
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +298,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """What you asked for has happened, and stands in the room's log under this `id`; or it was a
-    private message, which went to `to`, or is `waiting` for them to come in. A text of several
-    lines has become `count` messages, the last of which has the `id`."""
+    """What you asked for has happened, and stands in the log under this `id`; or it was a private
+    message, which went to `to`, or is `waiting` for them to come in. A text of several lines has
+    become `count` messages, the last of which has the `id`."""
 
     id: Id
     at: Time
@@ -235,6 +350,7 @@ class Typing:
 
     name: str
     on: bool
+    room: str = LOBBY
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +376,8 @@ class ReplayReason(StrEnum):
 class Replayed:
     """Messages from the room's history, as a person sees them, and there will be `count` of them
     with those that follow; or a part that `continues` the one before. `gone`: so many older ones
-    are not kept any more; `more`: there may be older ones. `at`: what time it is."""
+    are not kept any more; `more`: there may be older ones. `at`: what time it is.
+    `room`: what was said elsewhere says where."""
 
     reason: ReplayReason
     events: tuple["Said | Emoted | Told", ...]
@@ -269,6 +386,7 @@ class Replayed:
     gone: int = 0
     continues: bool = False
     more: bool = False
+    room: str = LOBBY
 
 
 SLOW_DISK = "the disk does not respond"  # a trouble of `Saving` that is no error of the disk's
@@ -356,6 +474,12 @@ class ErrorCode(StrEnum):
     EMPTY_TEXT = "empty_text"
     TOO_MANY_LINES = "too_many_lines"
     UNKNOWN_ROOM = "unknown_room"
+    NOT_IN_ROOM = "not_in_room"
+    CANNOT_JOIN = "cannot_join"
+    TOO_MANY_ROOMS = "too_many_rooms"
+    NOT_FOUNDER = "not_founder"
+    TOPIC_TOO_LONG = "topic_too_long"
+    TOO_MANY_INVITATIONS = "too_many_invitations"
     NOT_SAVED = "not_saved"
     PASSWORD_NEEDED = "password_needed"
     WRONG_PASSWORD = "wrong_password"
@@ -426,6 +550,15 @@ PersonalEvent = (
     | Welcomed
     | Announced
     | Online
+    | RoomInfo
+    | RoomList
+    | RoomSwitched
+    | RoomLeft
+    | TopicShown
+    | InvitationSent
+    | QuietChanged
+    | Person
+    | Invited
     | Told
     | Sent
     | Acked
@@ -449,6 +582,10 @@ ProgramEvent = (
     | Welcomed
     | Announced
     | Online
+    | RoomInfo
+    | RoomList
+    | Person
+    | Invited
     | Told
     | Acked
     | Typing

@@ -1,15 +1,17 @@
-"""A room's log: what has happened there, in the order in which everyone hears it.
+"""The log of the chat: what has happened, in the order in which everyone hears it.
 
-What is appended waits for the end of the reactor's turn. Then it becomes one batch (or a few),
-which is handed to `commit`; when that calls back, the batch stands in the log and is delivered.
+What is submitted waits for the end of the reactor's turn, and is handed to the store. The store
+commits it, which gives it its id; what comes back stands here in batches, and is delivered.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import accumulate, chain, pairwise
-from typing import NamedTuple, Protocol, cast
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, cast
 
+from chatservice.core.drafts import Committed, Draft, Entry
 from chatservice.core.events import (
     Burst,
     Emoted,
@@ -17,23 +19,28 @@ from chatservice.core.events import (
     Happening,
     Joined,
     Left,
+    ModeChanged,
     PersonalEvent,
     Renamed,
     RoomEvent,
     Said,
+    TopicChanged,
 )
 from chatservice.core.limits import Repeats
 
-# How far a slow reader may fall behind before it loses messages, in characters and in messages.
-# Memory is some three times the characters: texts, renderings, and the objects around them.
-# A notice counts as a message here.
+# What is held in memory, in characters and in messages. Memory is some three times the characters:
+# texts, renderings, and the objects around them. A notice counts as a message here.
 LOG_SIZE = 4 * 1024 * 1024
 LOG_MESSAGES = 20_000
-# Characters in a batch (it ends with the entry that reaches this). What a connection that stops
-# reading is left holding is at most one batch.
+# Characters in a batch (it ends with the entry that reaches this). A connection that stops reading
+# is left holding one batch at most.
 BATCH_SIZE = 64 * 1024
-# What one answer brings back at most, in events and in characters: a connection that takes nothing
-# can be owed ASIDES of these (see `cursor`), some 3 MB.
+# Renderings of a batch that are kept joined; what is heard in other combinations of rooms is
+# joined for each reader. (1,000 rooms and people in five: 50 messages make 131 combinations for
+# 442 readers, most of them for one.)
+MAX_JOINED = 64
+# The most that one answer brings back, in events and in characters: a connection that takes nothing
+# can be owed MAX_PERSONAL_EVENTS of these (see `cursor`), some 3 MB.
 MAX_PAGE_EVENTS = 200
 MAX_PAGE_SIZE = 32 * 1024
 
@@ -45,7 +52,7 @@ class DelayedCall(Protocol):
 
 
 class Clock(Protocol):
-    """Timers: what a room needs of Twisted's reactor (or of `twisted.internet.task.Clock`).
+    """Timers: what the chat needs of Twisted's reactor (or of `twisted.internet.task.Clock`).
 
     `seconds` is good for differences only: it is not the time of day (see `Now`).
     """
@@ -60,218 +67,301 @@ Now = Callable[[], float]
 
 
 class Dialect(Protocol):
-    """How events look on the wire."""
+    """How one kind of connection hears events.
 
-    def render(self, event: Event, /) -> bytes:
-        """`event` as everyone hears it."""
+    `labels_rooms`: what is heard from another room than the current one begins with its name.
+    """
+
+    @property
+    def labels_rooms(self) -> bool: ...
+
+    def render(self, event: Event, /, *, labelled: bool = False) -> bytes:
+        """`event` as everyone hears it; with `labelled`, it says in which room it happened."""
 
     def render_personal(self, event: PersonalEvent, /) -> bytes:
         """`event` as the one person hears it whom it is addressed to."""
 
+    def acknowledge(self, entry: Entry, /) -> bytes:
+        """What the connection that made `entry` hears of its success."""
 
-class Entry(NamedTuple):
-    """An event; the cursors of its authors, who do not hear it as others do; and how many messages
-    and, roughly, characters it has."""
 
-    event: RoomEvent
-    authors: tuple[Hashable, ...]
-    messages: int
-    size: int
+class Look:
+    """How a connection is shown what it hears: in which dialect, with which room as its current
+    one (the dialect does not say its name), and without comings and goings in the `quiet` ones.
 
-    def heard_by_author(self, author: Hashable) -> RoomEvent | None:
-        """People do not hear what they said, nor of arrivals before their own."""
-        if isinstance(self.event, Joined):
-            later = self.event.names[self.authors.index(author) + 1 :]
-            return replace(self.event, names=later) if later else None
-        return None
+    There is one `Look` for each combination (see `look`), so that they compare by identity.
+    """
+
+    __slots__ = ("current", "dialect", "quiet")
+
+    def __init__(self, dialect: Dialect, current: str, quiet: frozenset[str]) -> None:
+        self.dialect = dialect
+        self.current = current
+        self.quiet = quiet
+
+    def shows(self, entry: Entry, rooms: tuple[str, ...]) -> bool:
+        """Whether `entry` is shown to a reader who is in `rooms` of those where it is heard."""
+        if not rooms:
+            return False
+        return not self.quiet or not entry.is_move or not self.quiet.issuperset(rooms)
+
+
+_looks: dict[tuple[Dialect, str, frozenset[str]], Look] = {}
+# A look is a room and the rooms that somebody wants quiet: beyond these, they are not shared.
+MAX_LOOKS = 10_000
+
+
+def look(dialect: Dialect, current: str, quiet: frozenset[str] = frozenset()) -> Look:
+    """The one `Look` for these."""
+    key = (dialect, current if dialect.labels_rooms else "", quiet)
+    found = _looks.get(key)
+    if found is None:
+        if len(_looks) >= MAX_LOOKS:
+            _looks.clear()
+        found = _looks[key] = Look(*key)
+    return found
+
+
+Reach = Mapping[str, int]  # rooms, and from which id on one may see what happened in each
 
 
 class Batch:
-    """Consecutive entries that are committed together. Rendered once for each dialect.
+    """Consecutive entries that are delivered together. Rendered once for each look.
 
-    `authors` says which of the entries (their indices) are whose. An event that a dialect fails to
-    render is left out there, and `report` is given what was raised.
+    `authors` says which entries (their indices) a connection has made. `apart`: connections that
+    hear less of this batch than others with the same rooms. `settling`: those whose drafts are
+    settled with it. An event that a dialect fails to render
+    is left out there, and `report` is given what was raised.
     """
 
-    __slots__ = ("_rendered", "_report", "authors", "end", "entries", "size", "start")
+    __slots__ = (
+        "_joined",
+        "_parts",
+        "_report",
+        "apart",
+        "authors",
+        "end",
+        "entries",
+        "messages",
+        "rooms",
+        "settled",
+        "settling",
+        "size",
+        "start",
+    )
 
-    def __init__(self, entries: list[Entry], report: Callable[[Exception], object]) -> None:
+    def __init__(
+        self,
+        entries: list[Entry],
+        report: Callable[[Exception], object],
+        settled: Sequence[Committed] = (),
+    ) -> None:
         self.entries = entries
+        self.settled = settled
         self._report = report
-        self.start = entries[0].event.id
-        self.end = entries[-1].event.id + (entries[-1].messages or 1)
+        self.start = entries[0].event.id if entries else settled[0].next_id
+        self.end = entries[-1].end if entries else self.start
         self.size = sum([entry.size for entry in entries])
+        self.rooms = frozenset(chain.from_iterable([entry.rooms for entry in entries]))
+        self.messages: Counter[str] = Counter()
         self.authors: dict[Hashable, list[int]] = {}
+        self.apart: set[Hashable] = set()
+        self.settling: list[Any] = []
         for index, entry in enumerate(entries):
-            for author in entry.authors:
+            if entry.messages:
+                self.messages[entry.rooms[0]] += entry.messages
+            for author in entry.connections:
                 self.authors.setdefault(author, []).append(index)
-        self._rendered: dict[Dialect, tuple[bytes, list[int]]] = {}
+        self._parts: dict[tuple[Dialect, bool, int, tuple[str, ...]], bytes] = {}
+        self._joined: dict[tuple[Look, frozenset[str]], bytes] = {}
 
-    def bytes_for(self, reader: Hashable, dialect: Dialect) -> bytes:
-        """All of it as `reader` hears it: for everyone who is no author, the same object."""
-        whole, starts = self._rendered.get(dialect) or self._render(dialect)
-        if reader not in self.authors:
-            return whole
-        pieces: list[bytes] = []
-        heard = 0
-        for index in self.authors[reader]:
-            pieces.append(whole[heard : starts[index]])
-            pieces.append(self._own(index, reader, dialect))
-            heard = starts[index + 1]
-        pieces.append(whole[heard:])
-        return b"".join(pieces)
+    def bytes_for(self, look: Look, rooms: frozenset[str]) -> bytes:
+        """All of it as one hears it who has been in these `rooms` for longer, and has made none of
+        it: the same object for everyone who does."""
+        key = (look, rooms)
+        joined = self._joined.get(key)
+        if joined is None:
+            joined = b"".join(
+                [
+                    self.part(look, index, entry.rooms)
+                    if rooms.issuperset(entry.rooms)
+                    else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
+                    for index, entry in enumerate(self.entries)
+                ]
+            )
+            if len(self._joined) < MAX_JOINED:
+                self._joined[key] = joined
+        return joined
 
-    def parts_for(self, reader: Hashable, dialect: Dialect) -> list[bytes]:
-        """The same, entry by entry."""
-        whole, starts = self._rendered.get(dialect) or self._render(dialect)
-        parts = [whole[start:end] for start, end in pairwise(starts)]
-        for index in self.authors.get(reader, ()):
-            parts[index] = self._own(index, reader, dialect)
-        return parts
-
-    def _render(self, dialect: Dialect) -> tuple[bytes, list[int]]:
-        """All entries in words, and where in them each starts (and the last one ends)."""
-        try:
-            parts = [dialect.render(entry.event) for entry in self.entries]
-        except Exception:
-            parts = [self._render_if_possible(entry.event, dialect) for entry in self.entries]
-        rendered = b"".join(parts), list(accumulate(map(len, parts), initial=0))
-        self._rendered[dialect] = rendered
-        return rendered
-
-    def _render_if_possible(self, event: Event, dialect: Dialect) -> bytes:
-        try:
-            return dialect.render(event)
-        except Exception as error:
-            self._report(error)
+    def part(self, look: Look, index: int, rooms: tuple[str, ...]) -> bytes:
+        """The entry of that index as one hears it who is in `rooms` of those where it is heard."""
+        entry = self.entries[index]
+        if not look.shows(entry, rooms):
             return b""
+        labelled = bool(look.current) and look.current not in rooms
+        key = (look.dialect, labelled, index, rooms)
+        part = self._parts.get(key)
+        if part is None:
+            try:
+                part = look.dialect.render(entry.heard_in(rooms), labelled=labelled)
+            except Exception as error:
+                self._report(error)
+                part = b""
+            self._parts[key] = part
+        return part
 
-    def _own(self, index: int, author: Hashable, dialect: Dialect) -> bytes:
-        event = self.entries[index].heard_by_author(author)
-        return dialect.render(event) if event is not None else b""
-
-
-Commit = Callable[[Batch, Callable[[Batch], None]], None]
-
-
-def commit_at_once(batch: Batch, committed: Callable[[Batch], None]) -> None:
-    """The log in memory."""
-    committed(batch)
+    def own_part(
+        self, look: Look, index: int, rooms: tuple[str, ...], connection: Hashable
+    ) -> bytes:
+        """The same for the connection that has made it."""
+        entry = self.entries[index]
+        acknowledged = look.dialect.acknowledge(entry) if entry.acknowledged else b""
+        event = entry.heard_by_author(connection, rooms) if rooms else None
+        if event is None:
+            return acknowledged
+        labelled = bool(look.current) and look.current not in rooms
+        return look.dialect.render(event, labelled=labelled) + acknowledged
 
 
 class Origin(NamedTuple):
-    """Where a log goes on: its epoch, the next id, and how many messages there have been."""
+    """Where a log goes on: its epoch, the next id, and how many messages there have been in each
+    room."""
 
     epoch: str = ""
     next_id: int = 1
-    messages: int = 0
+    messages: Mapping[str, int] = MappingProxyType({})
+
+
+class EventStore(Protocol):
+    """Commits what is submitted (see `stores.Archive`, which has the past as well)."""
+
+    def submit(
+        self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
+    ) -> None:
+        """Decide and commit `drafts` in their order. `committed` is called with what became of
+        them, in the order of the commits, which may hold those of other processes between."""
 
 
 class Log:
-    """The newest batches of a room, and what is to become one.
+    """The newest batches of the chat, and what has been submitted and is not committed yet.
 
     Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
-    `next_id` is the next to be used, and `messages` counts all there have ever been. Ids start over
-    in another `epoch`. `commit` is handed each batch with a function to call, in the same order,
-    once it is safe; then `deliver` is called with it. What is below `end` is safe.
+    Ids start over in another `epoch`. Everything below `end` has been committed and delivered.
+    `messages` counts all that there have ever been, for each room. `apply` is called with each
+    batch before it stands here, and `deliver` once it does.
     """
 
     def __init__(
         self,
         clock: Clock,
-        commit: Commit,
+        store: EventStore,
+        apply: Callable[[Batch], None],
         deliver: Callable[[Batch], None],
     ) -> None:
         self.begin(Origin())
         self._clock = clock
-        self._commit = commit
+        self._store = store
+        self._apply = apply
         self._deliver = deliver
-        self._pending: list[Entry] = []
-        self._committing: list[Batch] = []
+        self._submitted = 0
+        self._pending: list[Draft] = []
         self._batches: list[Batch] = []
+        self.spoken: list[Batch] = []  # those with messages
         self._size = 0
         self._held = 0
         self._errors = Repeats(clock.seconds)
+        self._dropped: dict[str, int] = {}  # the end of what is held no longer, for each room
+        self.newest: Draft | None = None  # that was submitted, but for comings and goings
 
     def begin(self, origin: Origin) -> None:
         """Go on from there. Nothing has happened so far."""
-        self.epoch, self.next_id, self.messages = origin
-        self.end = self.next_id
+        self.epoch, self.end, messages = origin
+        self.messages: Counter[str] = Counter(messages)
 
-    def append(
-        self, event: RoomEvent, size: int, *, messages: int = 0, authors: tuple[Hashable, ...] = ()
-    ) -> None:
-        """`event` has happened; its id is `next_id`. The rest is as in `Entry`."""
+    def submit(self, draft: Draft) -> None:
+        """`draft` is committed with everything that is submitted in this turn of the reactor."""
         if not self._pending:
             self._clock.callLater(0, self._end_turn)
-        self._pending.append(Entry(event, authors, messages, size))
-        self.next_id += messages or 1
-        self.messages += messages
+        self._submitted += 1
+        draft.number = self._submitted
+        self._pending.append(draft)
+        if not draft.is_move:
+            self.newest = draft
 
     def batch_from(self, position: int) -> Batch | None:
-        """The batch that holds `position`, or the oldest if the log has moved past it."""
+        """The batch that holds `position`, or the next one that is held."""
         index = bisect_right(self._batches, position, key=_end)
         return self._batches[index] if index < len(self._batches) else None
-
-    def entries_from(self, position: int) -> Iterator[Entry]:
-        """What has an id of at least `position`, committed or not."""
-        return (entry for entry in self._forwards(position - 1) if entry.event.id >= position)
 
     @property
     def first_id(self) -> int:
         """Nothing older is held."""
-        for batch in chain(self._batches, self._committing):
-            return batch.start
-        return self._pending[0].event.id if self._pending else self.next_id
+        return self._batches[0].start if self._batches else self.end
 
-    def messages_before(self, position: int) -> int:
-        """How many messages there have ever been with a smaller id, of those that are held; of
-        older ones, all that are not held."""
-        after = sum(
-            min(entry.messages, entry.event.id + entry.messages - position)
-            for entry in self._forwards(position - 1)
-            if entry.event.id + entry.messages > position
-        )
-        return self.messages - after
+    def dropped_since(self, position: int, rooms: Iterable[str]) -> bool:
+        """Whether something in these rooms, from `position` on, is held no longer."""
+        return any(self._dropped.get(room, 0) > position for room in rooms)
 
-    def between(self, before: int, after: int | None) -> Iterator[Happening]:
-        """What happened between two ids, committed or not; the newest first if `after` is None."""
+    def messages_before(self, position: int, room: str) -> int:
+        """How many messages there have ever been in `room` with a smaller id, of those that are
+        held; of older ones, all that are not held."""
+        after = 0
+        for entry in self._forwards(position - 1):
+            if entry.messages and room in entry.rooms and entry.end > position:
+                after += min(entry.messages, entry.end - position)
+        return self.messages[room] - after
+
+    def past_own(self, position: int, author: Hashable) -> int:
+        """The read position of `author`, after what they said themselves next to `position`."""
+        for entry in self._forwards(position - 1):
+            if entry.event.id >= position:
+                if author not in entry.connections or entry.echo:
+                    break
+                position = entry.end
+        return position
+
+    def entries_of(self, author: Hashable, position: int) -> Iterator[Entry]:
+        """What is held of that `author`, from `position` on, and they do not hear."""
+        for batch in self._batches[bisect_right(self._batches, position, key=_end) :]:
+            for index in batch.authors.get(author, ()):
+                if not batch.entries[index].echo:
+                    yield batch.entries[index]
+
+    def between(self, before: int, after: int | None, reach: Reach) -> Iterator[Happening]:
+        """What happened within `reach` between two ids; the newest first if `after` is None."""
         for entry in self._backwards(before) if after is None else self._forwards(after):
-            first, last = entry.event.id, entry.event.id + (entry.messages or 1) - 1
+            first, last = entry.event.id, entry.end - 1
             if first >= before and after is not None:
                 return  # nor is what follows; it may be the whole log
             if first >= before or (after is not None and last <= after):
                 continue
-            for happening in _one_by_one(entry.event, backwards=after is None):
+            heard = tuple(room for room in entry.rooms if reach.get(room, last + 1) <= last)
+            if not heard:
+                continue
+            for happening in one_by_one(entry.heard_in(heard), backwards=after is None):
                 if happening.id < before and (after is None or happening.id > after):
                     yield happening
 
     def _forwards(self, after: int) -> Iterator[Entry]:
         """What may be after that id, and all that is newer."""
         index = bisect_right(self._batches, after, key=_end)
-        for batch in chain(self._batches[index:], self._committing):
+        for batch in self._batches[index:]:
             yield from batch.entries
-        yield from self._pending
 
     def _backwards(self, before: int) -> Iterator[Entry]:
         """What may be before that id, and all that is older; the newest first."""
-        yield from reversed(self._pending)
-        for batch in reversed(self._committing):
-            yield from reversed(batch.entries)
         newest = min(bisect_right(self._batches, before, key=_end), len(self._batches) - 1)
         for index in range(newest, -1, -1):
             yield from reversed(self._batches[index].entries)
 
     def _end_turn(self) -> None:
         pending, self._pending = self._pending, []
-        for entries in _in_batches(pending):
-            batch = Batch(entries, self._raise_later)
-            self._committing.append(batch)
-            self._commit(batch, self._committed)
+        self._store.submit(pending, self._committed)
 
-    def _raise_later(self, error: Exception) -> None:
-        """Alone in a turn of the reactor, which logs it: it is nobody's who is being served now.
-        Once a minute, since somebody may make it happen with each line."""
+    def report(self, error: Exception) -> None:
+        """Raise `error` in a turn of the reactor of its own, which logs it: it is not a fault of
+        whoever is being served now. Once a minute, since somebody may make it happen with each
+        line."""
         if not self._errors.count(repr(error)):
             return
 
@@ -280,14 +370,21 @@ class Log:
 
         self._clock.callLater(0, raise_)
 
-    def _committed(self, batch: Batch) -> None:
-        self._committing.remove(batch)
-        self._batches.append(batch)
-        self.end = batch.end
-        self._size += batch.size
-        self._held += batch.end - batch.start
-        self._forget()
-        self._deliver(batch)
+    def _committed(self, committed: Sequence[Committed]) -> None:
+        for part in _in_parts(committed):
+            entries = [each.outcome for each in part if isinstance(each.outcome, Entry)]
+            batch = Batch(entries, self.report, part)
+            self._apply(batch)
+            self.end = batch.end = max(self.end, part[-1].next_id)
+            if entries:
+                self.messages.update(batch.messages)
+                self._batches.append(batch)
+                if batch.messages:
+                    self.spoken.append(batch)
+                self._size += batch.size
+                self._held += batch.end - batch.start
+                self._forget()
+            self._deliver(batch)
 
     def _forget(self) -> None:
         """Keep within the bounds; but the newest batch, which is about to be read."""
@@ -295,10 +392,16 @@ class Log:
         while forgotten < len(self._batches) - 1 and (
             self._size > LOG_SIZE or self._held > LOG_MESSAGES
         ):
-            self._size -= self._batches[forgotten].size
-            self._held -= self._batches[forgotten].end - self._batches[forgotten].start
+            batch = self._batches[forgotten]
+            self._size -= batch.size
+            self._held -= batch.end - batch.start
+            self._dropped.update(dict.fromkeys(batch.rooms, batch.end))
             forgotten += 1
         del self._batches[:forgotten]
+        # One by one: Python looks for garbage whenever a few hundred objects more have been made
+        # than freed, which took a tenth of a batch's time.
+        if self.spoken and self.spoken[0].end <= self.first_id:
+            del self.spoken[: bisect_right(self.spoken, self.first_id, key=_end)]
 
 
 class Page(NamedTuple):
@@ -326,11 +429,16 @@ def _size(event: Happening) -> int:
             return len(name) + len(text) + 4
         case Renamed(old=old, new=new):
             return len(old) + len(new)
+        case TopicChanged(name=name, topic=topic):
+            return len(name) + len(topic)
+        case ModeChanged(name=name):
+            return len(name)
         case Joined(names=names) | Left(names=names):
             return sum(map(len, names))
 
 
-def _one_by_one(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:
+def one_by_one(event: RoomEvent, *, backwards: bool = False) -> Sequence[Happening]:
+    """What `event` is to those who hear it one by one."""
     if not isinstance(event, Burst):
         return (event,)
     return list(event.messages())[:: -1 if backwards else 1]
@@ -340,12 +448,13 @@ def _end(batch: Batch) -> int:
     return batch.end
 
 
-def _in_batches(entries: list[Entry]) -> Iterator[list[Entry]]:
-    taken: list[Entry] = []
+def _in_parts(committed: Sequence[Committed]) -> Iterator[list[Committed]]:
+    taken: list[Committed] = []
     size = 0
-    for entry in entries:
-        taken.append(entry)
-        size += entry.size
+    for each in committed:
+        taken.append(each)
+        if isinstance(each.outcome, Entry):
+            size += each.outcome.size
         if size >= BATCH_SIZE:
             yield taken
             taken, size = [], 0
@@ -356,10 +465,12 @@ def _in_batches(entries: list[Entry]) -> Iterator[list[Entry]]:
 Messages = tuple[Said | Emoted, ...]
 
 
-def recalled(log: Log, before: int, after: int | None, limit: int) -> tuple[Happening, ...]:
+def recalled(
+    log: Log, before: int, after: int | None, limit: int, reach: Reach
+) -> tuple[Happening, ...]:
     """The events between two ids: of more than a page the oldest, or the newest if `after` is
     None."""
-    taken = take_page(log.between(before, after), limit).events
+    taken = take_page(log.between(before, after, reach), limit).events
     return tuple(taken if after is not None else reversed(taken))
 
 

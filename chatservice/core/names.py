@@ -58,8 +58,25 @@ def checked(name: str) -> str:
     return name
 
 
+def checked_room(name: str) -> str:
+    """The form in which the name of a room is shown and kept, without the ``#`` before it. It is
+    like the name of a person, and may have digits and hyphens anywhere; no name is reserved.
+
+    Raises `Refusal` with one of the ``NAME_`` reasons.
+    """
+    return _well_formed(name.strip(" ").removeprefix("#"))
+
+
 def well_formed(name: str) -> str:
     """The same for a name that may be reserved: an operator may have registered it."""
+    name = _well_formed(name)
+    if _NOT_FIRST.match(name):
+        raise Refusal(ErrorCode.NAME_START)
+    return name
+
+
+def _well_formed(name: str) -> str:
+    """What the names of people and of rooms have in common."""
     name = _enforced(name)
     if len(name) > MAX_LENGTH:
         raise Refusal(ErrorCode.NAME_TOO_LONG, limit=MAX_LENGTH)
@@ -70,7 +87,7 @@ def well_formed(name: str) -> str:
             or unicodedata.category(character) in _QUOTES_AND_BRACKETS
         ):
             raise _refused_character(character)
-    if _NOT_FIRST.match(name) or unicodedata.category(name[0]).startswith("M"):
+    if unicodedata.category(name[0]).startswith("M"):
         raise Refusal(ErrorCode.NAME_START)
     if _piles_up_marks(name):
         raise Refusal(ErrorCode.NAME_MARKS)

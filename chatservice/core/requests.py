@@ -7,18 +7,21 @@ Each dialect reads lines into these (`commands` a typed one, `jsonlines` an obje
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from chatservice.core.events import LOBBY, Between, Id, Text
+from chatservice.core.events import CURRENT_ROOM, LOBBY, Between, Id, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
     """Come in as `name`. With the `token` of your last welcome you take over from a connection
     of yours that is still there, under the name that you have; nobody hears of it. A name that is
-    registered needs its `password`; and that does the same."""
+    registered needs its `password`. With that, or with the token and `beside`, you have several
+    connections: none of them ends. With `rooms`, you hear all your rooms, not only the lobby."""
 
     name: str
     token: str = ""
     password: str = field(default="", repr=False)
+    beside: bool = False
+    rooms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class SetTyping:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Ask who is online."""
+    """Ask who is online; or, with another room than the lobby, who is there."""
 
     room: str = LOBBY
 
@@ -125,6 +128,71 @@ class Unregister:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Come into `room`, which is made if there is none."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Leave `room`."""
+
+    room: str = CURRENT_ROOM
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Speak in `room` from now on."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Ask which rooms there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whois:
+    """Ask who `name` is."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Set the `topic` of `room`, which its founder may; without one, ask for it."""
+
+    room: str = LOBBY
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMode:
+    """Make `room`, which you have founded, `private` (by invitation), or public."""
+
+    room: str
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Invite somebody into `room`, which you have founded."""
+
+    to: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Hide comings and goings in `room` (`on`), or show them; None: the other way round."""
+
+    on: bool | None = None
+    room: str = CURRENT_ROOM
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """Ask what commands there are."""
 
@@ -145,5 +213,6 @@ class Password:
 WithPassword = Hello | Nick | Register | ChangePassword | Unregister
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
-Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutAccount
+AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
+Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutRooms | AboutAccount
 Request = Question | Hello | SetTyping | Help | Exit | Password

@@ -5,11 +5,13 @@ policy. `asker` is the network that something is looked up for: askers take turn
 Deferred behind an answer that is awaited takes the question back.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from chatservice.core.cursor import Pages
 from chatservice.core.events import Account, ErrorCode, Recalled, Refusal, Saving, Told
-from chatservice.core.log import Batch, Log, Messages
+from chatservice.core.log import EventStore, Log, Messages, Reach
+from chatservice.core.registry import RoomRecord
 
 # What strangers can make grow: some 30 MB of names and hashes.
 MAX_ACCOUNTS = 100_000
@@ -25,10 +27,11 @@ MAX_READ_POSITIONS = 20_000
 
 
 class ReadPosition(NamedTuple):
-    """How far somebody has read: they have heard all below the id `position`."""
+    """How far somebody has read: they have heard all below the id `position`. `messages`: how many
+    there had ever been until then, in each of their rooms."""
 
     position: int
-    messages: int  # that there had ever been until then
+    messages: Mapping[str, int]
 
 
 class MissedCount(NamedTuple):
@@ -38,12 +41,19 @@ class MissedCount(NamedTuple):
     gone: int
 
 
-class EventStore(Protocol):
-    """Commits batches, and knows the past."""
+class PastStore(EventStore, Protocol):
+    """Commits what happens (`submit`), and knows the past.
+
+    A `Reach` says of which rooms something is asked, and from which id on in each.
+    """
 
     @property
     def trouble(self) -> Saving | None:
         """Why what is said is not being saved, if it is not."""
+
+    @property
+    def pages(self) -> Pages | None:
+        """What the log no longer holds, if that is kept."""
 
     @property
     def first_id(self) -> int:
@@ -52,23 +62,24 @@ class EventStore(Protocol):
     def attach(self, log: Log) -> None:
         """`log` has the newest part, and goes on where the store ends."""
 
-    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
-        """A `log.Commit`."""
-
     def recall(
-        self, before: int, after: int | None, limit: int, asker: str = ""
+        self, before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
     ) -> Awaitable[Recalled]:
         """What happened between two ids: of more than a page the oldest, or the newest if `after`
         is None."""
 
-    def recent(self, before: int, limit: int, asker: str = "") -> Awaitable[Messages]:
+    def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Awaitable[Messages]:
         """The newest messages before that id, the oldest of them first."""
 
-    def find(self, words: str, before: int, limit: int, asker: str = "") -> Awaitable[Messages]:
+    def find(
+        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
+    ) -> Awaitable[Messages]:
         """The newest messages before that id that have these words (see `storage.words`). Raises
         `Refusal` (TOO_MANY_WORDS, TOO_SLOW)."""
 
-    def missed(self, since: ReadPosition, before: int, asker: str = "") -> Awaitable[MissedCount]:
+    def missed(
+        self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
+    ) -> Awaitable[MissedCount]:
         """How many messages there were since then, before that id."""
 
 
@@ -81,11 +92,24 @@ class ReadPositionStore(Protocol):
     def arrive(self, name: str) -> None:
         """`name` is here, and hears everything from now on."""
 
-    def depart(self, name: str, position: int) -> None:
+    def depart(self, name: str, position: ReadPosition) -> None:
         """`name` has stopped reading there."""
 
 
-class Archive(EventStore, ReadPositionStore, Protocol):
+class MembershipStore(Protocol):
+    """Remembers the rooms of registered people. It learns of them from what is committed."""
+
+    def memberships(self, account: Account, asker: str = "") -> Awaitable[Mapping[str, int]]:
+        """The rooms that the owner of `account` is in, and since which id; none, if they have not
+        been here before."""
+
+    def enroll(
+        self, account: Account, rooms: Mapping[str, int], founded: Iterable[RoomRecord]
+    ) -> None:
+        """Somebody who is in these `rooms` and has `founded` some has registered."""
+
+
+class Archive(PastStore, ReadPositionStore, MembershipStore, Protocol):
     """What a chat needs of the past."""
 
 

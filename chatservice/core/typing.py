@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 
-from chatservice.core.events import Typing
+from chatservice.core.events import LOBBY, Typing
 from chatservice.core.log import Clock, DelayedCall
 
 # Others hear of one typist at most once in so many seconds: often enough for a status line.
@@ -29,9 +29,12 @@ class TypingTracker:
     of NOTICE_SECONDS.
     """
 
-    def __init__(self, clock: Clock, notify: Callable[[Hashable, Typing], None]) -> None:
+    def __init__(
+        self, clock: Clock, notify: Callable[[Hashable, Typing], None], room: str = LOBBY
+    ) -> None:
         self._clock = clock
         self._notify = notify
+        self._room = room
         self._typists: dict[Hashable, _Typist] = {}
 
     def set(self, author: Hashable, name: str, on: bool) -> None:
@@ -43,7 +46,7 @@ class TypingTracker:
             typist.idle = not on
         elif on and len(self._typists) < MAX_TYPING:
             self._typists[author] = _Typist(name, self._later(author))
-            self._notify(author, Typing(name, True))
+            self._notify(author, Typing(name, True, self._room))
 
     def spoke(self, author: Hashable) -> None:
         """They have said it (or have another name, or are gone): nobody need be told."""
@@ -70,11 +73,11 @@ class TypingTracker:
         typist.timer = self._later(author)  # first: telling the others may fail
         if typist.asked:
             typist.shown, typist.asked, typist.idle = True, False, False
-            self._notify(author, Typing(typist.name, True))
+            self._notify(author, Typing(typist.name, True, self._room))
         elif not typist.shown:
             self.forget(author)
         elif not typist.idle:
             typist.idle = True
         else:
             typist.shown = False
-            self._notify(author, Typing(typist.name, False))
+            self._notify(author, Typing(typist.name, False, self._room))

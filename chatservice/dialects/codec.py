@@ -134,8 +134,8 @@ class Vocabulary:
         if NoneType in arguments:
             (given,) = set(arguments) - {NoneType}
             return self._kind(given)
-        if origin is UnionType:
-            return self._object_of(arguments)
+        if origin is UnionType or hint in self._words:
+            return self._object_of(arguments or (hint,))
         return _choice(hint)
 
     def _object_of(self, classes: tuple[type, ...]) -> _Kind:

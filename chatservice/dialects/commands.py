@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatservice.core.events import ErrorCode, Helped, Refusal
+from chatservice.core.events import ALL_ROOMS, CURRENT_ROOM, LOBBY, ErrorCode, Helped, Refusal
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
@@ -12,15 +12,24 @@ from chatservice.core.requests import (
     Hello,
     Help,
     History,
+    Invite,
+    Join,
     Nick,
+    Part,
+    Quiet,
     Register,
     Reply,
     Request,
+    RoomMode,
+    Rooms,
     Say,
     Search,
+    Switch,
     Tell,
+    Topic,
     Unregister,
     Who,
+    Whois,
 )
 
 # Messages that /history shows: as many as fit a screen, or at most several screens.
@@ -47,19 +56,46 @@ def _tell(arguments: str) -> Request | None:
 
 def _history(arguments: str) -> Request | None:
     if not arguments:
-        return History(limit=SHOWN, messages=True)
+        return History(limit=SHOWN, messages=True, room=CURRENT_ROOM)
     wanted = int(arguments) if arguments.isdecimal() and len(arguments) < 10 else 0
-    return History(limit=min(wanted, MAX_SHOWN), messages=True) if wanted else None
+    limit = min(wanted, MAX_SHOWN)
+    return History(limit=limit, messages=True, room=CURRENT_ROOM) if wanted else None
+
+
+def _search(arguments: str) -> Request | None:
+    return Search(arguments, limit=MAX_FOUND, room=ALL_ROOMS) if arguments else None
+
+
+def _in(arguments: str) -> Request | None:
+    room, _, text = arguments.partition(" ")
+    text = text.strip()
+    return Say(text, room) if text else None
+
+
+def _quiet(arguments: str) -> Request | None:
+    on = {"": None, "on": True, "off": False}
+    return Quiet(on[arguments]) if arguments in on else None
 
 
 COMMANDS = (
-    Command("me", (), Emote, lambda a: Emote(a) if a else None),
+    Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
     Command("reply", ("r",), Reply, lambda a: Reply(a) if a else None),
-    Command("who", ("names", "users"), Who, lambda _: Who()),
+    Command("who", ("names", "users"), Who, lambda a: Who(a or LOBBY)),
+    Command("whois", (), Whois, lambda a: Whois(a) if a else None),
     Command("nick", (), Nick, lambda a: Nick(a) if a else None),
     Command("history", (), History, _history),
-    Command("search", (), Search, lambda a: Search(a, limit=MAX_FOUND) if a else None),
+    Command("search", (), Search, _search),
+    Command("join", ("j",), Join, lambda a: Join(a) if a else None),
+    Command("part", ("leave",), Part, lambda a: Part(a or CURRENT_ROOM)),
+    Command("switch", (), Switch, lambda a: Switch(a) if a else None),
+    Command("in", (), Say, _in),
+    Command("rooms", ("list",), Rooms, lambda _: Rooms()),
+    Command("topic", (), Topic, lambda a: Topic(CURRENT_ROOM, a or None)),
+    Command("private", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, True)),
+    Command("public", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, False)),
+    Command("invite", (), Invite, lambda a: Invite(a, CURRENT_ROOM) if a else None),
+    Command("quiet", (), Quiet, _quiet),
     Command("register", (), Register, lambda a: Register(a) if a else None),
     Command("password", (), ChangePassword, lambda a: ChangePassword(a) if a else None),
     Command("unregister", (), Unregister, lambda _: Unregister()),
@@ -80,9 +116,9 @@ def parse(line: str, *, has_name: bool = True) -> Request:
     """
     typed = line.lstrip()
     if not typed.startswith("/"):
-        return Say(line) if has_name else Hello(line)
+        return Say(line, CURRENT_ROOM) if has_name else Hello(line)
     if typed.startswith("//"):
-        return Say(typed[1:])
+        return Say(typed[1:], CURRENT_ROOM)
     word, _, arguments = typed[1:].partition(" ")
     command = BY_NAME.get(word.lower())
     if command is None:

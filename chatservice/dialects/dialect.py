@@ -31,12 +31,14 @@ class Wants(NamedTuple):
     acknowledgements: that what they said stands in the log, and where.
     replay: the past, as it was said; without it, they ask for pages of events.
     tokens: something to prove with, from another connection, that they are the same person.
+    rooms: all their rooms; without it, the lobby, until they name another one.
     """
 
     prompts: bool
     acknowledgements: bool
     replay: bool
     tokens: bool
+    rooms: bool
 
 
 class Dialect(log.Dialect, Protocol):

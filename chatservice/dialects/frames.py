@@ -5,8 +5,8 @@ rendered once serves them all. A frame has one JSON object a line.
 """
 
 import struct
-from typing import Any
 
+from chatservice.core.drafts import Entry
 from chatservice.core.events import Answered, Closed, CloseReason, Event, PersonalEvent
 from chatservice.dialects.dialect import Asked, Expected
 from chatservice.dialects.jsonlines import JSON
@@ -51,6 +51,7 @@ class JsonFrames:
     """The dialect."""
 
     wants = JSON.wants
+    labels_rooms = JSON.labels_rooms
 
     def greet(self) -> PersonalEvent | None:
         return None
@@ -61,8 +62,8 @@ class JsonFrames:
     def read_talk(self, data: bytes) -> tuple[str, ...]:
         return ()
 
-    def render(self, event: Event, **how: Any) -> bytes:
-        return _lines_frame(JSON.render(event, **how))
+    def render(self, event: Event, *, labelled: bool = False) -> bytes:
+        return _lines_frame(JSON.render(event, labelled=labelled))
 
     def render_personal(self, event: PersonalEvent) -> bytes:
         last = event.event if isinstance(event, Answered) else event
@@ -72,6 +73,9 @@ class JsonFrames:
             return b""
         code = _CODES.get(last.reason, NORMAL)
         return _lines_frame(JSON.render_personal(event)) + close_frame(code)
+
+    def acknowledge(self, entry: Entry) -> bytes:
+        return _lines_frame(JSON.acknowledge(entry))
 
 
 JSON_FRAMES = JsonFrames()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
 from chatservice.core import requests
+from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     AccountChanged,
     Acked,
@@ -22,23 +23,34 @@ from chatservice.core.events import (
     Event,
     FieldKind,
     Helped,
+    InvitationSent,
+    Invited,
     Joined,
     Left,
+    ModeChanged,
     NameAsked,
     Online,
     PasswordAsked,
+    Person,
     PersonalEvent,
     ProgramEvent,
+    QuietChanged,
     Recalled,
     Refusal,
     Refused,
     Renamed,
     Replayed,
+    RoomInfo,
+    RoomLeft,
+    RoomList,
+    RoomSwitched,
     Said,
     Saving,
     Sent,
     Skipped,
     Told,
+    TopicChanged,
+    TopicShown,
     Typing,
     Welcomed,
 )
@@ -63,6 +75,13 @@ REQUESTS = Vocabulary(
         "nick": requests.Nick,
         "history": requests.History,
         "search": requests.Search,
+        "join": requests.Join,
+        "part": requests.Part,
+        "rooms": requests.Rooms,
+        "whois": requests.Whois,
+        "topic": requests.Topic,
+        "room_mode": requests.RoomMode,
+        "invite": requests.Invite,
         "register": requests.Register,
         "password": requests.ChangePassword,
         "unregister": requests.Unregister,
@@ -81,6 +100,12 @@ EVENTS = Vocabulary(
         "renamed": Renamed,
         "typing": Typing,
         "users": Online,
+        "topic": TopicChanged,
+        "room_mode": ModeChanged,
+        "room": RoomInfo,
+        "rooms": RoomList,
+        "person": Person,
+        "invited": Invited,
         "history": Recalled,
         "skipped": Skipped,
         "saving": Saving,
@@ -133,7 +158,7 @@ def decode_event(line: bytes) -> tuple[ProgramEvent, str | None]:
 class JsonLines:
     """The dialect. `words`: the language of the messages of errors."""
 
-    wants = Wants(prompts=False, acknowledgements=True, replay=False, tokens=True)
+    wants = Wants(prompts=False, acknowledgements=True, replay=False, tokens=True, rooms=False)
 
     def __init__(self, words: Catalogue = ENGLISH) -> None:
         self._words = words
@@ -147,7 +172,9 @@ class JsonLines:
     def read_talk(self, data: bytes) -> tuple[str, ...]:
         return ()
 
-    def render(self, event: Event) -> bytes:
+    labels_rooms = False  # an event has its room
+
+    def render(self, event: Event, *, labelled: bool = False) -> bytes:
         return self._lines(event, None)
 
     def render_personal(self, event: PersonalEvent) -> bytes:
@@ -158,6 +185,11 @@ class JsonLines:
     def _lines(self, event: Event, ref: str | None) -> bytes:
         heard = _as_heard(event, self._words)
         return b"".join([line_of(EVENTS.write(event), ref) for event in heard])
+
+    def acknowledge(self, entry: Entry) -> bytes:
+        """A program is told where what it did stands in the log."""
+        acked = Acked(entry.end - 1, entry.event.at, count=entry.acknowledged)
+        return self._lines(acked, entry.ref)
 
 
 JSON = JsonLines()
@@ -206,6 +238,12 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
     match event:
         case Burst():
             return event.messages()
+        case RoomSwitched() | QuietChanged() | RoomLeft():
+            return ()
+        case TopicShown(room=room, topic=topic):
+            return (RoomInfo(room, topic),)
+        case InvitationSent(id=id_, at=at, to=to):
+            return (Acked(id_, at, to),)
         case Sent(id=id_, at=at, recipient=recipient, waiting=waiting, count=count):
             return (Acked(id_, at, recipient, waiting, count),)
         case Replayed(events=events):
@@ -234,6 +272,12 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             | Skipped()
             | Closed()
             | Error()
+            | TopicChanged()
+            | ModeChanged()
+            | RoomInfo()
+            | RoomList()
+            | Person()
+            | Invited()
         ):
             return (event,)
         case _:

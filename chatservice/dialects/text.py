@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import assert_never
 
+from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     AccountChanged,
     Acked,
@@ -17,23 +18,35 @@ from chatservice.core.events import (
     Error,
     Event,
     Helped,
+    InvitationSent,
+    Invited,
     Joined,
     LeaveReason,
     Left,
+    ModeChanged,
     NameAsked,
     Online,
     PasswordAsked,
+    Person,
     PersonalEvent,
+    QuietChanged,
     Recalled,
     Refusal,
     Refused,
     Renamed,
     Replayed,
+    RoomEvent,
+    RoomInfo,
+    RoomLeft,
+    RoomList,
+    RoomSwitched,
     Said,
     Saving,
     Sent,
     Skipped,
     Told,
+    TopicChanged,
+    TopicShown,
     Typing,
     Welcomed,
 )
@@ -53,7 +66,7 @@ class Text:
     """The dialect. `zone`: the time zone of the times that it shows; None: the local one. `words`:
     the language."""
 
-    wants = Wants(prompts=True, acknowledgements=False, replay=True, tokens=False)
+    wants = Wants(prompts=True, acknowledgements=False, replay=True, tokens=False, rooms=True)
 
     def __init__(self, zone: tzinfo | None = UTC, words: Catalogue = ENGLISH) -> None:
         self._zone = zone
@@ -84,15 +97,28 @@ class Text:
     def render_personal(self, event: PersonalEvent) -> bytes:
         return self.render(event)
 
-    def render(self, event: Event) -> bytes:
-        """The lines for `event`, each with its end; empty if people are not told of it."""
-        if isinstance(event, Burst):  # nearly all there is to render, and many lines at once
-            prefix = event.name + ": "
-            return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
-        return "".join([line + CRLF for line in self.lines(event)]).encode()
+    labels_rooms = True
 
-    def lines(self, event: Event) -> Sequence[str]:  # noqa: PLR0911, PLR0912 (one case for each)
-        """The lines for `event`, without their ends."""
+    def render(self, event: Event, *, labelled: bool = False) -> bytes:
+        """The lines for `event`, each with its end; empty if people are not told of it. With
+        `labelled`, each begins with the room where it happened."""
+        label = _label(event) if labelled else ""
+        if isinstance(event, Burst):  # nearly all there is to render, and many lines at once
+            prefix = f"{label}{event.name}: "
+            return (prefix + (CRLF + prefix).join(event.texts) + CRLF).encode()
+        return "".join([f"{label}{line}{CRLF}" for line in self.lines(event, labelled)]).encode()
+
+    def acknowledge(self, entry: Entry) -> bytes:
+        """People see what they have typed."""
+        return b""
+
+    def lines(self, event: Event, labelled: bool = False) -> Sequence[str]:
+        """The lines for `event`, without their ends; `labelled`: the room comes before them."""
+        if isinstance(event, RoomEvent | Said):
+            return self._room_lines(event, labelled)
+        return self._personal_lines(event)
+
+    def _room_lines(self, event: RoomEvent | Said, labelled: bool) -> Sequence[str]:  # noqa: PLR0911
         words = self._words
         match event:
             case Burst(name=name, texts=texts):
@@ -101,13 +127,33 @@ class Text:
                 return (f"{name}: {text}",)
             case Emoted(name=name, text=text):
                 return (f"* {name} {text}",)
+            case Joined(names=names, arrived=False, room=room):
+                where = "" if labelled else room
+                return (f"*** {words.joined_room(names, where)}",)
             case Joined(names=names):
                 return (f"*** {words.joined(names)}",)
+            case Left(names=names, reason=LeaveReason.PARTED, room=room):
+                where = "" if labelled else room
+                return (f"*** {words.left_room(names, where)}",)
             case Left(names=names, reason=reason):
                 left = words.lost if reason is LeaveReason.LOST else words.left
                 return (f"*** {left(names)}",)
             case Renamed(old=old, new=new):
                 return (f"*** {words.renamed.format(old=old, new=new)}",)
+            case TopicChanged(name=name, topic=topic):
+                template = words.topic_changed if topic else words.topic_removed
+                return (f"*** {template.format(name=name, topic=topic)}",)
+            case ModeChanged(name=name, private=private):
+                template = words.made_private if private else words.made_public
+                return (f"*** {template.format(name=name)}",)
+            case _:
+                assert_never(event)
+
+    def _personal_lines(  # noqa: PLR0911, PLR0912 (one case for each event)
+        self, event: PersonalEvent
+    ) -> Sequence[str]:
+        words = self._words
+        match event:
             case Told(sender=sender, text=text):
                 return (f"[{sender} -> {words.you}] {text}",)
             case Sent(recipient=recipient, text=text, waiting=waiting):
@@ -124,8 +170,27 @@ class Text:
                 return (welcome, f"*** {words.help_hint}", self._online(names))
             case Announced(lines=lines):
                 return [f"*** {line}".rstrip() for line in lines]
+            case Online(names=names, room=room) if room:
+                return (f"*** {words.people_in_room(room, names)}",)
             case Online(names=names):
                 return (self._online(names),)
+            case RoomInfo():
+                return [f"*** {line}" for line in words.room(event)]
+            case RoomList(rooms=rooms):
+                return [f"*** {words.rooms_heading(len(rooms))}"] + [
+                    f"***   {line}" for room in rooms for line in words.room(room)
+                ]
+            case RoomSwitched(room=room, topic=topic, names=names):
+                people = f"*** {words.people_in_room(room, names)}"
+                shown = f"*** {words.topic.format(room=room, topic=topic)}"
+                return (people, shown) if topic else (people,)
+            case QuietChanged(room=room, on=on):
+                template = words.quiet if on else words.not_quiet
+                return (f"*** {template.format(room=room)}",)
+            case Person():
+                return [f"*** {line}" for line in words.person(event, self._time(event.since))]
+            case Invited(room=room, name=name):
+                return (f"*** {words.invited.format(name=name, room=room)}",)
             case Helped(commands=commands):
                 usages = [words.usage(name) for name in commands]
                 width = max(map(len, usages))
@@ -133,6 +198,13 @@ class Text:
                     f"*** {usage:<{width}}  {words.commands[name]}"
                     for usage, name in zip(usages, commands, strict=True)
                 ]
+            case RoomLeft(room=room, current=current):
+                return (f"*** {words.room_left.format(room=room, current=current)}",)
+            case TopicShown(room=room, topic=topic):
+                template = words.topic if topic else words.no_topic
+                return (f"*** {template.format(room=room, topic=topic)}",)
+            case InvitationSent(room=room, to=to):
+                return (f"*** {words.invitation_sent.format(name=to, room=room)}",)
             case Skipped(count=count):
                 return (f"*** {words.skipped.format(messages=words.counted(count))}",)
             case Saving():
@@ -153,6 +225,9 @@ class Text:
                 return ()
             case _:
                 assert_never(event)
+
+    def _time(self, at: float) -> str:
+        return f"{datetime.fromtimestamp(at, self._zone):%Y-%m-%d %H:%M}"
 
     def _online(self, names: Sequence[str]) -> str:
         return f"*** {self._words.online.format(count=len(names), names=', '.join(names))}"
@@ -187,8 +262,16 @@ class Text:
         for message in event.events:
             at = datetime.fromtimestamp(message.at, self._zone)
             day = "" if at.date() == today else f"{at:%Y-%m-%d} "
-            lines += [f"[{day}{at:%H:%M:%S}] {line}" for line in self.lines(message)]
+            label = (
+                "" if isinstance(message, Told) or message.room == event.room else _label(message)
+            )
+            lines += [f"[{day}{at:%H:%M:%S}] {label}{line}" for line in self.lines(message)]
         return lines
 
 
 TEXT = Text()
+
+
+def _label(event: Event) -> str:
+    """The room where it happened, before its line: no name of a person has a ``#`` in it."""
+    return f"#{event.room} " if isinstance(event, RoomEvent | Said | Typing) else ""

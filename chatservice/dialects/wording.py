@@ -13,8 +13,10 @@ from chatservice.core.events import (
     CloseReason,
     ErrorCode,
     FieldKind,
+    Person,
     Refusal,
     ReplayReason,
+    RoomInfo,
 )
 
 MAX_NAMED = 3  # of people who come or go together, before "and 497 others"
@@ -49,6 +51,12 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.EMPTY_TEXT: "the text is empty.",
     ErrorCode.TOO_MANY_LINES: "a text can have at most {limit} lines.",
     ErrorCode.UNKNOWN_ROOM: "there is no room {room}.",
+    ErrorCode.NOT_IN_ROOM: "you are not in {room}.",
+    ErrorCode.CANNOT_JOIN: "you cannot join that room.",
+    ErrorCode.TOO_MANY_ROOMS: "there are too many rooms, or you are in too many.",
+    ErrorCode.NOT_FOUNDER: "only the founder of {room} can do that.",
+    ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
+    ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
     ErrorCode.NOT_SAVED: "the server's disk does not respond; nothing was done. Try again later.",
     ErrorCode.PASSWORD_NEEDED: "{name} needs a password.",
     ErrorCode.WRONG_PASSWORD: "wrong password for {name}.",
@@ -94,10 +102,21 @@ _COMMANDS: Mapping[str, str] = {
     "me": "say what you are doing",
     "msg": "send a private message",
     "reply": "answer the last private message",
-    "who": "list who is online",
+    "who": "list who is online, or in a room",
+    "whois": "show who somebody is",
     "nick": "change your name",
     "history": "show the last messages again",
     "search": "find messages",
+    "join": "join a room, or make one, and speak there",
+    "part": "leave a room",
+    "switch": "speak in another of your rooms",
+    "in": "say one line in another room",
+    "rooms": "list the rooms",
+    "topic": "show or set the topic of the room",
+    "private": "admit only people who are invited to the room",
+    "public": "open the room to everyone",
+    "invite": "invite somebody into the room",
+    "quiet": "hide comings and goings in the room, or show them",
     "register": "register your name",
     "password": "change your password",
     "unregister": "unregister your name",
@@ -114,6 +133,15 @@ _ARGUMENTS: Mapping[str, str] = {
     "nick": "NAME",
     "history": "[N]",
     "search": "WORDS",
+    "who": "[ROOM]",
+    "whois": "NAME",
+    "join": "ROOM",
+    "part": "[ROOM]",
+    "switch": "ROOM",
+    "in": "ROOM TEXT",
+    "topic": "[TEXT]",
+    "invite": "NAME",
+    "quiet": "[on|off]",
     "register": "PASSWORD",
     "password": "NEW",
 }
@@ -155,6 +183,40 @@ def _left(names: Sequence[str]) -> str:
 def _lost(names: Sequence[str]) -> str:
     has = "has" if len(names) == 1 else "have"
     return f"{_some(names)} {has} left the chat (connection lost)."
+
+
+def _joined_room(names: Sequence[str], room: str) -> str:
+    """`room` is empty where the line says it already."""
+    has = "has" if len(names) == 1 else "have"
+    return f"{_some(names)} {has} joined{f' #{room}' if room else ''}."
+
+
+def _left_room(names: Sequence[str], room: str) -> str:
+    has = "has" if len(names) == 1 else "have"
+    return f"{_some(names)} {has} left{f' #{room}' if room else ''}."
+
+
+def _people_in_room(room: str, names: Sequence[str]) -> str:
+    return f"In #{room} ({len(names)}): {', '.join(names)}"
+
+
+def _room(room: RoomInfo) -> Sequence[str]:
+    people = "1 person" if room.people == 1 else f"{room.people} people"
+    private = ", private" if room.private else ""
+    topic = f": {room.topic}" if room.topic else ""
+    return (f"#{room.room} ({people}{private}){topic}",)
+
+
+def _rooms_heading(count: int) -> str:
+    return "1 room:" if count == 1 else f"{count} rooms:"
+
+
+def _person(person: Person, since: str) -> Sequence[str]:
+    registered = "registered" if person.registered else "not registered"
+    lines = [f"{person.name} ({registered}) has been here since {since}."]
+    if person.rooms:
+        lines.append("Rooms in common: " + ", ".join(f"#{room}" for room in person.rooms))
+    return lines
 
 
 Counted = Callable[[int], str]
@@ -250,6 +312,7 @@ class ClientWords:
     long_input: str = "a line has more than {limit} bytes."
     nobody_reads: str = "Nobody reads what this prints."
     more_lines: str = "and more lines, which were not read."
+    no_quiet: str = "comings and goings cannot be hidden here."
     public_action: str = "an action is shown to everyone; say it where you talk to everyone."
     pasted: Counted = _pasted
     # What is asked, and what came while you were away.
@@ -304,6 +367,23 @@ class Catalogue:
     joined: Named = _joined
     left: Named = _left
     lost: Named = _lost
+    joined_room: Callable[[Sequence[str], str], str] = _joined_room
+    left_room: Callable[[Sequence[str], str], str] = _left_room
+    people_in_room: Callable[[str, Sequence[str]], str] = _people_in_room
+    room: Callable[[RoomInfo], Sequence[str]] = _room
+    rooms_heading: Counted = _rooms_heading
+    person: Callable[[Person, str], Sequence[str]] = _person
+    topic: str = "Topic of #{room}: {topic}"
+    no_topic: str = "#{room} has no topic."
+    room_left: str = "You have left #{room}. You are now speaking in #{current}."
+    invitation_sent: str = "{name} is invited to #{room}."
+    topic_changed: str = "{name} has set the topic: {topic}"
+    topic_removed: str = "{name} has removed the topic."
+    made_private: str = "{name} has made the room private: only invited people can join."
+    made_public: str = "{name} has made the room public."
+    quiet: str = "Comings and goings in #{room} are now hidden."
+    not_quiet: str = "Comings and goings in #{room} are now shown."
+    invited: str = "{name} invites you to #{room}. Type /join {room} to join."
     renamed: str = "{old} is now known as {new}."
     you: str = "you"
     waiting: str = "(will be delivered when {name} returns)"

@@ -15,9 +15,10 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.complaints import Complaints
 from chatservice.core.addresses import address_text
-from chatservice.core.chat import Chat, User
+from chatservice.core.chat import Chat
 from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import Admission, Limits, WriteShares, network_of
+from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
 from chatservice.server.connection import CLOSE_SECONDS, Connection
 from chatservice.server.line import ChatProtocol

@@ -1,26 +1,39 @@
 """What the handlers of requests see of the session of whoever asks."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
+
 from chatservice.accounts.authenticator import Authenticator
-from chatservice.core.chat import Chat, User
-from chatservice.core.events import (
-    Account,
-    Change,
-    CloseReason,
-    PersonalEvent,
-)
-from chatservice.core.peer import Peer
+from chatservice.core.chat import Chat
+from chatservice.core.drafts import Entry, Outcome, Then
+from chatservice.core.events import Account, Change, CloseReason, PersonalEvent, Refusal
 from chatservice.core.requests import Hello, Password
+from chatservice.core.users import User, UserSession
 from chatservice.dialects.dialect import Dialect
 from chatservice.session.offline_messages import OfflineMessages
 
-# What a request comes to. None: there is no answer.
+# What a request comes to. None: there is no answer, or what happened in a room is one, which its
+# author is told when everyone is.
 Answer = PersonalEvent | None
-# Or what has to be looked up, or written, first.
-Outcome = Answer | Coroutine[Any, Any, Answer]
+# Or what has to be looked up, written or committed first.
+Asked = Answer | Coroutine[Any, Any, Answer]
+
+
+def committed(submit: Callable[[Then], None]) -> "Deferred[Entry | None]":
+    """Fires with what becomes of the draft that `submit` submits; fails with `Refusal`."""
+    waiting: Deferred[Entry | None] = Deferred()
+
+    def then(outcome: Outcome) -> None:
+        if isinstance(outcome, Refusal):
+            waiting.errback(outcome)
+        else:
+            waiting.callback(outcome)
+
+    submit(then)
+    return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +69,10 @@ class Services:
         self.chat.end_account(account, ENDED_BY[change])
 
 
-class Asker(Protocol):
+class Asker(UserSession, Protocol):
     """The session of whoever asks. What is asked in vain raises `Refusal`."""
 
     services: Services
-    peer: Peer
 
     def note(self, text: str, **fields: object) -> None:
         """A line about the peer for the log, with values for its fields."""
@@ -68,6 +80,16 @@ class Asker(Protocol):
     @property
     def user(self) -> User:
         """Who asks, once they are in."""
+
+    def room(self, name: str) -> str:
+        """The room that a request names: CURRENT_ROOM stands for one."""
+
+    async def caught_up(self) -> None:
+        """Wait until what they have said before is committed."""
+
+    @property
+    def ref(self) -> str | None:
+        """What their request, which is being carried out, is marked with."""
 
     @property
     def dialect(self) -> Dialect:

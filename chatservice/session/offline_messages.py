@@ -9,10 +9,11 @@ from twisted.internet.defer import Deferred
 from chatservice.accounts.accounts import Accounts
 from chatservice.complaints import Complaints
 from chatservice.core import names
-from chatservice.core.chat import Chat, User
+from chatservice.core.chat import Chat
 from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
 from chatservice.core.log import MAX_PAGE_SIZE
 from chatservice.core.stores import origin_of
+from chatservice.core.users import User, UserSession
 from chatservice.session.replay import taken
 
 MAX_SENDERS = 1000  # guests, to whom a letter can be replied as long as they stay
@@ -29,25 +30,25 @@ class OfflineMessages:
         self._delivering: dict[User, bool] = {}  # and whether there may be more meanwhile
         self._senders: OrderedDict[int, User] = OrderedDict()  # of what waits, the newest
 
-    async def send(self, user: User, to: str, text: str) -> Sent:
+    async def send(self, user: User, session: UserSession, to: str, text: str) -> Sent:
         """`user` says `text` to `to`."""
         try:
-            return self._chat.send_private(user, to, text)
+            return self._chat.send_private(user, session, to, text)
         except Refusal as refusal:
             if refusal.code is not ErrorCode.NOBODY:
                 raise
             owner = await self._owner(to)
-            return await self._post(user, owner, text, refusal)
+            return await self._post(user, session, owner, text, refusal)
 
-    async def reply(self, user: User, text: str) -> Sent:
+    async def reply(self, user: User, session: UserSession, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
         else who has that name by now."""
         try:
-            return self._chat.reply(user, text)
+            return self._chat.reply(user, session, text)
         except Refusal as refusal:
             if refusal.code is not ErrorCode.GONE:
                 raise
-            return await self._post(user, user.corresponding_account, text, refusal)
+            return await self._post(user, session, user.corresponding_account, text, refusal)
 
     async def deliver(self, user: User) -> None:
         """What waits for `user`, who is here, as fast as they take it. It is kept until it has been
@@ -82,12 +83,12 @@ class OfflineMessages:
         self, user: User, page: tuple[Told, ...], count: int, *, continues: bool
     ) -> bool:
         """Whether the connection that they have now has sent it."""
-        cursor = user.cursor
+        cursor = user.cursors[-1]
         cursor.send(
             Replayed(ReplayReason.LETTERS, page, self._chat.now(), count, continues=continues)
         )
         await taken(cursor)
-        return user.present and user.cursor is cursor and not cursor.closing
+        return user.present and cursor in user.cursors and not cursor.closing
 
     async def _owner(self, name: str) -> Account | None:
         """Whose account it is."""
@@ -97,16 +98,23 @@ class OfflineMessages:
             return None
         return await self._accounts.owner(checked) if self._accounts is not None else None
 
-    async def _post(self, user: User, owner: Account | None, text: str, refusal: Refusal) -> Sent:
+    async def _post(
+        self,
+        user: User,
+        session: UserSession,
+        owner: Account | None,
+        text: str,
+        refusal: Refusal,
+    ) -> Sent:
         """It waits for `owner`, who may be here under another name or come in meanwhile. If there
         is no such account (any more), `refusal` is the answer."""
         if self._accounts is None or owner is None:
             raise refusal
         if (here := self._chat.owner(owner)) is not None:
-            return self._chat.send_private(user, here.name, text)
+            return self._chat.send_private(user, session, here.name, text)
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
         try:
-            origin = origin_of(user.account, user.connection.peer.network)
+            origin = origin_of(user.account, session.peer.network)
             number = await self._accounts.post(owner, letter, origin)
         except Refusal as other:
             raise (refusal if other.code is ErrorCode.NOT_REGISTERED else other) from None

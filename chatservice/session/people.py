@@ -1,8 +1,17 @@
 """The requests about who is here, and under which name."""
 
 from chatservice.core import requests
-from chatservice.core.events import Acked, ErrorCode, Online, Refusal
-from chatservice.session.asker import Asker
+from chatservice.core.events import (
+    LOBBY,
+    Acked,
+    ErrorCode,
+    Online,
+    Person,
+    PersonalEvent,
+    Refusal,
+    Renamed,
+)
+from chatservice.session.asker import Asker, committed
 
 
 def hello(asker: Asker, request: requests.Hello) -> None:
@@ -19,20 +28,29 @@ def exit_(asker: Asker, request: requests.Exit) -> None:
 
 def who(asker: Asker, request: requests.Who) -> Online:
     chat = asker.services.chat
-    chat.room(request.room)
-    return Online(chat.online())
+    if request.room == LOBBY:
+        return Online(chat.directory.online())
+    room = chat.room_for(asker.user, asker.room(request.room))
+    return Online(chat.directory.people_in(room), room.name)
 
 
-async def nick(asker: Asker, request: requests.Nick) -> Acked:
-    services, user = asker.services, asker.user
-    name = request.name
+def whois(asker: Asker, request: requests.Whois) -> Person:
+    return asker.services.chat.whois(asker.user, request.name)
+
+
+async def nick(asker: Asker, request: requests.Nick) -> PersonalEvent | None:
+    services, user, ref = asker.services, asker.user, asker.ref
+    chat, name = services.chat, request.name
     account = await services.authenticator.admit_rename(request, user.account, asker.peer)
     if not user.present:  # any more
         raise Refusal(ErrorCode.GONE, name=user.name)
     if account is not None:
         name = account.name
-        services.chat.claim(user, account)
+        chat.claim(user, account)
         asker.deliver_waiting()
-    renamed = services.chat.rename(user, name)
-    asker.note("{old} is now known as {new}.", old=renamed.old, new=renamed.new)
-    return Acked(renamed.id, renamed.at)
+    entry = await committed(lambda then: chat.rename(user, asker, name, ref=ref, then=then))
+    if entry is None:  # they are called so already
+        return Acked(chat.log.end - 1, chat.now())
+    if isinstance(entry.event, Renamed):
+        asker.note("{old} is now known as {new}.", old=entry.event.old, new=entry.event.new)
+    return None

@@ -7,16 +7,18 @@ from chatservice.session.asker import ENDED_BY, Asker
 
 async def change_account(asker: Asker, request: AboutAccount) -> AccountChanged:
     services, user = asker.services, asker.user
-    account = user.account
-    changed = await services.authenticator.serve(request, user, asker.peer)
+    chat, before = services.chat, user.account
+    account, changed = await services.authenticator.serve(request, user, asker.peer)
     asker.note(
         "{peer}: the account {name}: {change}.",
         peer=asker.peer,
         name=changed.name,
         change=changed.change.value,
     )
-    if account is not None:
-        services.chat.end_account(account, ENDED_BY[changed.change], spare=user.connection)
+    if before is not None:
+        chat.end_proofs(user, ENDED_BY[changed.change], spare=asker)
     else:
-        services.chat.forget_token(user)
+        chat.forget_tokens(user)
+    if account != before:
+        chat.set_account(user, account)
     return changed

@@ -1,83 +1,111 @@
-"""What somebody who has just come in is shown of the past, before they hear the room."""
+"""What somebody who has just come in is shown of the past, before they hear what happens."""
+
+from collections.abc import Awaitable
 
 from twisted.internet.defer import Deferred
 
 from chatservice.core.chat import Chat
 from chatservice.core.cursor import Cursor
-from chatservice.core.events import Emoted, Refusal, Refused, Replayed, ReplayReason, Said
-from chatservice.core.log import MAX_PAGE_EVENTS
-from chatservice.core.stores import Archive, ReadPosition
+from chatservice.core.events import (
+    ALL_ROOMS,
+    Emoted,
+    Refusal,
+    Refused,
+    Replayed,
+    ReplayReason,
+    Said,
+)
+from chatservice.core.log import MAX_PAGE_EVENTS, Messages
+from chatservice.core.requests import History
+from chatservice.core.stores import ReadPosition
+from chatservice.core.users import User
 
 
 def taken(cursor: Cursor) -> "Deferred[None]":
-    """Fires when all that `cursor` was told has been sent, or its connection is gone."""
+    """Fires when all that `cursor` was sent has been written, or its connection is gone."""
     fired: Deferred[None] = Deferred()
     cursor.when_taken(lambda: fired.callback(None))
     return fired
 
 
 class Replay:
-    """Tells `cursor`, which has just entered the room, of the past: what was said since `since`,
-    where its owner stopped reading; or, without one, the newest `recent` messages. `asker`: the
+    """Shows `cursor`, a connection of `user`, the past: what was said in their rooms since they had
+    stopped reading there; or, if that is not known, the newest `recent` messages. `asker`: the
     network of its owner."""
 
     def __init__(
-        self, chat: Chat, cursor: Cursor, since: ReadPosition | None, recent: int, asker: str = ""
+        self,
+        chat: Chat,
+        user: User,
+        cursor: Cursor,
+        since: ReadPosition | None,
+        *,
+        recent: int,
+        asker: str,
     ) -> None:
-        self._asker = asker
-        self._archive: Archive = chat.archive
-        self._log = chat.lobby.log
-        self._now = chat.now()
+        self._chat = chat
+        self._user = user
         self._cursor = cursor
-        self._position = since
+        self._since = since
         self._recent = recent
+        self._asker = asker
+        self._now = chat.now()
 
-    async def run(self) -> None:
-        """All of it, as fast as it is taken; then the cursor reads on where this ends."""
-        cursor = self._cursor
-        here = cursor.position
-        cursor.begin_replay()
+    async def run(self, entered: Awaitable[None]) -> None:
+        """All of it, as fast as it is taken, up to when they have `entered`; then the cursor reads
+        on where this ends."""
+        cursor, since = self._cursor, self._since
+        cursor.begin_replay(cursor.start if since is None else since.position)
+        await entered
+        here = self._chat.log.end
+        interrupted = False
         try:
-            if self._position is None:
-                await self._send_recent(here)
+            if since is None:
+                await self._send_recent()
             else:
-                cursor.seek(self._position.position)
-                cursor.set_replay_pending(self._position.position)
-                here = await self._send_missed(self._position, here)
-            if not cursor.is_closed:  # or it may not have been taken
-                cursor.set_replay_pending(None)
-        except Refusal as refusal:  # what they are owed waits until they come again
+                await self._send_missed(since, here)
+        except Refusal as refusal:  # what was not shown waits until they come again
+            interrupted = since is not None
             cursor.send(Refused(refusal))
         finally:
-            cursor.end_replay(here)
+            cursor.end_replay(here, interrupted=interrupted)
 
-    async def _send_recent(self, here: int) -> None:
-        messages = await self._archive.recent(here, self._recent, self._asker)
-        if messages:
-            self._cursor.send(Replayed(ReplayReason.RECENT, messages, self._now, len(messages)))
+    async def _send_recent(self) -> None:
+        room = self._cursor.current
+        if room in self._user.rooms:
+            asked = History(limit=self._recent, messages=True, room=room)
+            messages = await self._chat.recent(self._user, asked, self._asker)
+            if messages:
+                self._send(ReplayReason.RECENT, messages, len(messages))
 
-    async def _send_missed(self, since: ReadPosition, here: int) -> int:
-        """Returns where the cursor is to read on: the log may move past `here` meanwhile."""
-        away = await self._archive.missed(since, here, self._asker)
-        if away.gone:
-            self._cursor.send(Replayed(ReplayReason.AWAY, (), self._now, away.kept, away.gone))
-        continues = away.gone > 0
-        cursor = self._cursor
-        while cursor.position < here and not cursor.closing:
-            page = await self._archive.recall(
-                here, cursor.position - 1, MAX_PAGE_EVENTS, self._asker
-            )
+    async def _send_missed(self, since: ReadPosition, here: int) -> None:
+        chat, cursor = self._chat, self._cursor
+        archive, reach = chat.archive, chat.reach(self._user, ALL_ROOMS)
+        missed = await archive.missed(since, here, reach, self._asker)
+        if missed.gone:
+            self._send(ReplayReason.AWAY, (), missed.kept, gone=missed.gone)
+        continues = missed.gone > 0
+        position = since.position
+        while position < here and not cursor.closing:
+            page = await archive.recall(here, position - 1, MAX_PAGE_EVENTS, reach, self._asker)
             if not page.events:
                 break
-            cursor.seek(page.events[-1].id + 1)
+            position = page.events[-1].id + 1
             messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))
             if messages:
-                cursor.send(
-                    Replayed(ReplayReason.AWAY, messages, self._now, away.kept, 0, continues)
-                )
+                self._send(ReplayReason.AWAY, messages, missed.kept, continues=continues)
                 continues = True
                 await taken(cursor)
-                if not cursor.closing:
-                    cursor.set_replay_pending(cursor.position)
-            here = max(here, self._log.first_id)
-        return here
+            if not cursor.closing:
+                cursor.replayed_to(position)
+
+    def _send(
+        self,
+        reason: ReplayReason,
+        messages: Messages,
+        count: int,
+        *,
+        gone: int = 0,
+        continues: bool = False,
+    ) -> None:
+        self._cursor.send(Replayed(reason, messages, self._now, count, gone, continues))

@@ -6,12 +6,12 @@ from enum import Enum, Flag, auto
 from typing import Any, TypeVar, cast
 
 from chatservice.core import requests
-from chatservice.core.chat import User
 from chatservice.core.events import ErrorCode, Helped, Refusal
 from chatservice.core.requests import Request
+from chatservice.core.users import User
 from chatservice.dialects.commands import COMMANDS
-from chatservice.session import past, people, talk, weights
-from chatservice.session.asker import Asker, Outcome
+from chatservice.session import past, people, rooms, talk, weights
+from chatservice.session.asker import Asked, Asker
 from chatservice.session.registration import change_account
 
 R = TypeVar("R", bound=Request)
@@ -43,7 +43,7 @@ class Rule:
     """A row of the table. `weight`: how many lines it counts as (see `weights`). `accounts`: only
     where names can be registered."""
 
-    carry_out: Callable[[Asker, Any], Outcome]
+    carry_out: Callable[[Asker, Any], Asked]
     weight: Weight
     by: By = By.NAMED
     forms: Forms = Forms.BOTH
@@ -63,7 +63,7 @@ class Rule:
 
 def _row(
     request: type[R],
-    carry_out: Callable[[Asker, R], Outcome],
+    carry_out: Callable[[Asker, R], Asked],
     weight: Callable[[Asker, R], float] = weights.line,
     by: By = By.NAMED,
     forms: Forms = Forms.BOTH,
@@ -97,7 +97,16 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.Reply, talk.reply, weights.private),
         _row(requests.SetTyping, talk.set_typing, forms=Forms.JSON),
         _row(requests.Who, people.who, weights.who),
+        _row(requests.Whois, people.whois, weights.name),
         _row(requests.Nick, people.nick, weights.name),
+        _row(requests.Join, rooms.join, weights.name),
+        _row(requests.Part, rooms.part, weights.name),
+        _row(requests.Switch, rooms.switch, weights.name, forms=Forms.TEXT),
+        _row(requests.Rooms, rooms.rooms, weights.rooms),
+        _row(requests.Topic, rooms.topic, weights.name),
+        _row(requests.RoomMode, rooms.room_mode, weights.name),
+        _row(requests.Invite, rooms.invite, weights.name),
+        _row(requests.Quiet, rooms.quiet, forms=Forms.TEXT),
         _row(requests.History, past.history, weights.history),
         _row(requests.Search, past.search, weights.search),
         _row(requests.Register, change_account, weights.account, accounts=True),

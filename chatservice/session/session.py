@@ -5,18 +5,17 @@ A session is handed complete lines, which its dialect reads, and carries out wha
 cursor.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from chatservice.core.chat import User
 from chatservice.core.cursor import Cursor, Sink
 from chatservice.core.events import (
+    CURRENT_ROOM,
     LOBBY,
-    Account,
     Acked,
     Announced,
     Answered,
@@ -39,11 +38,14 @@ from chatservice.core.requests import (
     Nick,
     Password,
     Request,
+    Rooms,
     Search,
     SetTyping,
     Who,
+    Whois,
 )
 from chatservice.core.stores import ReadPosition
+from chatservice.core.users import User
 from chatservice.dialects.detection import UNTIL_THE_FIRST_LINE, detect
 from chatservice.dialects.dialect import Asked, Dialect
 from chatservice.session import talk, weights
@@ -67,7 +69,7 @@ PASSWORD_REFUSED = (ErrorCode.WRONG_PASSWORD, ErrorCode.NOT_A_MEMBER, ErrorCode.
 
 # What is of no use once the asker has gone: what is asked for nothing but its answer, and what is
 # of the moment.
-PASSING = Help | History | Search | SetTyping | Who
+PASSING = Help | History | Rooms | Search | SetTyping | Who | Whois
 
 REFUSED_NAMES = 5  # then the server closes: enough for a person, too few to try out a name list
 
@@ -117,14 +119,6 @@ class _Serving(NamedTuple):
 _NOTHING = _Serving()
 
 
-class _Admitted(NamedTuple):
-    """Somebody may come in: who has proven to own which account; and where they had stopped
-    reading."""
-
-    account: Account | None
-    mark: ReadPosition | None
-
-
 class Session:
     """The conversation with one connection. `peer` is whose connection it is; `dialect` is what
     they speak, or None if the first line tells.
@@ -154,7 +148,8 @@ class Session:
     ) -> None:
         self.services = services
         self.peer = peer
-        self.cursor = Cursor(dialect or UNTIL_THE_FIRST_LINE, connection)
+        self.cursor = Cursor(UNTIL_THE_FIRST_LINE, connection)
+        self._speak(dialect or UNTIL_THE_FIRST_LINE)
         self._connection = connection
         self._state = State.OPENING if dialect is None else State.NAMING
         self._user: User | None = None
@@ -184,6 +179,30 @@ class Session:
         """What they speak."""
         return self.cursor.dialect  # type: ignore[return-value]  # which renders, and reads
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it keeps its read position itself."""
+        return not self.dialect.wants.replay
+
+    @property
+    def ref(self) -> str | None:
+        """What the request that is being carried out is marked with."""
+        return self._serving.ref
+
+    def room(self, name: str) -> str:
+        """The room that a request names: CURRENT_ROOM stands for one. Whoever names another room
+        than the lobby hears all of theirs."""
+        if name not in (LOBBY, CURRENT_ROOM) and not self.cursor.hears_all:
+            self.services.chat.hear_all(self.user, self)
+        return self.cursor.current if name == CURRENT_ROOM else name
+
+    async def caught_up(self) -> None:
+        """Wait until what they have said before is committed."""
+        if (submitted := self.cursor.submitted) is not None and not submitted.heard:
+            waiting: Deferred[None] = Deferred()
+            submitted.when_heard(lambda: waiting.callback(None))
+            await waiting
+
     def begin(self) -> None:
         """The connection is there: ask who it is."""
         self.note("{peer} has connected.", peer=self.peer)
@@ -195,8 +214,12 @@ class Session:
         paused."""
         if self._state is State.IN:
             if texts := self.dialect.read_talk(data):
-                talk.say_all(self, texts, LOBBY)
-                self._connection.count_written(weights.written(len(data), len(texts)))
+                try:
+                    talk.say_all(self, texts, self.cursor.current)
+                except Refusal as refusal:
+                    self._refuse(refusal)
+                else:
+                    self._connection.count_written(weights.written(len(data), len(texts)))
                 return b""
         elif self._obeys_no_more:
             return b""
@@ -217,7 +240,7 @@ class Session:
     def unheard(self) -> None:
         """The peer hears nothing any more, but lines that it has sent may still have to be
         obeyed."""
-        self.services.chat.lobby.drop(self.cursor)
+        self.cursor.close()
         self._take_back()
 
     def close(self, why: CloseReason) -> None:
@@ -239,7 +262,7 @@ class Session:
         try:
             self._leave(lost=not clean, why=why)
         finally:
-            self.services.chat.lobby.drop(self.cursor)
+            self.cursor.close()
         self.note("{peer} has disconnected: {why}", peer=self.peer, why=why)
 
     def refuse_long_line(self, limit: int) -> None:
@@ -252,7 +275,7 @@ class Session:
     def remind_of_line_end(self, begun: bytes) -> None:
         """The peer has begun a line, and waits."""
         if self._state is State.OPENING:
-            self.cursor.dialect = detect(begun)
+            self.cursor.set_dialect(detect(begun))
         self.cursor.send(Refused(Refusal(ErrorCode.LINE_NOT_ENDED)))
 
     # What the handlers of requests call (see `asker`).
@@ -260,7 +283,7 @@ class Session:
     def come_in(self, hello: Hello) -> None:
         """Let them in, if they may."""
         self._move(State.ADMITTING)
-        self._look_up(self._admitted(hello), lambda admitted: self._join(hello, admitted))
+        self._look_up(self._enter(hello), lambda _: None)
 
     def leave(self) -> None:
         """End the connection, as they ask for; but they are told of the past before that."""
@@ -329,7 +352,7 @@ class Session:
             dialect = detect(line)
             asked = dialect.read(line, EXPECTED[self._state])
             if asked.request is not None:
-                self.cursor.dialect = dialect
+                self._speak(dialect)
                 self._move(State.NAMING)
             return asked
         if self._state not in (State.PASSWORD, State.PROVING) or self._question is not UNASKED:
@@ -370,6 +393,10 @@ class Session:
             self._look_up(outcome, self._answer)
         else:
             self._answer(cast(Answer, outcome))
+
+    def _speak(self, dialect: Dialect) -> None:
+        self.cursor.set_dialect(dialect)
+        self.cursor.hears_all = dialect.wants.rooms
 
     def _say_goodbye(self, name: str, why: CloseReason) -> None:
         self._move(State.CLOSING)
@@ -483,40 +510,74 @@ class Session:
         """What goes wrong in it costs this connection."""
         work.addErrback(self._connection.fail)
 
-    async def _admitted(self, hello: Hello) -> _Admitted:
-        """Whether they may come in, and where they had stopped reading."""
-        chat, authenticator = self.services.chat, self.services.authenticator
+    async def _enter(self, hello: Hello) -> None:
+        """Come in, if they may; otherwise raises `Refusal`."""
+        chat, network = self.services.chat, self.peer.network
         if (writable := self._connection.until_writable()) is not None:
             await writable
-        if (holder := chat.holder(hello.token)) is not None:
-            account = holder.account
-            if account is not None and not await authenticator.is_current(account):
-                self.services.account_changed(account, Change.PASSWORD)
-            if chat.holder(hello.token) is holder:  # still
-                return _Admitted(None, None)
-        account = await authenticator.admit(hello.name, hello.password, self.peer)
-        name = hello.name if account is None else account.name
-        mark = await chat.seen(name, self.peer.network)
-        return _Admitted(account, mark)
+        here = await self._holder(hello.token)
+        account, since = None, None
+        rooms: Mapping[str, int] = {}
+        if here is None:
+            account = await self.services.authenticator.admit(hello.name, hello.password, self.peer)
+            here = chat.owner(account) if account is not None else None
+        if here is not None:
+            since = chat.unread(here)
+        else:
+            since = await chat.seen(hello.name if account is None else account.name, network)
+            if account is not None:
+                rooms = await chat.archive.memberships(account, network)
+        entered: Deferred[User] = Deferred()
 
-    def _join(self, hello: Hello, admitted: _Admitted) -> None:
-        account, mark = admitted
+        def then(who: User | Refusal) -> None:
+            if isinstance(who, Refusal):
+                entered.errback(who)
+            elif self.closing:  # they have gone meanwhile
+                chat.leave(who, self, lost=True)
+                entered.cancel()
+            else:
+                self._user = who
+                entered.callback(who)
+
+        chat.enter(
+            self,
+            hello.name,
+            then,
+            token=hello.token,
+            beside=hello.beside,
+            account=account,
+            rooms=rooms or {LOBBY: 0},
+        )
+        self._welcome(await entered, hello, since)
+
+    async def _holder(self, token: str) -> User | None:
+        """Whose token it is, if what they have proven still holds."""
+        chat, authenticator = self.services.chat, self.services.authenticator
+        holder = chat.holder(token)
+        if holder is None:
+            return None
+        user, _ = holder
+        if user.account is not None and not await authenticator.is_current(user.account):
+            self.services.account_changed(user.account, Change.PASSWORD)
+        return user if chat.holder(token) is holder else None
+
+    def _welcome(self, user: User, hello: Hello, since: ReadPosition | None) -> None:
         chat, settings, wants = self.services.chat, self.services.settings, self.dialect.wants
-        mark = mark or chat.unread(hello.token, account)
-        self._user = user = chat.join(hello.name, self, hello.token, account)
         self._move(State.IN)
         self._connection.let_in()
-        recent = settings.history if mark is None else 0
-        room = chat.lobby.log
+        if hello.rooms:
+            chat.hear_all(user, self)
+        recent = settings.history if since is None else 0
         self._send(
             Welcomed(
                 user.name,
-                chat.online(),
-                room.epoch,
-                room.next_id - 1,
-                chat.token(user) if wants.tokens else "",
-                None if mark is None else mark.position - 1,
+                chat.directory.online(),
+                chat.log.epoch,
+                self.cursor.start - 1,
+                chat.token(user, self) if wants.tokens else "",
+                None if since is None else since.position - 1,
                 recent,
+                chat.rooms_of(user),
                 self.services.authenticator.accounts is not None,
             )
         )
@@ -525,23 +586,25 @@ class Session:
         self.note("{name} has joined from {peer}.", name=user.name, peer=self.peer)
         past = None
         if self.cursor.is_closed:  # they have missed all that they had missed before
-            self.cursor.set_replay_pending(None if mark is None else mark.position)
-        elif wants.replay and (mark is not None or recent):
-            past = Replay(chat, self.cursor, mark, recent, self.peer.network)
+            if since is not None:
+                self.cursor.owe(since.position)
+        elif wants.replay and (since is not None or recent):
+            past = Replay(chat, user, self.cursor, since, recent=recent, asker=self.peer.network)
         self._deliver(self._replay_past(user, past))
         if (trouble := chat.archive.trouble) is not None:
             self.cursor.send(trouble)
 
     async def _replay_past(self, user: User, past: Replay | None) -> None:
         if past is not None:
-            await past.run()
+            await past.run(self.caught_up())
         await self.services.offline_messages.deliver(user)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:
-            self.services.chat.leave(user, lost=lost)
+            self.services.chat.leave(user, self, lost=lost)
             self._user = None
-            self.note("{name} has left from {peer}: {why}", name=user.name, peer=self.peer, why=why)
+            line = "{name} has left from {peer}: {why}"
+            self.note(line, name=user.name, peer=self.peer, why=why)
 
 
 async def _awaited(asked: Awaitable[T]) -> T:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from twisted.logger import Logger
 
 from chatservice.core import requests
-from chatservice.core.events import Acked, Burst, Sent
+from chatservice.core.drafts import Outcome, Then
+from chatservice.core.events import Answered, Refusal, Refused, Sent
 from chatservice.session.asker import Asker
 
 log = Logger()
@@ -14,40 +15,48 @@ log = Logger()
 Talk = requests.Say | requests.Emote | requests.Tell | requests.Reply
 
 
-def say(asker: Asker, request: requests.Say) -> Acked:
-    texts = lines_of(request)
-    said = say_all(asker, texts, request.room)
-    return Acked(said.id + len(said.texts) - 1, said.at, count=len(texts))
+def say(asker: Asker, request: requests.Say) -> None:
+    say_all(asker, lines_of(request), asker.room(request.room))
 
 
-def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> Burst:
+def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> None:
     """One or more messages."""
     services, user = asker.services, asker.user
-    said = services.chat.say(user, texts, room)
+    services.chat.say(user, asker, texts, room, ref=asker.ref, then=_refused(asker))
     if services.settings.log_messages:
         for text in texts:
             log.info("{name}: {text!r}", name=user.name, text=text)
-    return said
 
 
-def emote(asker: Asker, request: requests.Emote) -> Acked:
+def emote(asker: Asker, request: requests.Emote) -> None:
     services, user = asker.services, asker.user
-    texts = lines_of(request)
-    emoted = [services.chat.emote(user, text, request.room) for text in texts]
+    texts, room = lines_of(request), asker.room(request.room)
+    services.chat.emote(user, asker, texts, room, ref=asker.ref, then=_refused(asker))
     if services.settings.log_messages:
         for text in texts:
             log.info("* {name} {text!r}", name=user.name, text=text)
-    return Acked(emoted[-1].id, emoted[-1].at, count=len(texts))
+
+
+def _refused(asker: Asker) -> Then:
+    """Tells them if what they have said is turned back when it is to be committed."""
+    ref = asker.ref
+
+    def then(outcome: Outcome) -> None:
+        if isinstance(outcome, Refusal):
+            refused = Refused(outcome)
+            asker.cursor.send(refused if ref is None else Answered(refused, ref))
+
+    return then
 
 
 async def tell(asker: Asker, request: requests.Tell) -> Sent:
     send = asker.services.offline_messages.send
-    return await _each(request, lambda text: send(asker.user, request.to, text))
+    return await _each(request, lambda text: send(asker.user, asker, request.to, text))
 
 
 async def reply(asker: Asker, request: requests.Reply) -> Sent:
     send = asker.services.offline_messages.reply
-    return await _each(request, lambda text: send(asker.user, text))
+    return await _each(request, lambda text: send(asker.user, asker, text))
 
 
 async def _each(
@@ -59,12 +68,11 @@ async def _each(
     return replace(sent[-1], count=len(texts))
 
 
-def lines_of(
-    request: requests.Say | requests.Emote | requests.Tell | requests.Reply,
-) -> tuple[str, ...]:
+def lines_of(request: Talk) -> tuple[str, ...]:
     """The messages that a text of one or more lines becomes."""
     return tuple(request.text.split("\n"))
 
 
 def set_typing(asker: Asker, request: requests.SetTyping) -> None:
-    asker.services.chat.set_typing(asker.user, request.on, request.room)
+    room = asker.room(request.room)
+    asker.services.chat.set_typing(asker.user, asker, request.on, room)

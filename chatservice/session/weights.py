@@ -17,6 +17,8 @@ SEARCH = 20.0
 HISTORY, EVENTS_IN_A_LINE = 2.0, 50
 # Names in an answer that make another line.
 NAMES_IN_A_LINE = 100
+# Rooms in an answer that make another line.
+ROOMS_IN_A_LINE = 20
 HELP = 2.0  # its answer has a dozen lines
 
 
@@ -37,7 +39,9 @@ def written_for(request: requests.Request) -> float:
     match request:
         case requests.Say(text=text) | requests.Emote(text=text):
             return written(len(text), 1 + text.count("\n"))
-        case requests.Hello() | requests.Nick():
+        case requests.Hello() | requests.Nick() | requests.Join() | requests.Part():
+            return NAME_WRITTEN
+        case requests.Topic() | requests.RoomMode():
             return NAME_WRITTEN
         case _:
             return 0.0
@@ -56,7 +60,7 @@ def private(asker: Asker, request: requests.Tell | requests.Reply) -> float:
     return 2.0 * (1 + request.text.count("\n"))
 
 
-def name(asker: Asker, request: requests.Hello | requests.Nick) -> float:
+def name(asker: Asker, request: requests.Hello | requests.Nick | requests.AboutRooms) -> float:
     return NAME
 
 
@@ -66,6 +70,10 @@ def account(asker: Asker, request: requests.AboutAccount) -> float:
 
 def who(asker: Asker, request: requests.Who) -> float:
     return 1.0 + len(asker.services.chat.users) // NAMES_IN_A_LINE
+
+
+def rooms(asker: Asker, request: requests.Rooms) -> float:
+    return 1.0 + len(asker.services.chat.directory.rooms) // ROOMS_IN_A_LINE
 
 
 def history(asker: Asker, request: requests.History) -> float:

@@ -6,10 +6,9 @@ handed to whatever writes one.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -17,8 +16,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.core.events import SLOW_DISK, Burst, ErrorCode, Happening, Refusal, Saving
-from chatservice.core.log import Batch, Entry
+from chatservice.core.drafts import Committed, Draft, Entry, decide
+from chatservice.core.events import SLOW_DISK, ErrorCode, Happening, Refusal, Saving
+from chatservice.core.log import Reach, one_by_one
+from chatservice.core.registry import Registry
 
 log = Logger()
 
@@ -35,6 +36,9 @@ HELD_MESSAGES = 100_000
 MAX_WRITES_SIZE = 32 * 1024 * 1024
 WRITE_SIZE = 1024  # what one takes beside the text in it, roughly
 CLOSE_SECONDS = 5.0  # for what is not saved, in the end
+
+
+Deliver = Callable[[Sequence[Committed]], None]
 
 
 class State(Enum):
@@ -58,21 +62,28 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 
 
 class Unsaved:
-    """A batch that is not on disk so far. `earlier`: how many messages there had ever been before
-    it. It is delivered once."""
+    """What became of drafts that were submitted together, and is not on disk so far: a part of the
+    log from the id `start` to before `end`. `earlier`: how many messages there had ever been before
+    it in each room. It is delivered once."""
 
-    __slots__ = ("_committed", "batch", "earlier", "messages")
+    __slots__ = ("_decided", "_then", "earlier", "end", "entries", "messages", "size", "start")
 
-    def __init__(self, batch: Batch, earlier: int, committed: Callable[[Batch], None]) -> None:
-        self.batch = batch
+    def __init__(
+        self, decided: Sequence[Committed], start: int, earlier: Mapping[str, int], then: Deliver
+    ) -> None:
+        self.entries = [each.outcome for each in decided if isinstance(each.outcome, Entry)]
+        self.start = start
+        self.end = decided[-1].next_id
         self.earlier = earlier
-        self.messages = sum([entry.messages for entry in batch.entries])
-        self._committed: Callable[[Batch], None] | None = committed
+        self.messages = sum([entry.messages for entry in self.entries])
+        self.size = sum([entry.size for entry in self.entries])
+        self._decided = decided
+        self._then: Deliver | None = then
 
     def deliver(self) -> None:
-        committed, self._committed = self._committed, None
-        if committed is not None:
-            committed(self.batch)
+        then, self._then = self._then, None
+        if then is not None:
+            then(self._decided)
 
 
 class Held:
@@ -91,7 +102,7 @@ class Held:
 
     def add(self, unsaved: Unsaved) -> None:
         self._batches.append(unsaved)
-        self.size += unsaved.batch.size
+        self.size += unsaved.size
         self.messages += unsaved.messages
 
     def group(self) -> list[Unsaved]:
@@ -100,7 +111,7 @@ class Held:
         size = 0
         for unsaved in self._batches:
             taken.append(unsaved)
-            size += unsaved.batch.size
+            size += unsaved.size
             if size >= TRANSACTION_SIZE:
                 break
         return taken
@@ -108,7 +119,7 @@ class Held:
     def drop(self, start: int, end: int) -> None:
         """Hold the batches with these indices no longer."""
         for unsaved in self._batches[start:end]:
-            self.size -= unsaved.batch.size
+            self.size -= unsaved.size
             self.messages -= unsaved.messages
         del self._batches[start:end]
 
@@ -117,44 +128,49 @@ class Held:
         lost. Returns how many messages."""
         end, size, messages = spare, self.size, self.messages
         while end < len(self._batches) and (size > HELD_SIZE or messages > HELD_MESSAGES):
-            size -= self._batches[end].batch.size
+            size -= self._batches[end].size
             messages -= self._batches[end].messages
             end += 1
         lost = self.messages - messages
         self.drop(spare, end)
         return lost
 
-    def newest_first(self, before: int, *, spoken: bool) -> Iterator[Happening]:
-        """What is held and has a smaller id; `spoken`: without the notices."""
+    def newest_first(self, before: int, reach: Reach, *, spoken: bool) -> Iterator[Happening]:
+        """What is held within `reach` and has a smaller id; `spoken`: without the notices."""
         for index in range(bisect_left(self._batches, before, key=_start) - 1, -1, -1):
             if spoken and not self._batches[index].messages:
                 continue
-            for entry in reversed(self._batches[index].batch.entries):
+            for entry in reversed(self._batches[index].entries):
                 if not spoken or entry.messages:
-                    yield from (e for e in reversed(one_by_one(entry)) if e.id < before)
+                    heard = within(entry, reach)
+                    yield from (e for e in reversed(heard) if e.id < before)
 
-    def oldest_first(self, after: int, before: int) -> Iterator[Happening]:
-        """What is held between these ids."""
+    def oldest_first(self, after: int, before: int, reach: Reach) -> Iterator[Happening]:
+        """What is held within `reach` between these ids."""
         for index in range(bisect_right(self._batches, after + 1, key=_end), len(self._batches)):
-            batch = self._batches[index].batch
-            if batch.start >= before:
+            unsaved = self._batches[index]
+            if unsaved.start >= before:
                 return
-            for event in chain.from_iterable(map(one_by_one, batch.entries)):
-                if after < event.id < before:
-                    yield event
+            for entry in unsaved.entries:
+                yield from (e for e in within(entry, reach) if after < e.id < before)
 
 
 def _start(unsaved: Unsaved) -> int:
-    return unsaved.batch.start
+    return unsaved.start
 
 
 def _end(unsaved: Unsaved) -> int:
-    return unsaved.batch.end
+    return unsaved.end
 
 
-def one_by_one(entry: Entry) -> tuple[Happening, ...]:
-    """What an entry of the log stands for, as it is heard."""
-    return tuple(entry.event.messages()) if isinstance(entry.event, Burst) else (entry.event,)
+def within(entry: Entry, reach: Reach) -> list[Happening]:
+    """What an entry of the log stands for, as it is heard by those who are in these rooms."""
+    last = entry.end - 1
+    heard = tuple(room for room in entry.rooms if reach.get(room, last + 1) <= last)
+    if not heard:
+        return []
+    lowest = min(reach[room] for room in heard)
+    return [event for event in one_by_one(entry.heard_in(heard)) if event.id >= lowest]
 
 
 class Write(NamedTuple):
@@ -210,7 +226,9 @@ class GroupCommit:
         self._write = write
         self._positions = positions
         self._notice = notice
-        self._messages = 0
+        self._registry = Registry()
+        self._next_id = 1
+        self._messages: Counter[str] = Counter()
         self._writes: deque[Write] = deque()
         self._writes_size = 0
         self._group = Group([], {}, [])  # that is being written
@@ -219,14 +237,17 @@ class GroupCommit:
         self._closing: Deferred[None] | None = None
         self._given_up = False
 
-    def begin(self, messages: int) -> None:
-        """So many messages there have ever been until now."""
-        self._messages = messages
+    def begin(self, next_id: int, messages: Mapping[str, int], registry: Registry) -> None:
+        """The log goes on with `next_id`; so many messages there have been in each room; and these
+        rooms there are."""
+        self._next_id = next_id
+        self._messages = Counter(messages)
+        self._registry = registry
 
-    def submit(self, batch: Batch, committed: Callable[[Batch], None]) -> None:
-        """Save `batch`, and call `committed` with it: in order, once it is saved, or once it need
-        not wait for that."""
-        unsaved = self._reserve(batch, committed)
+    def submit(self, drafts: Sequence[Draft], deliver: Deliver) -> None:
+        """Decide `drafts`, which gives them their ids, save what becomes of them, and call
+        `deliver` with it: in order, once it is saved, or once it need not wait for that."""
+        unsaved = self._decide(drafts, deliver)
         self.held.add(unsaved)
         if self.trouble is None:
             self.go_on()
@@ -234,10 +255,15 @@ class GroupCommit:
             self._lose_excess()
             unsaved.deliver()
 
-    def _reserve(self, batch: Batch, committed: Callable[[Batch], None]) -> Unsaved:
-        """Its place in the sequence of all messages: the one place where that is given."""
-        unsaved = Unsaved(batch, self._messages, committed)
-        self._messages += unsaved.messages
+    def _decide(self, drafts: Sequence[Draft], deliver: Deliver) -> Unsaved:
+        """Their place in the log: the one place where that is given."""
+        start = self._next_id
+        decided = decide(drafts, self._registry, start)
+        unsaved = Unsaved(decided, start, dict(self._messages), deliver)
+        for entry in unsaved.entries:
+            if entry.messages:
+                self._messages[entry.rooms[0]] += entry.messages
+        self._next_id = unsaved.end
         return unsaved
 
     def enqueue(self, work: Callable[..., Any], size: int = 0) -> "Deferred[Any]":

@@ -2,10 +2,12 @@
 embeds a chat, or tests one, can have of accounts."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from chatservice.core import names
+from chatservice.core.cursor import Pages
+from chatservice.core.drafts import Committed, Draft, decide
 from chatservice.core.events import (
     Account,
     Emoted,
@@ -18,15 +20,15 @@ from chatservice.core.events import (
 )
 from chatservice.core.log import (
     MAX_PAGE_EVENTS,
-    Batch,
     Clock,
     Log,
     Messages,
     Origin,
-    commit_at_once,
+    Reach,
     newest,
     recalled,
 )
+from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.stores import (
     MAX_ACCOUNTS,
     MAX_KNOWN_NETWORKS,
@@ -52,15 +54,21 @@ class MemoryArchive:
     waits for its turn, so that it holds up nobody."""
 
     trouble: Saving | None = None
+    pages: Pages | None = None
 
     def __init__(self, epoch: str, clock: Clock | None = None) -> None:
         self._epoch = epoch
         self._turns = Turns(clock)
+        self._registry = Registry()
+        self._next_id = 1
         self._positions: OrderedDict[str, ReadPosition] = OrderedDict()
 
-    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
-        self._recent.add(batch)
-        commit_at_once(batch, committed)
+    def submit(
+        self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
+    ) -> None:
+        decided = decide(drafts, self._registry, self._next_id)
+        self._next_id = decided[-1].next_id
+        committed(decided)
 
     @property
     def first_id(self) -> int:
@@ -71,17 +79,21 @@ class MemoryArchive:
         self._recent = RecentMessages(log)
         log.begin(Origin(self._epoch))
 
-    async def recall(self, before: int, after: int | None, limit: int, asker: str = "") -> Recalled:
+    async def recall(
+        self, before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
+    ) -> Recalled:
         await self._turns.wait(asker)
         log = self._log
         gone = 0 if after is None else max(min(log.first_id, before) - after - 1, 0)
-        return Recalled(recalled(log, before, after, limit), log.first_id, gone)
+        return Recalled(recalled(log, before, after, limit, reach), log.first_id, gone)
 
-    async def recent(self, before: int, limit: int, asker: str = "") -> Messages:
+    async def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Messages:
         await self._turns.wait(asker)
-        return newest(self._recent.newest_first(before), limit)
+        return newest(self._recent.newest_first(before, reach), limit)
 
-    async def find(self, words: str, before: int, limit: int, asker: str = "") -> Messages:
+    async def find(
+        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
+    ) -> Messages:
         query = Query.parse(words)
         if not query:
             return ()
@@ -89,18 +101,18 @@ class MemoryArchive:
         limit = min(limit, MAX_PAGE_EVENTS)
         while len(found) < limit:
             await self._turns.wait(asker, query.size)
-            step = self._step(before)
+            step = self._step(before, reach)
             if not step:
                 break
             before = step[-1].id
             found += [message for message in step if query.matches(message.text)]
         return newest(found, limit)
 
-    def _step(self, before: int) -> list[Said | Emoted]:
+    def _step(self, before: int, reach: Reach) -> list[Said | Emoted]:
         """The newest messages before that id, as many as one step of a search looks at."""
         step: list[Said | Emoted] = []
         size = 0
-        for message in self._recent.newest_first(before):
+        for message in self._recent.newest_first(before, reach):
             step.append(message)
             size += len(message.text)
             if len(step) == SEARCH_STEP or size >= SEARCH_SIZE:
@@ -113,15 +125,31 @@ class MemoryArchive:
     def arrive(self, name: str) -> None:
         self._positions.pop(name, None)
 
-    def depart(self, name: str, position: int) -> None:
-        self._positions[name] = ReadPosition(position, self._log.messages_before(position))
+    def depart(self, name: str, position: ReadPosition) -> None:
+        self._positions[name] = position
         if len(self._positions) > MAX_READ_POSITIONS:
             self._positions.popitem(last=False)
 
-    async def missed(self, since: ReadPosition, before: int, asker: str = "") -> MissedCount:
-        first = max(since.position, self._log.first_id)
-        gone = self._log.messages_before(first) - since.messages
-        return MissedCount(self._log.messages_before(before) - since.messages - gone, gone)
+    async def missed(
+        self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
+    ) -> MissedCount:
+        log = self._log
+        kept = gone = 0
+        for room, start in reach.items():
+            first = max(since.position, log.first_id, start)
+            until_first = log.messages_before(first, room)
+            kept += max(log.messages_before(before, room) - until_first, 0)
+            if start <= since.position:
+                gone += max(until_first - since.messages.get(room, until_first), 0)
+        return MissedCount(kept, gone)
+
+    async def memberships(self, account: Account, asker: str = "") -> Mapping[str, int]:
+        return {}
+
+    def enroll(
+        self, account: Account, rooms: Mapping[str, int], founded: Iterable[RoomRecord]
+    ) -> None:
+        """There are no accounts without a database."""
 
 
 class _Kept(NamedTuple):

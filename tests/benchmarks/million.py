@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from chatservice.core.drafts import Entry
 from chatservice.core.events import LOBBY, Burst
-from chatservice.core.log import Entry
 from chatservice.storage.sqlite import database, positions, rows, search
 from chatservice.storage.words import Query
 from tests.faults.crowd import rss
@@ -63,18 +63,21 @@ def fill(path: Path, total: int) -> None:
             Burst(
                 id_, start + id_ * 365 * DAY / total, LOBBY, f"user{choose.randrange(50)}", (text,)
             ),
-            (),
-            1,
-            len(text),
+            (LOBBY,),
+            messages=1,
+            size=len(text),
         )
         for id_, text in said
     )
     for done in range(0, total, 50_000):
         connection.execute("BEGIN")
-        rows.save(connection, itertools.islice(entries, 50_000), done)
+        rows.save(connection, itertools.islice(entries, 50_000), {LOBBY: done})
         connection.execute("COMMIT")
     mark = total - AWAY
-    connection.execute("INSERT INTO readers VALUES('Away', ?, ?, ?)", (mark + 1, mark, start))
+    messages = json.dumps({LOBBY: mark})
+    connection.execute(
+        "INSERT INTO readers VALUES('Away', ?, NULL, ?, ?)", (mark + 1, start, messages)
+    )
     opened.close()
 
 
@@ -178,11 +181,11 @@ def print_plans(path: Path, total: int) -> None:
             lambda sql: statements.setdefault(" ".join(sql.split())[:150], sql)
         )
         list(itertools.islice(rows.rows_between(connection, total // 2, total), 10))
-        newest = rows.rows_between(connection, -1, total, newest_first=True, spoken=True)
+        newest = rows.rows_between(connection, -1, total, [LOBBY], newest_first=True, spoken=True)
         list(itertools.islice(newest, 10))
-        rows.messages_before(connection, total // 2)
+        rows.messages_before(connection, total // 2, LOBBY)
         rows.first_id(connection)
-        search.find(connection, Query.parse(RARE), total, 10, indexed=True)
+        search.find(connection, Query.parse(RARE), total, 10, {LOBBY: 0}, indexed=True)
         positions.find(connection, "Away")
         connection.set_trace_callback(None)
         for short, sql in statements.items():

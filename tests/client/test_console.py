@@ -15,7 +15,6 @@ pytest.importorskip("tkinter")
 
 import tkinter as tk
 
-from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 
 from chatservice.console import people
@@ -23,14 +22,13 @@ from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, 
 from chatservice.console.logview import FILTERS, MAX_ALL, MAX_NEW, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
-from chatservice.core.chat import Chat, User
 from chatservice.core.peer import Peer
+from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, blended, is_dark, palette
-from chatservice.storage.memory import MemoryArchive
+from tests.support.house import House, Session
 from tests.support.people import PATIENCE, Server, left
 from tests.support.xdisplay import Display
-from tests.unit.test_chat import Connection, join
 
 CONSOLE = (sys.executable, "-m", "chatservice.console")
 KICKED = "*** Goodbye: the operator has ended your connection."
@@ -215,45 +213,59 @@ def names(table: People) -> list[str]:
     return [row[0] for row in rows(table)]
 
 
+class Crowd(House):
+    """A house whose people come from somewhere, at some time."""
+
+    def comes(self, name: str, second: float, address: str = "192.168.1.2:54321") -> User:
+        self.clock.rightNow = max(second, self.clock.rightNow)
+        user = self.join(name)
+        user.since = second
+        self.sessions[name].peer = Peer(address)
+        return user
+
+    def goes(self, user: User, *, lost: bool = False) -> None:
+        for session in list(user.sessions):
+            self.chat.leave(user, session, lost=lost)
+
+
 def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
-    clock = Clock()
-    chat = Chat(clock, MemoryArchive("epoch"), now=clock.seconds)
+    house = Crowd()
+    chat = house.chat
     table = People(root, look, chat, lambda: None)
     table.refresh()
     assert rows(table) == []
-    here = {}
-    for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
-        clock.rightNow = second
-        here[name] = join(chat, name)
+    here = {
+        name: house.comes(name, second) for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6))
+    }
     table.refresh()
     assert names(table) == ["Alice", "Bob", "Carol"]
     assert rows(table)[1][1:] == ("192.168.1.2:54321", since_in_words(7, ""))
     table.tree.selection_set(table.tree.get_children()[1])
     assert table.chosen is here["Bob"]
-    chat.rename(here["Bob"], "Zoe")
-    chat.leave(here["Alice"], lost=False)
+    chat.rename(here["Bob"], house.sessions["Bob"], "Zoe", then=lambda _: None)
+    house.goes(here["Alice"])
+    house.quiet()
     table.refresh()
     assert names(table) == ["Carol", "Zoe"]
     assert table.chosen is here["Bob"]  # whatever the name
-    again = Connection()
+    again = Session()
     again.peer = Peer("[::1]:1")
-    chat.join("Carol", again, chat.token(here["Carol"]))
+    token = chat.token(here["Carol"], house.sessions["Carol"])
+    chat.enter(again, "Carol", lambda _: None, token=token)
     table.refresh()
     assert rows(table)[0][1] == "[::1]:1"
-    chat.leave(here["Bob"], lost=False)
+    house.goes(here["Bob"])
     assert table.chosen is None  # at once
+    house.quiet()
     table.refresh()
     assert names(table) == ["Carol"]
 
 
 def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
-    clock = Clock()
-    chat = Chat(clock, MemoryArchive("epoch"), now=clock.seconds)
-    table = People(root, look, chat, lambda: None)
+    house = Crowd()
+    table = People(root, look, house.chat, lambda: None)
     for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
-        clock.rightNow = second
-        user = join(chat, name)
-        user.connection.peer = Peer(f"10.0.0.{10 - second}:1")
+        house.comes(name, second, f"10.0.0.{10 - second}:1")
     table.refresh()
     for by, order in (
         ("since", ["Carol", "Alice", "Bob"]),
@@ -269,15 +281,16 @@ def test_of_a_crowd_some_are_shown_at_a_time(
     root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "AT_ONCE", 4)
-    chat = Chat(Clock(), MemoryArchive("epoch"))
-    table = People(root, look, chat, lambda: None)
-    here: list[User] = [join(chat, f"n{number}") for number in range(10)]
+    house = Crowd()
+    table = People(root, look, house.chat, lambda: None)
+    here = [house.comes(f"n{number}", number) for number in range(10)]
     for shown_now in (4, 8, 10):
         table.refresh()
         assert len(rows(table)) == shown_now
-    assert names(table) == list(chat.online())
+    assert names(table) == list(house.chat.directory.online())
     for user in here:
-        chat.leave(user, lost=True)
+        house.goes(user, lost=True)
+    house.quiet()
     table.refresh()
     assert rows(table) == []
 

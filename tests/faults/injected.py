@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from chatservice.core import chat, cursor, room
+from chatservice.core import chat, cursor, directory
 from chatservice.core import typing as typing_tracker
 from chatservice.dialects import text
 from chatservice.server import connection, line, output, peer_log
@@ -56,7 +56,7 @@ for name in (
     "_set_deadline",
 ):
     fault(connection.Connection, name, lambda its, *_: its.peer.network)
-for name in ("begin", "receive", "_receive_line", "_join", "_leave", "refuse_long_line"):
+for name in ("begin", "receive", "_receive_line", "_welcome", "_leave", "refuse_long_line"):
     fault(session.Session, name, lambda its, *_: its.peer.network)
 fault(
     session.Session,
@@ -66,8 +66,8 @@ fault(
     "by the login clock",
 )
 fault(peer_log.PeerLog, "about", lambda its, network, *_: network)
-fault(chat.Chat, "join", lambda its, name, connection, *_: connection.peer.network)
-fault(chat.Chat, "leave", lambda its, user: user.connection.peer.network)
+fault(chat.Chat, "enter", lambda its, session, *_: session.peer.network)
+fault(chat.Chat, "leave", lambda its, user, session: session.peer.network)
 for name in (
     "deliver",
     "send_ephemeral",
@@ -80,8 +80,8 @@ for name in (
 ):
     fault(cursor.Cursor, name, of_sink)
 fault(typing_tracker.TypingTracker, "forget", lambda its, author: of_sink(author))
-for name in ("_listen", "drop"):
-    fault(room.Room, name, lambda its, author: of_sink(author))
+for name in ("hear", "hear_no_more"):
+    fault(directory.Directory, name, lambda its, user, cursor: of_sink(cursor))
 for name in ("write", "_sent"):
     fault(output.StraightWriter, name, lambda its, *_: of_sink(getattr(its, "_cursor", None)))
 fault(output.SocketSender, "close", lambda its: of_sink(its._cursor))
@@ -112,8 +112,8 @@ def inject() -> None:
         wrap(key, owner, method, whose)
     speak = text.Text.render
 
-    def cannot_speak(its: text.Text, event: Any) -> bytes:
-        data = speak(its, event)
+    def cannot_speak(its: text.Text, event: Any, *, labelled: bool = False) -> bytes:
+        data = speak(its, event, labelled=labelled)
         if UNSPEAKABLE.encode() in data:
             raise RuntimeError("injected into Text.render.")
         return data

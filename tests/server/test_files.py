@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from chatservice.core.drafts import Entry
 from chatservice.core.events import Account, Burst, Joined
-from chatservice.core.log import Entry
 from chatservice.storage.sqlite import accounts, files, rows
 from chatservice.storage.sqlite.database import open_for_server
 from tests.support.people import PATIENCE, TWISTD, Server, joined
@@ -73,12 +73,14 @@ def filled(path: Path, said: int = 3) -> None:
     """A database in which something was said, and Alice has an account."""
     opened = open_for_server(path)
     with contextlib.closing(opened.connection):
-        entries = [Entry(Joined(1, 1e9, "lobby", ("Bob",)), (), 0, 3)]
+        lobby = ("lobby",)
+        entries = [Entry(Joined(1, 1e9, "lobby", ("Bob",)), lobby, size=3)]
         entries += [
-            Entry(Burst(2 + n, 1e9, "lobby", "Bob", (f"m{n}",)), (), 1, 2) for n in range(said)
+            Entry(Burst(2 + n, 1e9, "lobby", "Bob", (f"m{n}",)), lobby, messages=1, size=2)
+            for n in range(said)
         ]
         opened.connection.execute("BEGIN")
-        rows.save(opened.connection, entries, 0)
+        rows.save(opened.connection, entries, {})
         accounts.add(opened.connection, Account("Alice", 1e9), "hash")
         opened.connection.execute("COMMIT")
     os.close(opened.lock)

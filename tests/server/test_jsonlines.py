@@ -189,6 +189,7 @@ def test_every_answer_is_valid_whatever_is_sent(given_lines: list[bytes]) -> Non
     bob.dataReceived(b"Bob\n")
     program, transport = door.connect()
     program.dataReceived(b'{"type": "hello", "name": "Alice"}\n')
+    door.clock.advance(0)
     for line in given_lines:
         program.dataReceived(line + b"\n")
         door.clock.pump([0, 0.3])
@@ -263,7 +264,7 @@ class TestARealServer:
 
     def test_all_examples_are_served(self, server: Server) -> None:
         join(server, "Bob")
-        expected = (None, "no_correspondent", "no_accounts", "not_registered")
+        expected = (None, "no_correspondent", "no_accounts", "not_registered", "unknown_room")
         for request in REQUESTS:
             program = Program(server.connect())
             if jsonlines.REQUESTS.write(request)["type"] != "hello":

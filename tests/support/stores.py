@@ -17,12 +17,12 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatservice.core.events import Burst, Emoted, Happening, Joined, Renamed, RoomEvent, Said
-from chatservice.core.log import Log
 from chatservice.core.stores import AccountsAndMessages
 from chatservice.storage.memory import MemoryAccountStore, MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
 from chatservice.storage.sqlite.retention import KEEP_ALL, Keep
+from tests.support.logs import FreeLog
 
 T = TypeVar("T")
 # Where examples have their files: a hundred of them would wait for the disk for long.
@@ -118,7 +118,7 @@ class Kept(NamedTuple):
 
     clock: Turns
     archive: Any
-    log: Log
+    log: FreeLog
     accounts: AccountsAndMessages
 
 
@@ -127,7 +127,7 @@ def opened(path: Path, **options: Any) -> Kept:
     clock = Turns()
     clock.advance(1e9)
     archive = new_archive(path, clock, **options)
-    log = Log(clock, archive.commit, lambda batch: None)
+    log = FreeLog(clock, archive)
     archive.attach(log)
     archive.open()
     return Kept(clock, archive, log, SqliteAccountStore(archive, clock.seconds))
@@ -138,7 +138,7 @@ def memory() -> Iterator[Kept]:
     clock = Turns()
     clock.advance(1e9)
     archive = MemoryArchive("epoch", clock)
-    log = Log(clock, archive.commit, lambda batch: None)
+    log = FreeLog(clock, archive)
     archive.attach(log)
     yield Kept(clock, archive, log, MemoryAccountStore())
 

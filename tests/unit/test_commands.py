@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.events import CURRENT_ROOM, ErrorCode, Refusal
 from chatservice.core.requests import (
     Emote,
     Exit,
@@ -25,20 +25,20 @@ from chatservice.dialects.wording import ENGLISH
 @pytest.mark.parametrize(
     ("line", "request_"),
     [
-        ("hello", Say("hello")),
-        ("  indented", Say("  indented")),
-        ("//exit", Say("/exit")),
-        (" //exit", Say("/exit")),
+        ("hello", Say("hello", CURRENT_ROOM)),
+        ("  indented", Say("  indented", CURRENT_ROOM)),
+        ("//exit", Say("/exit", CURRENT_ROOM)),
+        (" //exit", Say("/exit", CURRENT_ROOM)),
         (" /msg Bob psst", Tell("Bob", "psst")),
-        ("///", Say("//")),
-        ("/me waves", Emote("waves")),
-        ("/ME  waves ", Emote("waves")),
+        ("///", Say("//", CURRENT_ROOM)),
+        ("/me waves", Emote("waves", CURRENT_ROOM)),
+        ("/ME  waves ", Emote("waves", CURRENT_ROOM)),
         ("/msg Bob lunch?", Tell("Bob", "lunch?")),
         ("/w Bob  two  words ", Tell("Bob", "two  words")),
         ("/tell Bob /exit", Tell("Bob", "/exit")),
         ("/r sure", Reply("sure")),
         ("/who", Who()),
-        ("/names everyone", Who()),
+        ("/names dev", Who("dev")),
         ("/users", Who()),
         ("/nick Carol", Nick("Carol")),
         ("/h", Help()),
@@ -66,7 +66,7 @@ def test_an_unknown_command_is_refused(line: str) -> None:
     assert refused.value.code is ErrorCode.UNKNOWN_COMMAND
 
 
-ARGUMENTS = {"history": "5", "msg": "Bob lunch?"}
+ARGUMENTS = {"history": "5", "msg": "Bob lunch?", "in": "dev lunch?", "quiet": "on"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

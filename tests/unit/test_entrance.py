@@ -17,13 +17,14 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import Members
 from chatservice.core import names
-from chatservice.core.chat import Chat, User
-from chatservice.core.events import Account, ErrorCode, Refusal
+from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, PASSWORDS_OF_ADDRESS
 from chatservice.core.peer import Peer
 from chatservice.core.requests import ChangePassword, Nick, Register, Request
 from chatservice.core.stores import Credentials
-from chatservice.storage.memory import MemoryArchive
+from chatservice.core.users import User
+from tests.support.house import House as House_
+from tests.support.house import Session
 
 ALICE = Account("Alice", 1.0)
 PASSWORD = "correct horse"
@@ -277,101 +278,95 @@ def test_members_have_names_of_their_own(house: House) -> None:
     assert may_be("Bob", Account("Alice", 0.0)) is ErrorCode.NAME_NOT_YOURS
 
 
-class Connection:
-    """Somebody's, who is sent away when they are told to part."""
+class Chatting(House_):
+    """A chat in which people who are sent away go."""
 
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
-        self.cursor: Any = Cursor()
-        self.peer = Peer()
-        self.user: User | None = None
-        self.closing: list[str] = []
+    def joins(self, key: str, name: str, account: Account | None = None) -> User:
+        """Somebody at the connection `key`."""
+        session = self.sessions[key] = Session()
+        session.leaves = self._leaves
+        came: list[Any] = []
+        self.chat.enter(session, name, came.append, account=account)
+        self.quiet()
+        (who,) = came
+        if isinstance(who, Refusal):
+            raise who
+        self.users[session] = who
+        return who  # type: ignore[no-any-return]
 
-    def joins(self, name: str, account: Account | None = None) -> User:
-        self.user = self.chat.join(name, self, account=account)
-        return self.user
+    def _leaves(self, session: Session) -> None:
+        self.chat.leave(self.users[session], session, lost=False)
 
-    def close(self, why: Any) -> None:
-        self.closing.append(why.value)
-        assert self.user is not None
-        self.chat.leave(self.user, lost=False)
+    @property
+    def users(self) -> dict[Session, User]:
+        return self.__dict__.setdefault("_users", {})  # type: ignore[no-any-return]
 
-    def supersede(self) -> None:
-        self.closing.append("superseded")
-
-
-class Cursor:
-    read_to = 1
-
-    def enter(self, log: Any) -> None: ...
+    def renames(self, user: User, name: str) -> None:
+        outcomes: list[Any] = []
+        self.chat.rename(user, user.sessions[0], name, then=outcomes.append)
+        self.quiet()
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                raise outcome
 
 
-def test_an_owner_takes_their_name_from_a_guest_and_their_own_place() -> None:
+def test_an_owner_takes_their_name_from_a_guest_and_stands_beside_themselves() -> None:
     """Under any likeness; the guest may have come in before the name was registered."""
-    chat = Chat(Clock(), MemoryArchive("epoch"))
     for name in ("Alice", "ALICE"):
-        squatter = Connection(chat)
-        squatter.joins(name)
-        first, second = Connection(chat), Connection(chat)
-        owner = first.joins(name, ALICE)
+        house = Chatting()
+        house.joins("squatter", name)
+        owner = house.joins("first", "alice", ALICE)
         assert owner.name == "Alice"
-        assert squatter.closing == ["name claimed"]
-        chat.rename(owner, "aLice")
-        assert second.joins("Alice", ALICE) is owner
-        assert first.closing == ["superseded"]
-        another = Connection(chat)
-        assert another.joins("Alice", Account("Alice", 2.0)) is not owner  # registered anew
-        assert list(chat.users) == ["Alice"]
-        chat.leave(chat.users["Alice"], lost=False)
+        assert house.sessions["squatter"].closed == [CloseReason.CLAIMED]
+        house.renames(owner, "aLice")
+        assert house.joins("second", "Alice", ALICE) is owner
+        assert house.sessions["first"].closed == []
+        another = house.joins("another", "Alice", Account("Alice", 2.0))
+        assert another is not owner  # registered anew
+        assert list(house.chat.users) == ["Alice"]
 
 
 def test_owners_of_names_that_have_become_alike_are_here_side_by_side() -> None:
     """They were registered before they counted as alike. Guests are neither of them."""
     alice, imitator = Account("Alice", 1.0), Account("ALlCE", 2.0)
-    chat = Chat(Clock(), MemoryArchive("epoch"))
-    connections = [Connection(chat) for _ in range(5)]
-    first = connections[0].joins("Alice", alice)
-    second = connections[1].joins("ALlCE", imitator)
-    assert chat.online() == ("Alice", "ALlCE")
-    assert connections[2].joins("alice", alice) is first
-    assert connections[3].joins("ALlCE", imitator) is second
-    assert [connection.closing for connection in connections] == [
-        *(["superseded"], ["superseded"], [], [], []),
-    ]
-    chat.rename(first, "Carol")
-    chat.rename(first, "ALICE")
-    assert chat._named("allce") is second
-    assert chat._named("AIice") is first  # of those who are like it, who came first
-    for name, account in (("AIice", None), ("A1ICE", Account("Bob", 3.0))):
-        with pytest.raises(Refusal) as refused:
-            connections[4].joins(name) if account is None else chat.rename(
-                connections[4].joins("Bob", account), name
-            )
-        assert refused.value.code is ErrorCode.NAME_TAKEN
-    for user in (first, second):
-        chat.leave(user, lost=False)
-    assert list(chat.users) == ["Bob"]
+    house = Chatting()
+    first = house.joins("0", "Alice", alice)
+    second = house.joins("1", "ALlCE", imitator)
+    directory = house.chat.directory
+    assert directory.online() == ("Alice", "ALlCE")
+    assert house.joins("2", "alice", alice) is first
+    assert house.joins("3", "ALlCE", imitator) is second
+    house.renames(first, "Carol")
+    house.renames(first, "ALICE")
+    assert directory.user("allce") is second
+    assert directory.user("AIice") is first  # of those who are like it, who came first
+    with pytest.raises(Refusal) as refused:
+        house.joins("4", "AIice")
+    assert refused.value.code is ErrorCode.NAME_TAKEN
+    with pytest.raises(Refusal) as refused:
+        house.renames(house.joins("4", "Bob", Account("Bob", 3.0)), "A1ICE")
+    assert refused.value.code is ErrorCode.NAME_TAKEN
 
 
 def test_the_owner_of_a_reserved_name_has_it_and_nobody_else() -> None:
     """An operator has registered it, or it was registered before it was reserved."""
     root = Account("root", 1.0)
-    chat = Chat(Clock(), MemoryArchive("epoch"))
+    house = Chatting()
     for name in ("root", "R00T", "Server"):
         with pytest.raises(Refusal) as refused:
-            Connection(chat).joins(name)
+            house.joins("guest", name)
         assert refused.value.code is ErrorCode.NAME_RESERVED
-    owner = Connection(chat).joins("r00t", root)
+    owner = house.joins("owner", "r00t", root)
     assert owner.name == "root"
-    chat.rename(owner, "Carol")
+    house.renames(owner, "Carol")
     for name in ("r00t", "admin"):
         with pytest.raises(Refusal) as refused:
-            chat.rename(owner, name)
+            house.renames(owner, name)
         assert refused.value.code is ErrorCode.NAME_RESERVED
-    chat.rename(owner, "Root")
-    bob = Connection(chat).joins("Bob")
+    house.renames(owner, "Root")
+    bob = house.joins("bob", "Bob")
     with pytest.raises(Refusal) as refused:
-        chat.rename(bob, "root")
+        house.renames(bob, "root")
     assert refused.value.code is ErrorCode.NAME_RESERVED
 
 

@@ -1,6 +1,6 @@
 """Group commit: with a clock, and a disk that does what it is told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from chatservice.core.drafts import Committed
 from chatservice.core.events import Burst, ErrorCode, Refusal, Saving
-from chatservice.core.log import Batch, Entry
 from chatservice.storage import group_commit
 from chatservice.storage.group_commit import (
     CLOSE_SECONDS,
@@ -22,6 +22,7 @@ from chatservice.storage.group_commit import (
     GroupCommit,
     State,
 )
+from tests.support.logs import Happens
 
 
 class NoPositions:
@@ -60,7 +61,7 @@ class Disk:
     def writes(self) -> None:
         assert self.group is not None
         group, self.group = self.group, None
-        self.saved += [unsaved.batch.start for unsaved in group.batches]
+        self.saved += [unsaved.start for unsaved in group.batches]
 
         def tell() -> None:
             for write in group.writes:
@@ -74,10 +75,12 @@ class Disk:
 
     def says(self) -> int:
         id_ = next(self.ids)
-        entry = Entry(Burst(id_, 0.0, "lobby", "Alice", ("x",)), (), 1, 10)
-        self.commits.submit(
-            Batch([entry], lambda error: None), lambda batch: self.delivered.append(batch.start)
-        )
+        draft = Happens(Burst(id_, 0.0, "lobby", "Alice", ("x",)), 10, 1)
+
+        def deliver(committed: Sequence[Committed]) -> None:
+            self.delivered += [each.next_id - 1 for each in committed]
+
+        self.commits.submit([draft], deliver)
         return id_
 
 

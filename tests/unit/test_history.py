@@ -20,6 +20,7 @@ from chatservice.core import log
 from chatservice.core.chat import Chat
 from chatservice.core.events import Account, Announced, ErrorCode, Recalled, Refusal
 from chatservice.core.limits import Limits
+from chatservice.core.log import Reach
 from chatservice.core.peer import Peer
 from chatservice.server.factory import ChatFactory
 from chatservice.session import replay as recollection
@@ -42,8 +43,9 @@ class House:
     def start(self) -> None:
         self.archive = new_archive(self.path, self.clock)
         self.admit(Chat(self.clock, self.archive))
-        self.archive.notice = self.chat.lobby.announce
+        self.archive.notice = self.chat.tell_all
         self.archive.open()
+        self.chat.restore(self.archive.rooms)
 
     def admit(self, chat: Chat) -> None:
         self.chat = chat
@@ -278,6 +280,8 @@ def test_something_is_said_just_when_somebody_comes_back(
         speaker.say(late)
         house.clock.turn(30)
         expected += [early, "now", late]
+        house.clock.advance(1)  # a few who come and go at once are gathered
+        house.clock.turn(30)
         reader.read()
         assert reader.heard == expected
     reader.drop()
@@ -385,7 +389,7 @@ def test_what_is_announced_to_a_reader_who_is_about_to_be_told_of_the_past(away:
     gate = away.comes_and_waits_for("missed")
     protocol = away.reader.protocol
     protocol.connection._sender.pauseProducing()
-    away.house.chat.lobby.announce(Announced(("noon",)))
+    away.house.chat.tell_all(Announced(("noon",)))
     gate.callback(None)
     away.turn()
     protocol.connection._sender.resumeProducing()
@@ -425,10 +429,12 @@ def test_what_is_said_just_before_one_goes(
 def test_a_refused_answer_loses_nothing_for_good(away: Latecomer, goodbye: str) -> None:
     real, asked = away.house.archive.recall, count()
 
-    async def recall(before: int, after: int | None, limit: int, asker: str = "") -> Recalled:
+    async def recall(
+        before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
+    ) -> Recalled:
         if next(asked) == 1:
             raise Refusal(ErrorCode.NOT_SAVED)
-        return await real(before, after, limit)
+        return await real(before, after, limit, reach)
 
     away.house.archive.recall = recall  # type: ignore[method-assign]
     away.reader.come()

@@ -10,25 +10,19 @@ from twisted.internet.task import Clock
 from chatservice.core import log
 from chatservice.core.events import Burst, Emoted, Happening, RoomEvent
 from chatservice.core.limits import REPEAT_SECONDS
-from chatservice.core.log import Batch, Log, commit_at_once, recalled
+from chatservice.core.log import Batch, look, recalled
+from tests.support.logs import LOBBY, AtOnce, FreeLog
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
 PLACE = st.integers(0, 80)
 
 
-def filled(steps: list[int], late: bool) -> tuple[Log, list[Happening]]:
-    """A log, and all that has happened. `late`: the end of it is not committed."""
+def filled(steps: list[int]) -> tuple[FreeLog, list[Happening]]:
+    """A log, and all that has happened."""
     clock = Clock()
     held: list[Happening] = []
-
-    def commit(batch: Batch, committed: object) -> None:
-        if clock.seconds() < 1:
-            commit_at_once(batch, committed)  # type: ignore[arg-type]
-
-    made = Log(clock, commit, lambda batch: None)
+    made = FreeLog(clock, AtOnce())
     for index, step in enumerate(steps):
-        if index == len(steps) // 2 and late:
-            clock.advance(1)
         if step == 0:
             clock.advance(0)
         elif step == 1:
@@ -40,17 +34,19 @@ def filled(steps: list[int], late: bool) -> tuple[Log, list[Happening]]:
             burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
             made.append(burst, 10, messages=step)
             held += burst.messages()
+    clock.advance(0)
     return made, held
 
 
-@given(STEPS, st.booleans(), PLACE, st.none() | PLACE, st.integers(1, 30))
+@given(STEPS, PLACE, st.none() | PLACE, st.integers(1, 30))
 def test_the_log_brings_back_what_happened(
-    steps: list[int], late: bool, before: int, after: int | None, limit: int
+    steps: list[int], before: int, after: int | None, limit: int
 ) -> None:
-    made, held = filled(steps, late)
+    made, held = filled(steps)
     between = [e for e in held if e.id < before and (after is None or e.id > after)]
     expected = between[-limit:] if after is None else between[:limit]
-    assert list(recalled(made, before, after, limit)) == expected
+    assert list(recalled(made, before, after, limit, LOBBY)) == expected
+    assert list(recalled(made, before, after, limit, {"elsewhere": 0})) == []
     assert made.first_id == 1
 
 
@@ -58,8 +54,8 @@ def test_the_log_brings_back_what_happened(
 def test_nothing_older_than_the_first_id_is_held(steps: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log, "LOG_MESSAGES", 10)
-        made, held = filled(steps, late=False)
-    held_still = recalled(made, made.next_id, 0, 1000)
+        made, held = filled(steps)
+    held_still = recalled(made, made.next_id, 0, 1000, LOBBY)
     assert list(held_still) == [event for event in held if event.id >= made.first_id]
 
 
@@ -67,13 +63,17 @@ def test_what_cannot_be_rendered_is_reported_once_a_minute() -> None:
     clock = Clock()
 
     class Speechless:
-        def render(self, event: object) -> bytes:
+        labels_rooms = False
+
+        def render(self, event: object, *, labelled: bool) -> bytes:
             raise RuntimeError("no words")
 
-    def hears_it(batch: Batch) -> None:
-        assert batch.bytes_for(None, Speechless()) == b""  # type: ignore[arg-type]
+    heard = look(Speechless(), "lobby")  # type: ignore[arg-type]
 
-    made = Log(clock, commit_at_once, hears_it)
+    def hears_it(batch: Batch) -> None:
+        assert batch.bytes_for(heard, frozenset(LOBBY)) == b""
+
+    made = FreeLog(clock, AtOnce(), hears_it)
     for _ in range(2):
         reported = 0
         for _ in range(100):
@@ -88,38 +88,38 @@ def test_what_cannot_be_rendered_is_reported_once_a_minute() -> None:
 
 def test_an_answer_is_bounded() -> None:
     clock = Clock()
-    made = Log(clock, commit_at_once, lambda batch: None)
+    made = FreeLog(clock, AtOnce())
     for _ in range(100):
         texts = tuple("x" * 1000 for _ in range(5))
         burst = Burst(made.next_id, 0.0, "lobby", "Alice", texts)
         made.append(burst, 5000, messages=5)
     clock.advance(0)
-    assert len(recalled(made, made.next_id, None, 1000)) <= log.MAX_PAGE_SIZE // 1000 + 1
+    page = recalled(made, made.next_id, None, 1000, LOBBY)
+    assert len(page) <= log.MAX_PAGE_SIZE // 1000 + 1
     for _ in range(1000):
         made.append(Emoted(made.next_id, 0.0, "lobby", "Alice", "x"), 1, messages=1)
-    assert len(recalled(made, made.next_id, None, 1000)) == log.MAX_PAGE_EVENTS
+    clock.advance(0)
+    assert len(recalled(made, made.next_id, None, 1000, LOBBY)) == log.MAX_PAGE_EVENTS
 
 
-@pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize(("before", "after"), [(3, 0), (3, None), (3, 7), (1, 0), (9999, 9998)])
 def test_a_narrow_question_does_not_cost_the_whole_log(
-    before: int, after: int | None, committed: bool, monkeypatch: pytest.MonkeyPatch
+    before: int, after: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line of 40 bytes asks it, and one read holds 800 of them."""
     looked_at: list[Happening] = []
-    one_by_one = log._one_by_one
+    one_by_one = log.one_by_one
 
-    def counting(event: RoomEvent, *, backwards: bool) -> Sequence[Happening]:
+    def counting(event: RoomEvent, *, backwards: bool = False) -> Sequence[Happening]:
         happenings = one_by_one(event, backwards=backwards)
         looked_at.extend(happenings)
         return happenings
 
-    monkeypatch.setattr(log, "_one_by_one", counting)
+    monkeypatch.setattr(log, "one_by_one", counting)
     clock = Clock()
-    made = Log(clock, commit_at_once, lambda batch: None)
+    made = FreeLog(clock, AtOnce())
     for _ in range(100):
         made.append(Burst(made.next_id, 0.0, "lobby", "Alice", ("x",) * 10), 10, messages=10)
-        if committed:
-            clock.advance(0)
-    recalled(made, before, after, 50)
+        clock.advance(0)
+    recalled(made, before, after, 50, LOBBY)
     assert len(looked_at) <= 10

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
-from chatservice.core.log import Messages
+from chatservice.core.log import Messages, Reach
 from chatservice.server.factory import ChatFactory
 from chatservice.session.asker import Settings
 from chatservice.storage.memory import MemoryArchive
@@ -33,11 +33,13 @@ class Waiting(MemoryArchive):
 
         return Deferred(take_back)
 
-    async def find(self, words: str, before: int, limit: int, asker: str = "") -> Messages:
+    async def find(
+        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
+    ) -> Messages:
         found: Messages = await self._ask((words, asker))
         return found
 
-    async def recent(self, before: int, limit: int, asker: str = "") -> Messages:
+    async def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Messages:
         found: Messages = await self._ask(("recent", asker))
         return found
 
@@ -55,6 +57,7 @@ def bob(archive: Waiting) -> tuple[Any, Chat]:
     made: Any = factory.buildProtocol(None)
     made.makeConnection(Transport(made))
     made.dataReceived(b"Bob\n")
+    clock.advance(0)
     return made, factory.chat
 
 

@@ -29,6 +29,7 @@ from chatservice.session.asker import Settings
 from chatservice.session.session import Session
 from chatservice.session.weights import BYTE_WRITTEN
 from chatservice.storage.memory import MemoryArchive
+from tests.support.logs import LOBBY
 
 reactor: Any = _reactor
 
@@ -64,7 +65,7 @@ class Door:
 
     def said(self) -> list[Said]:
         """What has been said, by whomever."""
-        happened = recalled(self.chat.lobby.log, 1000, 0, 1000)
+        happened = recalled(self.chat.log, 1000, 0, 1000, LOBBY)
         return [event for event in happened if isinstance(event, Said)]
 
     def connect(self, host: str = "") -> tuple[ChatProtocol, Transport]:
@@ -107,6 +108,7 @@ def test_an_exception_in_serving_one_costs_that_one_alone(monkeypatch: pytest.Mo
         bob.dataReceived(b"hello\n")
     assert bobs.aborted
     assert faults(events) == ["a fault"]
+    door.clock.pump([0, 1, 0])
     assert set(door.factory.users) == {"Alice", "Carol"}
     alice.dataReceived(b"still here\n")
     door.clock.pump([0, 1, 0])
@@ -322,12 +324,12 @@ def test_nobody_has_heard_what_was_said_to_a_connection_that_had_gone() -> None:
     bob.dataReceived(b"Bob\nin passing\nhal")
     bob.connectionLost(Failure(ConnectionLost()))
     assert door.factory.connections
-    archive.late.callback(ReadPosition(-7, 0))
+    archive.late.callback(ReadPosition(1, {}))
     door.clock.pump([0, 1, 0])
     assert door.factory.users == {}
     assert not door.factory.connections
     assert [event.text for event in door.said()] == ["in passing"]
-    assert archive._positions["Bob"].position == -7
+    assert archive._positions["Bob"].position == 1
 
 
 def said(transport: Transport) -> list[str]:
@@ -359,6 +361,7 @@ def test_who_is_owed_time_and_answers_at_once_gets_both_in_their_order() -> None
     asked += [b'{"type": "who", "ref": "%d"}' % number for number in range(500)]
     producer: Any = alices.producer
     alice.dataReceived(asked[0] + b"\n")
+    door.clock.pump([0, 1, 0])
     producer.pauseProducing()
     alices.clear()
     alice.dataReceived(b"\n".join(asked[1:]) + b"\n")
@@ -376,6 +379,7 @@ def test_nothing_is_left_of_a_throttled_connection_that_has_gone() -> None:
     door, alice, alices, _ = throttled()
     alice.dataReceived(b"x\n" * 50)
     alices.abortConnection()
+    door.clock.pump([0, 1, 0])
     assert set(door.factory.users) == {"Bob"}
     with capturedLogs() as events:
         door.clock.pump([0.1] * 100)
@@ -496,10 +500,9 @@ async def test_nobody_is_left_in_the_map() -> None:
             talker.transport.abortConnection()
         else:
             talker.transport.loseConnection()
-    await until(lambda: not factory.connections)
-    assert factory.users == {}
-    assert factory.chat._by_key == {}
-    assert factory.chat.lobby._cursors == {}
+    await until(lambda: not factory.connections and not factory.users)
+    assert factory.chat.directory._by_key == {}
+    assert factory.chat.directory.lobby.cursors == {}
     await factory.close_all()
     await Deferred.fromCoroutine(stop(port))
 

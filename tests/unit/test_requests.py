@@ -62,6 +62,8 @@ class TestEvents:
         otherwise = {
             *(events.Burst, events.Sent, events.Replayed, events.Refused, events.Answered),
             *(events.NameAsked, events.PasswordAsked, events.Helped),
+            *(events.RoomSwitched, events.RoomLeft, events.TopicShown, events.QuietChanged),
+            events.InvitationSent,
         }
         in_json = set(jsonlines.EVENTS.types.values())
         assert in_json | otherwise == set(get_args(events.Event))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from chatservice.core import log
+from chatservice.core.drafts import Entry
 from chatservice.core.events import Burst, Emoted, ErrorCode, Refusal
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage import group_commit
@@ -23,6 +24,7 @@ from chatservice.storage.sqlite import database, retention, rows, search
 from chatservice.storage.sqlite.database import CRASH_GAP, BadDatabase
 from chatservice.storage.sqlite.retention import DAY, Keep, Pruning
 from chatservice.storage.sqlite.schema import UPGRADES
+from tests.support.logs import LOBBY
 from tests.support.people import TWISTD
 from tests.support.stores import Kept, crash, happen, opened, spoken, sqlite
 from tests.unit.test_store_contract import PLACE, STEPS, short_log
@@ -58,14 +60,18 @@ def test_so_many_messages_are_kept(
         assert not steps or len(spoken(left)) >= min(messages, len(spoken(happened)))
         assert len(spoken(left)) < messages + 4  # those that were said together go together
         before = made.log.next_id
-        recalled = made.clock.wait_for(made.archive.recall(before, after, 1000))
+        recalled = made.clock.wait_for(made.archive.recall(before, after, 1000, LOBBY))
         assert list(recalled.events) == [event for event in left if event.id > after]
         assert recalled.gone == len([e for e in happened if after < e.id < first_id])
-        newest = made.clock.wait_for(made.archive.recall(before, None, 1000))
+        newest = made.clock.wait_for(made.archive.recall(before, None, 1000, LOBBY))
         assert list(newest.events) == left
-        assert list(made.clock.wait_for(made.archive.recent(before, 1000))) == spoken(left)
-        assert list(made.clock.wait_for(made.archive.find("hello", before, 1000))) == spoken(left)
-        missed = made.clock.wait_for(made.archive.missed(ReadPosition(1, 0), before))
+        assert list(made.clock.wait_for(made.archive.recent(before, 1000, LOBBY))) == spoken(left)
+        assert list(made.clock.wait_for(made.archive.find("hello", before, 1000, LOBBY))) == spoken(
+            left
+        )
+        missed = made.clock.wait_for(
+            made.archive.missed(ReadPosition(1, {"lobby": 0}), before, LOBBY)
+        )
         assert missed == MissedCount(len(spoken(left)), len(spoken(happened)) - len(spoken(left)))
         (more,) = spoken(happen(made, [1]))
         assert more.id == before  # ids go on
@@ -87,10 +93,10 @@ def test_so_many_days_are_kept(indexed: bool) -> None:
         made.clock.advance(10 * DAY)
         pruned(made)
         before = made.log.next_id
-        recalled = made.clock.wait_for(made.archive.recall(before, 0, 100))
+        recalled = made.clock.wait_for(made.archive.recall(before, 0, 100, LOBBY))
         assert recalled.events == (newer[-1],)  # the newest says where ids go on
         assert recalled.gone == len(old) + len(newer) - 1
-        assert made.clock.wait_for(made.archive.find("hello", before, 100)) == ()
+        assert made.clock.wait_for(made.archive.find("hello", before, 100, LOBBY)) == ()
         if indexed:  # nor is it in the index
             found = "SELECT count(*) FROM message_words WHERE message_words MATCH 'hello'"
             assert made.archive._reader.connection.execute(found).fetchone() == (0,)
@@ -114,7 +120,7 @@ def test_somebody_who_never_stops_talking_keeps_nothing_from_being_deleted() -> 
                 assert kept_messages(made) < 100 + 2 / 0.05
         pruned(made)
         assert kept_messages(made) == 100
-        found = made.clock.wait_for(made.archive.find("hello", made.log.next_id, 1000))
+        found = made.clock.wait_for(made.archive.find("hello", made.log.next_id, 1000, LOBBY))
         assert len(found) == 100
 
 
@@ -156,7 +162,7 @@ def test_what_is_gone_is_exact_when_it_goes_while_it_is_asked_for() -> None:
     with short_log("sqlite"), sqlite(keep=Keep(messages=5)) as made:
         happened = happen(made, [1, 0] * 30)
         made.clock.turn(10)
-        asked = Deferred.fromCoroutine(made.archive.recall(made.log.next_id, 0, 100))
+        asked = Deferred.fromCoroutine(made.archive.recall(made.log.next_id, 0, 100, LOBBY))
         Pruning(Keep(messages=20)).step(
             made.archive._opened.connection, made.clock.seconds(), indexed=False
         )
@@ -172,10 +178,15 @@ def test_a_step_of_the_housekeeping_is_short() -> None:
         connection.executescript("".join(UPGRADES))
         assert search.has_index(connection)
         entries = [
-            log.Entry(Burst(1 + number * 100, 0.0, "lobby", "Alice", texts), (), 100, 1)
+            Entry(
+                Burst(1 + number * 100, 0.0, "lobby", "Alice", texts),
+                ("lobby",),
+                messages=100,
+                size=1,
+            )
             for number in range(100)
         ]
-        rows.save(connection, entries, 0)
+        rows.save(connection, entries, {})
         size = len("".join(texts))
         assert search.index_some(connection)
         indexed = search._indexed_to(connection) // 100
@@ -194,7 +205,11 @@ def test_ids_and_counts_go_on_where_the_file_ends(tmp_path: Path) -> None:
     epoch, next_id = made.log.epoch, made.log.next_id
     made.clock.wait_for(made.archive.close())
     again = opened(tmp_path / "chat")
-    assert (again.log.epoch, again.log.next_id, again.log.messages) == (epoch, next_id, 4)
+    assert (again.log.epoch, again.log.next_id, again.log.messages) == (
+        epoch,
+        next_id,
+        {"lobby": 4},
+    )
     again.clock.wait_for(again.archive.close())
 
 
@@ -207,7 +222,8 @@ def test_after_a_crash_ids_leave_a_gap_that_counts_as_nothing(tmp_path: Path) ->
     again = opened(tmp_path / "chat")
     assert again.log.next_id == happened[-1].id + 1 + CRASH_GAP
     happened += happen(again, [4, 1])
-    recalled = again.clock.wait_for(again.archive.recall(again.log.next_id, 0, 100))
+    again.clock.turn(10)
+    recalled = again.clock.wait_for(again.archive.recall(again.log.next_id, 0, 100, LOBBY))
     assert list(recalled.events) == happened
     assert recalled.gone == 0
     crash(again.archive)
@@ -227,7 +243,9 @@ def test_an_older_file_is_brought_up_to_date_after_a_backup(tmp_path: Path) -> N
     made.clock.turn(10)
     crash(made.archive)  # what was said is in the write-ahead log only
     again = opened(path, upgrades=NEWER)
-    assert list(again.clock.wait_for(again.archive.recent(again.log.next_id, 10))) == happened
+    assert (
+        list(again.clock.wait_for(again.archive.recent(again.log.next_id, 10, LOBBY))) == happened
+    )
     again.clock.wait_for(again.archive.close())
     saved = tmp_path / f"chat.version-{VERSION}"
     with closing(sqlite3.connect(saved)) as backup:
@@ -273,7 +291,9 @@ def test_the_file_stays_locked_after_an_upgrade(tmp_path: Path) -> None:
     again.clock.turn(10)
     crash(again.archive)
     third = opened(path, upgrades=NEWER)
-    assert list(third.clock.wait_for(third.archive.recent(third.log.next_id, 10))) == happened
+    assert (
+        list(third.clock.wait_for(third.archive.recent(third.log.next_id, 10, LOBBY))) == happened
+    )
     third.clock.wait_for(third.archive.close())
 
 
@@ -403,7 +423,7 @@ def test_what_is_asked_of_a_disk_that_fails_is_refused(tmp_path: Path) -> None:
     made.clock.advance(group_commit.RETRY_SECONDS)
     made.clock.turn(10)
     assert [event.on for event in told] == [False, True]
-    assert list(made.clock.wait_for(made.archive.recent(made.log.next_id, 10))) == happened
+    assert list(made.clock.wait_for(made.archive.recent(made.log.next_id, 10, LOBBY))) == happened
     made.clock.wait_for(made.archive.close())
 
 
@@ -420,16 +440,16 @@ def test_what_is_held_for_a_disk_that_fails_is_part_of_the_past(
     made.clock.turn(10)
     before = made.log.next_id
     for after in (0, 8, 15, before - 3):
-        recalled = made.clock.wait_for(made.archive.recall(before, after, 100))
+        recalled = made.clock.wait_for(made.archive.recall(before, after, 100, LOBBY))
         assert list(recalled.events) == [event for event in happened if event.id > after]
-    newest = made.clock.wait_for(made.archive.recall(before, None, 100))
+    newest = made.clock.wait_for(made.archive.recall(before, None, 100, LOBBY))
     assert list(newest.events) == happened
-    recent = made.clock.wait_for(made.archive.recent(before - 9, 100))
+    recent = made.clock.wait_for(made.archive.recent(before - 9, 100, LOBBY))
     assert list(recent) == spoken([event for event in happened if event.id < before - 9])
     (tmp_path / "away").rename(tmp_path / "chat")
     made.clock.advance(group_commit.RETRY_SECONDS)
     made.clock.turn(10)
-    recalled = made.clock.wait_for(made.archive.recall(before, 0, 100))
+    recalled = made.clock.wait_for(made.archive.recall(before, 0, 100, LOBBY))
     assert list(recalled.events) == happened
     made.clock.wait_for(made.archive.close())
 
@@ -450,6 +470,6 @@ def test_what_is_held_for_a_disk_that_fails_is_bounded(
     made.clock.advance(group_commit.RETRY_SECONDS)
     made.clock.turn(10)
     assert told[-1].lost == 20
-    found = made.clock.wait_for(made.archive.find("hello", made.log.next_id, 100))
+    found = made.clock.wait_for(made.archive.find("hello", made.log.next_id, 100, LOBBY))
     assert list(found) == happened[20:]
     made.clock.wait_for(made.archive.close())

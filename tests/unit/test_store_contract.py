@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from chatservice.core import log
 from chatservice.core.events import Account, Burst, Emoted, ErrorCode, Refusal, Said, Told
-from chatservice.core.log import Batch, Log
+from chatservice.core.log import Batch
 from chatservice.core.stores import (
     MAX_KNOWN_NETWORKS,
     MAX_OFFLINE_MESSAGES,
@@ -25,6 +25,7 @@ from chatservice.core.stores import (
     ReadPosition,
 )
 from chatservice.storage.words import MAX_WORDS, words
+from tests.support.logs import LOBBY
 from tests.support.stores import KINDS, Kept, happen, spoken, stores
 
 EACH_KIND = pytest.mark.parametrize("kind", list(KINDS))
@@ -62,12 +63,13 @@ def test_a_store_has_what_happened(
 ) -> None:
     with short_log(kind), stores(kind) as made:
         happened = happen(made, steps)
+        made.clock.turn(10)
         before = min(before, made.log.next_id)
         between = [e for e in happened if e.id < before and (after is None or e.id > after)]
-        recalled = made.clock.wait_for(made.archive.recall(before, after, limit))
+        recalled = made.clock.wait_for(made.archive.recall(before, after, limit, LOBBY))
         assert list(recalled.events) == (between[-limit:] if after is None else between[:limit])
         assert (recalled.first_id, recalled.gone) == (1, 0)
-        recent = made.clock.wait_for(made.archive.recent(before, limit))
+        recent = made.clock.wait_for(made.archive.recent(before, limit, LOBBY))
         assert list(recent) == spoken([e for e in happened if e.id < before])[-limit:]
 
 
@@ -83,14 +85,15 @@ def test_a_store_knows_how_far_somebody_has_read(
         happened = happen(made, first)
         clock.turn(10)
         position = min(max(position, 1), made.log.next_id)
-        archive.depart("Alice", position)
+        before_it = {"lobby": made.log.messages_before(position, "lobby")}
+        archive.depart("Alice", ReadPosition(position, before_it))
         happened += happen(made, then)
         clock.turn(10)
         reached = clock.wait_for(archive.seen("Alice"))
         said = [event.id for event in spoken(happened)]
-        assert reached == ReadPosition(position, sum(id_ < position for id_ in said))
+        assert reached == ReadPosition(position, {"lobby": sum(id_ < position for id_ in said)})
         before = made.log.next_id
-        missed = clock.wait_for(archive.missed(reached, before))
+        missed = clock.wait_for(archive.missed(reached, before, LOBBY))
         assert missed == MissedCount(sum(position <= id_ < before for id_ in said), 0)
         archive.arrive("Alice")
         clock.turn(10)
@@ -102,19 +105,20 @@ def test_three_thousand_who_come_back_at_once_are_all_answered(kind: str) -> Non
     with stores(kind) as made:
         happened = happen(made, [5, 0] * 10)
         settled(made)
-        made.archive.depart("Alice", 3)
+        position = ReadPosition(3, {"lobby": 2})
+        made.archive.depart("Alice", position)
         settled(made)
         asked = [
             Deferred.fromCoroutine(question)
             for number in range(1500)
             for question in (
                 made.archive.seen("Alice", f"198.51.100.{number % 7}"),
-                made.archive.recent(made.log.next_id, 5, f"198.51.100.{number % 7}"),
+                made.archive.recent(made.log.next_id, 5, LOBBY, f"198.51.100.{number % 7}"),
             )
         ]
         made.clock.turn(4 * len(asked))
         recent = tuple(spoken(happened)[-5:])
-        assert [made.clock.wait_for(each) for each in asked] == [ReadPosition(3, 2), recent] * 1500
+        assert [made.clock.wait_for(each) for each in asked] == [position, recent] * 1500
 
 
 # Searching.
@@ -178,7 +182,7 @@ def test_a_search_finds_just_the_messages_with_all_of_its_words(
             if number == settled_after:
                 settled(made)
         before = made.log.next_id - ago
-        found = made.clock.wait_for(made.archive.find(wanted, before, limit))
+        found = made.clock.wait_for(made.archive.find(wanted, before, limit, LOBBY))
         expected = [each for each in said if each.id < before and has(each.text, wanted)]
         assert list(found) == expected[-limit:]
 
@@ -204,7 +208,7 @@ def test_what_is_a_word(text: str, expected: list[str]) -> None:
 def test_a_search_for_nothing_finds_nothing(kind: str, wanted: str) -> None:
     with stores(kind) as made:
         happen(made, [5, 0])
-        assert made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5)) == ()
+        assert made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5, LOBBY)) == ()
 
 
 @EACH_KIND
@@ -219,7 +223,7 @@ def test_a_search_for_nothing_finds_nothing(kind: str, wanted: str) -> None:
 )
 def test_a_search_for_too_many_words_is_refused(kind: str, wanted: str) -> None:
     with stores(kind) as made, pytest.raises(Refusal) as refused:
-        made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5))
+        made.clock.wait_for(made.archive.find(wanted, made.log.next_id, 5, LOBBY))
     assert refused.value.code is ErrorCode.TOO_MANY_WORDS
     assert refused.value.details == {"limit": MAX_WORDS}
 
@@ -230,7 +234,7 @@ def test_as_many_words_as_are_allowed_are_looked_for(kind: str) -> None:
     with stores(kind) as made:
         made.log.append(Emoted(1, 1e9, "lobby", "Alice", text), 1, messages=1)
         settled(made)
-        (found,) = made.clock.wait_for(made.archive.find(text, made.log.next_id, 5))
+        (found,) = made.clock.wait_for(made.archive.find(text, made.log.next_id, 5, LOBBY))
         assert found.text == text
 
 
@@ -241,7 +245,9 @@ def test_a_question_that_is_taken_back_is_not_answered(kind: str) -> None:
         happened = happen(made, [7, 0] * 20)
         settled(made)
         asked = [
-            Deferred.fromCoroutine(made.archive.find("hello", made.log.next_id, 5, "192.0.2.1"))
+            Deferred.fromCoroutine(
+                made.archive.find("hello", made.log.next_id, 5, LOBBY, "192.0.2.1")
+            )
             for _ in range(5)
         ]
         answers: list[object] = []
@@ -272,9 +278,8 @@ def test_accents_are_dropped_before_anything_is_put_in_order() -> None:
 def test_batches_come_back_once_and_in_order(kind: str) -> None:
     with stores(kind) as made:
         delivered: list[Batch] = []
-        again = Log(made.clock, made.archive.commit, delivered.append)
-        made.archive.attach(again)
-        again.begin(log.Origin("epoch"))
+        again = made.log
+        again._deliver = delivered.append
         for number in range(50):
             event = Burst(again.next_id, 1e9, "lobby", "Alice", (f"m{number}",))
             again.append(event, 5, messages=1)

@@ -49,11 +49,17 @@ def mark(words: Any) -> Any:
         case Mapping():
             return {key: mark(value) for key, value in words.items()}
         case _ if callable(words):
-            return lambda given: re.sub(r"[^\W\d_]+", "«\\g<0>»", words(given))
+            return lambda *given: mark_letters(words(*given))
         case _ if dataclasses.is_dataclass(words) and not isinstance(words, type):
             names = [field.name for field in dataclasses.fields(words)]
             return dataclasses.replace(words, **{n: mark(getattr(words, n)) for n in names})
     raise AssertionError(words)
+
+
+def mark_letters(text: Any) -> Any:
+    if isinstance(text, str):
+        return re.sub(r"[^\W\d_]+", "«\\g<0>»", text)
+    return tuple(map(mark_letters, text))
 
 
 MARKED: Catalogue = mark(ENGLISH)
@@ -73,7 +79,23 @@ def samples() -> Iterator[Event]:
         yield events.Joined(1, 0.0, "4", people)
         for reason in LeaveReason:
             yield events.Left(1, 0.0, "4", people, reason)
+        yield events.Joined(1, 0.0, "4", people, arrived=False)
     yield events.Renamed(1, 0.0, "4", NAME, OTHER)
+    for topic in ("", TEXT):
+        yield events.TopicChanged(1, 0.0, "4", NAME, topic)
+        yield events.TopicShown("4", topic)
+        yield events.RoomSwitched("4", topic, (NAME, OTHER))
+    for on in (False, True):
+        yield events.ModeChanged(1, 0.0, "4", NAME, on)
+        yield events.QuietChanged("4", on)
+        yield events.Person(NAME, 0.0, on, ("4", "5") if on else ())
+        yield events.RoomInfo("4", TEXT if on else "", on, 2 - on)
+    yield events.RoomList((events.RoomInfo("4"),))
+    yield events.RoomList((events.RoomInfo("4"), events.RoomInfo("5")))
+    yield events.RoomLeft("4", "5")
+    yield events.Invited("4", NAME)
+    yield events.InvitationSent(1, 0.0, "4", NAME)
+    yield events.Online((NAME, OTHER), "4")
     yield events.NameAsked()
     yield events.Welcomed(NAME, (NAME, OTHER), "5", 1, "6")
     yield events.Announced(("7", "8"))

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never, cast
 
@@ -15,6 +16,8 @@ from chatservice.client.errors import ChatError, Declined, Gone
 from chatservice.client.faces.words import AskedAgain, Shown
 from chatservice.client.state import State
 from chatservice.core.events import (
+    CURRENT_ROOM,
+    LOBBY,
     Error,
     ErrorCode,
     Helped,
@@ -24,6 +27,8 @@ from chatservice.core.events import (
     Refusal,
     Refused,
     ReplayReason,
+    RoomInfo,
+    RoomSwitched,
 )
 from chatservice.core.requests import (
     ChangePassword,
@@ -32,18 +37,27 @@ from chatservice.core.requests import (
     Hello,
     Help,
     History,
+    Invite,
+    Join,
     Nick,
+    Part,
     Password,
     Question,
+    Quiet,
     Register,
     Reply,
     Request,
+    RoomMode,
+    Rooms,
     Say,
     Search,
     SetTyping,
+    Switch,
     Tell,
+    Topic,
     Unregister,
     Who,
+    Whois,
 )
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects import commands
@@ -69,6 +83,7 @@ class Talk:
     ) -> None:
         self.refused = False
         self.unanswered: list[str] = []
+        self.room = LOBBY  # where what is typed is said
         self.leaving = False  # nothing more is obeyed
         self._show = show
         self._answered = answered
@@ -84,11 +99,11 @@ class Talk:
     @property
     def commands(self) -> tuple[str, ...]:
         """The names of the commands that can be used here, as far as we know."""
-        unusable: tuple[str, ...] = ()
+        unusable: tuple[str, ...] = ("quiet",)
         if not self.client.has_accounts:
-            unusable = ("register", "password", "unregister")
+            unusable += ("register", "password", "unregister")
         elif not self.client.may_send_password:
-            unusable = ("register", "password")
+            unusable += ("register", "password")
         return tuple(name for name in HELPED.commands if name not in unusable)
 
     @property
@@ -154,6 +169,8 @@ class Talk:
                 return Tell(to, text)
             case Emote() if to is not None:
                 raise ChatError(self._words.client.public_action)
+        if getattr(request, "room", None) == CURRENT_ROOM:
+            return cast(Request, replace(cast(Any, request), room=self.room))
         return request
 
     def _carry_out(self, request: Request, line: str) -> None:
@@ -176,8 +193,18 @@ class Talk:
                 self._ask(request, line, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
                 self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
+            case Join() | Switch():
+                self._ask(Join(request.room), line, self._switched)
+            case Quiet():
+                raise ChatError(self._words.client.no_quiet)
             case (
-                Say()
+                Part()
+                | Rooms()
+                | Whois()
+                | Topic()
+                | RoomMode()
+                | Invite()
+                | Say()
                 | Emote()
                 | Tell()
                 | Reply()
@@ -195,6 +222,11 @@ class Talk:
         answer = self.client.request(request)
         answer.addCallbacks(show, self._failed, errbackArgs=(line,))
         answer.addCallback(lambda _: self._answered())
+
+    def _switched(self, room: RoomInfo) -> None:
+        """What is said from now on is said there."""
+        self.room = room.room
+        self._show(RoomSwitched(room.room, room.topic, room.users))
 
     def _show_again(self, why: ReplayReason, page: Recalled, limit: int = 0) -> None:
         self._show(replayed(why, page, time.time(), limit))

@@ -3,7 +3,8 @@
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,14 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatservice.complaints import Complaints
+from chatservice.core.cursor import Pages
+from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import Account, Change, ErrorCode, Recalled, Saving
-from chatservice.core.log import Batch, Log, Messages, Now, Origin
+from chatservice.core.log import Log, Messages, Now, Origin, Reach
+from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage.group_commit import GroupCommit
-from chatservice.storage.sqlite import account_changes, positions, rows, search, wal
+from chatservice.storage.sqlite import account_changes, positions, rooms, rows, search, wal
 from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
@@ -62,6 +66,7 @@ class SqliteArchive:
         upgrades: Sequence[str] = UPGRADES,
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
+        self.rooms: list[RoomRecord] = []  # that there were when it was opened
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._path = path
@@ -103,6 +108,7 @@ class SqliteArchive:
             )
         try:
             origin, gaps = _begin(connection)
+            kept = rooms.kept(connection)
             indexed = self._indexed and search.has_index(connection)
             wal.stamp(connection, opened.path)
             readers = [connect(opened.path, read_only=True) for _ in range(2)]
@@ -112,7 +118,8 @@ class SqliteArchive:
             raise BadDatabase(f"{self._path}: {error}.") from None
         first_id = origin.next_id if firsts[0] is None else firsts[0]
         self._reading.begin(first_id, gaps, indexed=indexed)
-        self._commits.begin(origin.messages)
+        self.rooms = kept
+        self._commits.begin(origin.next_id, origin.messages, Registry(map(copy, kept)))
         self._log.begin(origin)
         sys.setswitchinterval(SWITCH_SECONDS)
         self._writer.start(opened)
@@ -176,21 +183,45 @@ class SqliteArchive:
         self._reading.attach(log)
         self._positions.attach(log)
 
-    def commit(self, batch: Batch, committed: Callable[[Batch], None], /) -> None:
-        self._reading.recent_messages.add(batch)
-        self._commits.submit(batch, committed)
+    def submit(
+        self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
+    ) -> None:
+        self._commits.submit(drafts, committed)
 
-    async def recall(self, before: int, after: int | None, limit: int, asker: str = "") -> Recalled:
-        return await self._reading.recall(before, after, limit, asker)
+    @property
+    def pages(self) -> Pages:
+        return self._reading
 
-    async def recent(self, before: int, limit: int, asker: str = "") -> Messages:
-        return await self._reading.recent(before, limit, asker)
+    async def recall(
+        self, before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
+    ) -> Recalled:
+        return await self._reading.recall(before, after, limit, reach, asker)
 
-    async def find(self, words: str, before: int, limit: int, asker: str = "") -> Messages:
-        return await self._reading.find(words, before, limit, asker)
+    async def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Messages:
+        return await self._reading.recent(before, limit, reach, asker)
 
-    async def missed(self, since: ReadPosition, before: int, asker: str = "") -> MissedCount:
-        return await self._reading.missed(since, before, asker)
+    async def find(
+        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
+    ) -> Messages:
+        return await self._reading.find(words, before, limit, reach, asker)
+
+    async def missed(
+        self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
+    ) -> MissedCount:
+        return await self._reading.missed(since, before, reach, asker)
+
+    # stores.MembershipStore
+
+    async def memberships(self, account: Account, asker: str = "") -> Mapping[str, int]:
+        return await self._reader.ask(lambda c: rooms.memberships(c, account), asker=asker)
+
+    def enroll(
+        self, account: Account, joined: Mapping[str, int], founded: Iterable[RoomRecord]
+    ) -> None:
+        there, made = dict(joined), list(founded)
+        self.write(lambda c: rooms.enroll(c, account, there, made)).addErrback(
+            lambda failure: log.failure("Memberships are not saved.", failure)
+        )
 
     # stores.ReadPositionStore
 
@@ -204,7 +235,7 @@ class SqliteArchive:
         self._positions.arrive(name)
         self._commits.go_on()
 
-    def depart(self, name: str, position: int) -> None:
+    def depart(self, name: str, position: ReadPosition) -> None:
         self._positions.depart(name, position)
         self._commits.go_on()
 
@@ -231,12 +262,14 @@ def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]
     """Where the log goes on, and the ids that stand for nothing. From here on a crash is one."""
     facts = dict(connection.execute("SELECT key, value FROM facts").fetchall())
     newest_row = connection.execute(
-        "SELECT id, messages, earlier FROM events ORDER BY id DESC LIMIT 1"
+        "SELECT id, messages FROM events ORDER BY id DESC LIMIT 1"
     ).fetchone()
-    next_id, messages = 1, 0
+    next_id = 1
     if newest_row is not None:
-        id_, its_messages, earlier = newest_row
-        next_id, messages = id_ + (its_messages or 1), earlier + its_messages
+        id_, its_messages = newest_row
+        next_id = id_ + (its_messages or 1)
+    there = rows.rooms_of(connection)
+    messages = {room: rows.messages_in(connection, room) for room in there}
     with transaction(connection):
         positions.leave_all(connection, ReadPosition(next_id, messages))
         if facts.get("opened") and not facts.get("clean"):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from chatservice.core.events import Account, Change, Happening
+from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials
 from chatservice.storage.sqlite import account_changes, accounts, rows, schema, wal
 from chatservice.storage.sqlite.database import (
@@ -37,19 +38,19 @@ def events_in(path: Path, room: str) -> Iterator[Happening]:
     """What has happened in that room, oldest first."""
     with closing(open_to_read(path)) as connection, explained(path):
         after = -1
+        reach = {room: 0}
         while True:
-            step = list(islice(rows.rows_between(connection, after, rows.MAX_ID), STEP_ROWS))
+            step = list(islice(rows.rows_between(connection, after, rows.MAX_ID, reach), STEP_ROWS))
             if not step:
                 return
             for row in step:
-                if row.room == room:
-                    yield from _happenings(row)
+                yield from _happenings(row, reach)
             after = step[-1].end - 1
 
 
-def _happenings(row: rows.Row) -> list[Happening]:
+def _happenings(row: rows.Row, reach: Reach) -> list[Happening]:
     try:
-        return rows.happenings(row)
+        return row.happenings(reach=reach)
     except (AttributeError, KeyError, TypeError, ValueError):  # a file that is damaged
         raise BadDatabase(f"the event {row.id} makes no sense") from None
 

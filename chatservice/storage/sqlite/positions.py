@@ -1,27 +1,33 @@
 """Read positions: how far people had read when they left. Those that change are saved with the next
 group of messages."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from chatservice.core.drafts import Entry
+from chatservice.core.events import Joined
 from chatservice.core.log import Log
 from chatservice.core.stores import MAX_READ_POSITIONS, ReadPosition
 from chatservice.storage.sqlite import rows
 
 
 class Reached(NamedTuple):
-    """How far somebody had read: all below the id `position`. `messages`: how many there had ever
-    been until then; None: that is to be looked up in the database."""
+    """How far somebody had read. `counted`: the messages until then need not be looked up in the
+    database."""
 
-    position: int
-    messages: int | None
+    position: ReadPosition
+    counted: bool
 
     def read(self, connection: sqlite3.Connection) -> ReadPosition:
-        if self.messages is not None:
-            return ReadPosition(self.position, self.messages)
-        return ReadPosition(self.position, rows.messages_before(connection, self.position))
+        if self.counted:
+            return self.position
+        id_, messages = self.position
+        return ReadPosition(
+            id_, {room: rows.messages_before(connection, id_, room) for room in messages}
+        )
 
 
 Changes = Mapping[str, Reached | None]  # None: they are here
@@ -53,12 +59,12 @@ class PendingPositions:
     def arrive(self, name: str) -> None:
         self._changed[name] = None
 
-    def depart(self, name: str, position: int) -> None:
+    def depart(self, name: str, position: ReadPosition) -> None:
         if name not in self._changed and len(self._changed) >= MAX_READ_POSITIONS:
             return  # the disk has failed for long
-        counted = position >= self._log.first_id and not self._is_saved(position)
-        messages = self._log.messages_before(position) if counted else None
-        self._changed[name] = Reached(position, messages)
+        id_ = position.position
+        counted = id_ >= self._log.first_id and not self._is_saved(id_)
+        self._changed[name] = Reached(position, counted)
 
     def take(self) -> Changes:
         self._saving, self._changed = self._changed, {}
@@ -74,21 +80,43 @@ def save(connection: sqlite3.Connection, changes: Changes) -> None:
     """Within a transaction."""
     now = time.time()
     for name, reached in changes.items():
-        position, earlier = (None, None) if reached is None else reached.read(connection)
+        position, messages = (None, {}) if reached is None else reached.read(connection)
         connection.execute(
-            "INSERT OR REPLACE INTO readers VALUES(?, ?, ?, ?)", (name, position, earlier, now)
+            "INSERT OR REPLACE INTO readers VALUES(?, ?, NULL, ?, ?)",
+            (name, position, now, json.dumps(dict(messages))),
         )
+
+
+def arrive(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Within a transaction: people who come in are here as soon as that is on disk."""
+    now = time.time()
+    names = [
+        name
+        for entry in entries
+        if isinstance(entry.event, Joined) and entry.event.arrived
+        for name in entry.event.names
+    ]
+    connection.executemany(
+        "INSERT OR REPLACE INTO readers VALUES(?, NULL, NULL, ?, '{}')",
+        [(name, now) for name in names],
+    )
 
 
 def find(connection: sqlite3.Connection, name: str) -> ReadPosition | None:
     """That of somebody who is not here."""
-    row = connection.execute("SELECT id, earlier FROM readers WHERE name = ?", (name,)).fetchone()
-    return ReadPosition(*row) if row is not None and row[0] is not None else None
+    row = connection.execute("SELECT id, messages FROM readers WHERE name = ?", (name,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    id_, messages = row
+    return ReadPosition(id_, json.loads(messages))
 
 
 def leave_all(connection: sqlite3.Connection, position: ReadPosition) -> None:
     """Within a transaction: everyone who was here when the server ended stopped reading there."""
-    connection.execute("UPDATE readers SET id = ?, earlier = ? WHERE id IS NULL", position)
+    connection.execute(
+        "UPDATE readers SET id = ?, messages = ? WHERE id IS NULL",
+        (position.position, json.dumps(dict(position.messages))),
+    )
 
 
 def forget_some(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 deleted, and what an operator has changed is noticed."""
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -122,33 +123,40 @@ class Housekeeping:
 
 
 class Pruning:
-    """Deletes what need not be kept; the newest row says where the ids go on, and stays."""
+    """Deletes what need not be kept, counted for each room, so that a busy one does not erase a
+    quiet one. The newest row says where the ids go on, and stays."""
 
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
-        self._past_from = 0  # every row before this one is of the future
+        self._rooms: deque[str] = deque()  # that are still to be looked at in this round
+        self._past_from: dict[str, int] = {}  # every row of the room before that is of the future
 
     def step(self, connection: sqlite3.Connection, now: float, *, indexed: bool) -> bool:
         """Delete some, within a transaction. Whether there may be more."""
         if self._keep == KEEP_ALL:
             return False
-        newest = connection.execute(
-            "SELECT id, earlier + messages FROM events ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        if newest is None:
+        (newest_id,) = connection.execute("SELECT max(id) FROM events").fetchone()
+        if newest_id is None:
             return False
-        newest_id, ever = newest
-        window = list(islice(rows.rows_between(connection, -1, newest_id), PRUNE_ROWS))
-        excess = max(self._excess(window, ever), self._old(connection, window, now))
-        size = 0
-        for row in window[:excess]:
-            if size >= PRUNE_SIZE:
-                return True
-            if indexed:
-                search.forget(connection, row)
-            connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
-            size += len(row.text)
-        return excess == len(window) > 0
+        if not self._rooms:
+            self._rooms.extend(rows.rooms_of(connection))
+        looked_at = size = 0
+        while self._rooms and looked_at < PRUNE_ROWS:
+            room = self._rooms[0]
+            window = list(islice(rows.rows_of(connection, room, newest_id), PRUNE_ROWS))
+            looked_at += len(window)
+            ever = rows.messages_in(connection, room)
+            excess = max(self._excess(window, ever), self._old(connection, room, window, now))
+            for row in window[:excess]:
+                if size >= PRUNE_SIZE:
+                    return True
+                if indexed:
+                    search.forget(connection, row)
+                connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
+                size += len(row.text)
+            if excess < len(window) or not window:
+                self._rooms.popleft()
+        return bool(self._rooms)
 
     def _excess(self, window: Sequence[rows.Row], ever: int) -> int:
         """How many of the oldest rows are beyond the messages to be kept."""
@@ -157,7 +165,9 @@ class Pruning:
             return 0
         return sum(ever - row.earlier - row.messages >= most for row in window)
 
-    def _old(self, connection: sqlite3.Connection, window: Sequence[rows.Row], now: float) -> int:
+    def _old(
+        self, connection: sqlite3.Connection, room: str, window: Sequence[rows.Row], now: float
+    ) -> int:
         """How many of the oldest rows are too old. A row is at least as old as each that follows
         it, whatever its own time says: when it was written the clock may have been ahead."""
         if self._keep.days is None or not window:
@@ -166,13 +176,14 @@ class Pruning:
         old = max((place for place, row in enumerate(window, 1) if row.at < oldest), default=0)
         if old == 0 and window[0].at > now:
             # More are of the future than one step takes: the first that is not decides.
-            self._past_from = max(self._past_from, window[0].id)
+            past_from = max(self._past_from.get(room, 0), window[0].id)
             decisive = connection.execute(
                 "SELECT id, at FROM events WHERE id >= ? AND at <= ? ORDER BY id LIMIT 1",
-                (self._past_from, now),
+                (past_from, now),
             ).fetchone()
             if decisive is not None:
-                self._past_from, at = decisive
+                past_from, at = decisive
                 if at < oldest:
-                    old = sum(row.id < self._past_from for row in window)
+                    old = sum(row.id < past_from for row in window)
+            self._past_from[room] = past_from
         return old

@@ -80,6 +80,42 @@ UPGRADES: tuple[str, ...] = (
     ) WITHOUT ROWID;
     ALTER TABLE letters ADD COLUMN origin TEXT NOT NULL DEFAULT '';
     """,
+    # An entry may be heard in several rooms. What was said before there were rooms is the lobby's.
+    # `earlier` counts the messages of the row's room. `author` is the number of the connection that
+    # made it, for as long as the server runs; `acknowledged` and `ref` are what it is told.
+    """
+    ALTER TABLE events ADD COLUMN rooms TEXT NOT NULL DEFAULT '';
+    ALTER TABLE events ADD COLUMN author INTEGER;
+    ALTER TABLE events ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE events ADD COLUMN ref TEXT;
+    CREATE INDEX in_room ON events(room, id);
+    CREATE INDEX spoken_in ON events(room, id) WHERE messages > 0;
+    CREATE INDEX in_several ON events(id) WHERE rooms != '';
+
+    -- Rooms with a registered founder, which stay.
+    CREATE TABLE rooms(
+        name TEXT PRIMARY KEY,
+        founder TEXT NOT NULL,
+        founder_since REAL NOT NULL,
+        topic TEXT NOT NULL,
+        private INTEGER NOT NULL,
+        open_from INTEGER NOT NULL,
+        control INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    -- Registered people are in their rooms also while they are away. `joined`: the id of the entry.
+    CREATE TABLE memberships(
+        account TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        since REAL NOT NULL,
+        room TEXT NOT NULL,
+        joined INTEGER NOT NULL,
+        PRIMARY KEY(account, room)
+    ) WITHOUT ROWID;
+
+    -- How many messages there had ever been in each room: a JSON object.
+    ALTER TABLE readers ADD COLUMN messages TEXT;
+    UPDATE readers SET messages = '{"lobby": ' || earlier || '}' WHERE id IS NOT NULL;
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

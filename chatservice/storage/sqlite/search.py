@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from chatservice.core.events import Emoted, Said
-from chatservice.storage.sqlite.rows import Row, happenings, row_with, rows_between
+from chatservice.core.log import Reach
+from chatservice.storage.sqlite.rows import Row, row_with, rows_between
 from chatservice.storage.words import Query, words
 
 _NOT_ASCII = "text GLOB '*[^\x01-\x7f]*'"
@@ -66,11 +67,20 @@ def forget(connection: sqlite3.Connection, row: Row) -> None:
 
 
 def find(
-    connection: sqlite3.Connection, query: Query, before: int, limit: int, *, indexed: bool
+    connection: sqlite3.Connection,
+    query: Query,
+    before: int,
+    limit: int,
+    reach: Reach,
+    *,
+    indexed: bool,
 ) -> list[Said | Emoted]:
-    """The newest `limit` messages before that id that `query` matches; the oldest first."""
+    """The newest `limit` messages within `reach` before that id that `query` matches; the oldest
+    first."""
     found: list[Said | Emoted] = []
     for message in _candidates(connection, query, before, indexed=indexed) if query else ():
+        if reach.get(message.room, message.id + 1) > message.id:
+            continue
         if query.matches(message.text):
             found.append(message)
             if len(found) == limit:
@@ -114,13 +124,13 @@ def _looked_up(
     for (id_,) in found:
         if row is None or not row.id <= id_ < row.end:
             row = row_with(connection, id_)
-        for event in happenings(row, id_ - 1, id_ + 1) if row is not None else ():
+        for event in row.happenings(id_ - 1, id_ + 1) if row is not None else ():
             if isinstance(event, Said | Emoted):
                 yield event
 
 
 def _messages(row: Row, before: int) -> Iterator[Said | Emoted]:
-    for event in reversed(happenings(row, before=before)):
+    for event in reversed(row.happenings(before=before)):
         if isinstance(event, Said | Emoted):
             yield event
 
@@ -141,7 +151,7 @@ def _indexed(row: Row) -> list[tuple[int, str]]:
     """What the index takes for each message of `row`."""
     return [
         (event.id, " ".join(words(event.text)))
-        for event in happenings(row)
+        for event in row.happenings()
         if isinstance(event, Said | Emoted)
     ]
 

@@ -18,7 +18,7 @@ from chatservice.complaints import Complaints
 from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.group_commit import Group
-from chatservice.storage.sqlite import positions, rows
+from chatservice.storage.sqlite import positions, rooms, rows
 from chatservice.storage.sqlite.database import Opened, transaction
 
 T = TypeVar("T")
@@ -72,7 +72,9 @@ class Writer:
         if group.batches or group.positions:
             with transaction(connection):
                 for unsaved in group.batches:
-                    rows.save(connection, unsaved.batch.entries, unsaved.earlier)
+                    rows.save(connection, unsaved.entries, unsaved.earlier)
+                    rooms.save(connection, unsaved.entries)
+                    positions.arrive(connection, unsaved.entries)
                 positions.save(connection, group.positions)
         outcomes = [self._attempt(connection, write.work, write.done) for write in group.writes]
 

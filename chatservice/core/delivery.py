@@ -1,0 +1,159 @@
+"""What is committed comes true, and is heard."""
+
+from collections.abc import Callable
+
+from chatservice.core.cursor import Cursor
+from chatservice.core.directory import Directory
+from chatservice.core.drafts import Entry
+from chatservice.core.events import (
+    LOBBY,
+    Burst,
+    Emoted,
+    Joined,
+    LeaveReason,
+    Left,
+    ModeChanged,
+    Renamed,
+    TopicChanged,
+)
+from chatservice.core.log import Batch, Look
+from chatservice.core.registry import RoomRecord
+from chatservice.core.users import User
+
+
+class Delivery:
+    """Applies each batch to `directory`, and lets everyone hear it who may.
+
+    `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
+    before somebody has another name.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        arrived: Callable[[User, int], None],
+        renamed: Callable[[User, str], None],
+    ) -> None:
+        self._directory = directory
+        self._arrived = arrived
+        self._renamed = renamed
+
+    def apply(self, batch: Batch) -> None:
+        """What happened is true from now on; nobody has heard of it."""
+        for draft, outcome, next_id in batch.settled:
+            if isinstance(outcome, Entry):
+                self._apply(outcome, batch)
+            if draft is None:
+                continue
+            draft.settle(outcome, next_id)
+            cursor = draft.connection
+            if isinstance(cursor, Cursor):
+                batch.settling.append(cursor)
+                if isinstance(outcome, Entry) and outcome.messages and not outcome.echo:
+                    cursor.said(outcome.rooms[0], outcome.messages)
+
+    def fan_out(self, batch: Batch) -> None:
+        """Everyone hears it who may. This is where nearly all of the server's time goes."""
+        rooms, several = batch.rooms, len(batch.rooms) > 1
+        differs = batch.authors.keys() | batch.apart
+        shared: dict[Look, bytes] = {}
+        for cursor in self._directory.readers(rooms):
+            try:
+                if not cursor.live or cursor in differs:
+                    cursor.deliver(batch)
+                    continue
+                look = cursor.look
+                if several:
+                    data = batch.bytes_for(look, rooms.intersection(cursor.rooms))
+                elif look in shared:
+                    data = shared[look]
+                else:
+                    data = shared[look] = batch.bytes_for(look, rooms)
+                if data:
+                    cursor.write(data)
+            except Exception:
+                cursor.fail()
+        for cursor in batch.settling:  # what they were answered may be due
+            try:
+                cursor.settled(batch)
+            except Exception:
+                cursor.fail()
+        for draft, _, _ in batch.settled:
+            if draft is not None:
+                draft.tell_heard()
+
+    def _apply(self, entry: Entry, batch: Batch) -> None:
+        directory = self._directory
+        match entry.event:
+            case Joined(arrived=True):
+                for user in entry.people:
+                    self._arrive(user, entry, batch)
+            case Joined():
+                (user,) = entry.people
+                self._join(user, entry.rooms[0], entry.event.id, batch)
+            case Left(reason=LeaveReason.PARTED):
+                (user,) = entry.people
+                self._part(user, entry.rooms[0])
+            case Left():
+                for user in entry.people:
+                    self._depart(user)
+            case Renamed(new=new):
+                (user,) = entry.people
+                self._rename(user, new)
+            case TopicChanged(room=name, topic=topic):
+                directory.rooms[name].topic = topic
+            case ModeChanged(room=name, private=private):
+                directory.rooms[name].set_private(private, entry.event.id)
+            case Burst() | Emoted():
+                pass
+
+    def _arrive(self, user: User, entry: Entry, batch: Batch) -> None:
+        directory = self._directory
+        directory.add(user)
+        before, user.rooms = user.rooms, {}
+        for name in entry.rooms:
+            user.rooms[name] = before.get(name, entry.event.id)
+            directory.rooms[name].members[user] = None
+        self._arrived(user, entry.event.id)
+        for cursor in user.cursors:
+            batch.apart.add(cursor)
+            directory.hear(user, cursor)
+
+    def _join(self, user: User, name: str, id_: int, batch: Batch) -> None:
+        directory = self._directory
+        room = directory.rooms.get(name) or directory.add_room(
+            RoomRecord(name, user.identity, open_from=id_, control=id_)
+        )
+        user.rooms[name] = id_
+        room.members[user] = None
+        for cursor in user.cursors:
+            directory.hear(user, cursor)
+            batch.apart.add(cursor)
+
+    def _part(self, user: User, name: str) -> None:
+        user.rooms.pop(name, None)
+        room = self._directory.rooms[name]
+        room.members.pop(user, None)
+        for cursor in user.cursors:
+            room.cursors.pop(cursor, None)
+            room.typing.forget(cursor)
+            if cursor.current == name:
+                cursor.current = next(iter(user.sorted_rooms), LOBBY)
+        self._directory.drop_if_empty(room)
+
+    def _rename(self, user: User, new: str) -> None:
+        if not user.present:  # they have left meanwhile
+            user.name = new
+            return
+        self._directory.remove(user)
+        self._renamed(user, new)
+        user.name = new
+        self._directory.add(user)
+
+    def _depart(self, user: User) -> None:
+        for name in user.rooms:
+            room = self._directory.rooms[name]
+            room.members.pop(user, None)
+            self._directory.drop_if_empty(room)
+        user.rooms.clear()

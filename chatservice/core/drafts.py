@@ -1,0 +1,499 @@
+"""What can be submitted to the log, and the rules by which a commit decides it.
+
+A draft names persons, not their names: what they are called, and where they are, is looked up in
+the registry when the draft's turn to be committed comes. There it becomes an `Entry`, or is turned
+back with a `Refusal`; nothing before that can be relied on.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chatservice.core.events import (
+    Burst,
+    Emoted,
+    ErrorCode,
+    Joined,
+    LeaveReason,
+    Left,
+    ModeChanged,
+    Refusal,
+    Renamed,
+    RoomEvent,
+    TopicChanged,
+)
+from chatservice.core.registry import Registry, room_order
+
+if TYPE_CHECKING:
+    from chatservice.core.cursor import Cursor
+    from chatservice.core.users import User
+
+# What a name before each message adds: ": " and CRLF.
+_AROUND = 4
+
+
+class Entry(NamedTuple):
+    """What was committed: an event; the rooms where it is heard; who made it, and from which
+    connections; and how many messages and, roughly, characters it has.
+
+    `ref` marks the author's request. `echo`: the connection that made it hears it, too.
+    `acknowledged`: of how many messages, all those of the request, its author is told that they
+    are in the log; 0: of none, since the request has another answer, or is not over. `founded`: it
+    made its room.
+    """
+
+    event: RoomEvent
+    rooms: tuple[str, ...]
+    people: tuple[Any, ...] = ()
+    connections: tuple[Hashable, ...] = ()
+    messages: int = 0
+    size: int = 0
+    ref: str | None = None
+    echo: bool = True
+    acknowledged: int = 1
+    founded: bool = False
+
+    @property
+    def end(self) -> int:
+        """The id after those of this entry."""
+        return self.event.id + (self.messages or 1)
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it tells of people who come, go or have another name."""
+        return isinstance(self.event, Joined | Left | Renamed)
+
+    def heard_in(self, rooms: tuple[str, ...]) -> RoomEvent:
+        """The event for a reader who is in `rooms` of those where it is heard, and in no others:
+        of others it says nothing."""
+        event = self.event
+        if isinstance(event, Joined | Left | Renamed) and self.rooms != (event.room,):
+            return replace(event, room=rooms[0], rooms=_several(rooms))
+        return event
+
+    def heard_by_author(self, connection: Hashable, rooms: tuple[str, ...]) -> RoomEvent | None:
+        """People do not hear what they said, nor of arrivals before their own."""
+        event = self.heard_in(rooms)
+        if isinstance(event, Joined):
+            later = event.names[self.connections.index(connection) + 1 :]
+            return replace(event, names=later) if later else None
+        return event if self.echo else None
+
+
+Outcome = Entry | Refusal | None  # None: it turned out that nothing happens
+Then = Callable[[Outcome], None]
+
+
+class Draft:
+    """Something that is submitted at the time `at`, in seconds since 1970, from `connection`.
+
+    `then` is called once with what became of it, before anybody hears of it. `position`: once it is
+    `settled`, everything that was committed before it, and it, has a smaller id.
+    """
+
+    __slots__ = (
+        "_waiting",
+        "at",
+        "connection",
+        "heard",
+        "messages",
+        "number",
+        "position",
+        "ref",
+        "settled",
+        "then",
+    )
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable | None = None,
+        *,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        self.at = at
+        self.connection = connection
+        self.ref = ref
+        self.then = then
+        self.messages = 0
+        self.number = 0  # in the order in which this process submitted
+        self.settled = False
+        self.heard = False
+        self.position = 0
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def is_move(self) -> bool:
+        """Whether somebody comes into the chat, or leaves it."""
+        return isinstance(self, Arrive | Depart)
+
+    def when_heard(self, call: Callable[[], None]) -> None:
+        """Call that once everyone has been told of it: at once, if they have been."""
+        if self.heard:
+            call()
+        else:
+            self._waiting.append(call)
+
+    def decide(self, registry: Registry, id_: int) -> Entry | None:
+        """What becomes of it, with the id `id_`. Raises `Refusal`."""
+        raise NotImplementedError
+
+    def settle(self, outcome: Outcome, position: int) -> None:
+        """It is committed, or turned back."""
+        self.settled = True
+        self.position = position
+        then, self.then = self.then, None
+        if then is not None:
+            then(outcome)
+
+    def tell_heard(self) -> None:
+        """Everyone has been told of it."""
+        self.heard = True
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
+
+    def _connections(self) -> tuple[Hashable, ...]:
+        return () if self.connection is None else (self.connection,)
+
+
+class Speak(Draft):
+    """`user` says `texts` in `room`; with `emote`, does what the one text says. `acknowledged`: see
+    `Entry`."""
+
+    __slots__ = ("acknowledged", "echo", "emote", "room", "texts", "user")
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable | None,
+        user: "User",
+        room: str,
+        texts: tuple[str, ...],
+        *,
+        emote: bool = False,
+        echo: bool = False,
+        acknowledged: int = 1,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, ref=ref, then=then)
+        self.user = user
+        self.room = room
+        self.texts = texts
+        self.emote = emote
+        self.echo = echo or emote
+        self.acknowledged = acknowledged
+        self.messages = len(texts)
+
+    def decide(self, registry: Registry, id_: int) -> Entry:
+        registry.expect_member(self.user, self.room)
+        name = registry.name_of(self.user)
+        event: RoomEvent
+        if self.emote:
+            event = Emoted(id_, self.at, self.room, name, self.texts[0])
+        else:
+            event = Burst(id_, self.at, self.room, name, self.texts)
+        size = sum(map(len, self.texts)) + len(self.texts) * (len(name) + _AROUND)
+        return Entry(
+            event,
+            (self.room,),
+            (self.user,),
+            self._connections(),
+            self.messages,
+            size,
+            self.ref,
+            self.echo,
+            self.acknowledged,
+        )
+
+
+class Arrival(NamedTuple):
+    """`user` comes in at `connection`, as `name`, into these rooms as far as they still exist.
+    `since`: the ids since which they have been in rooms before. `then`: as that of a draft."""
+
+    user: "User"
+    connection: "Cursor"
+    name: str
+    rooms: tuple[str, ...]
+    since: Mapping[str, int]
+    then: Then
+
+
+class Arrive(Draft):
+    """People come into the chat, into the same rooms."""
+
+    __slots__ = ("arrivals",)
+
+    def __init__(self, at: float, arrivals: Sequence[Arrival]) -> None:
+        super().__init__(at)
+        self.arrivals = arrivals
+
+    def decide(self, registry: Registry, id_: int) -> Entry | None:
+        here: list[Arrival] = []
+        for arrival in self.arrivals:
+            try:
+                registry.claim(arrival.user, arrival.name)
+            except Refusal as refusal:
+                arrival.then(refusal)
+                continue
+            here.append(arrival)
+        if not here:
+            return None
+        rooms = tuple(room for room in here[0].rooms if room in registry.rooms)
+        for arrival in here:
+            for room in rooms:
+                registry.join(arrival.user, room)
+        for arrival in here:
+            arrival.user.rooms.update(arrival.since)
+        names = tuple(arrival.name for arrival in here)
+        event = Joined(id_, self.at, rooms[0] if rooms else "", names, True, _several(rooms))
+        return Entry(
+            event,
+            rooms,
+            tuple(arrival.user for arrival in here),
+            tuple(arrival.connection for arrival in here),
+            size=sum(map(len, names)),
+            acknowledged=0,
+        )
+
+    def settle(self, outcome: Outcome, position: int) -> None:
+        super().settle(outcome, position)
+        if isinstance(outcome, Entry):
+            for arrival in self.arrivals:
+                if arrival.user in outcome.people:
+                    arrival.then(outcome)
+
+
+class Depart(Draft):
+    """People leave the chat who are in the same rooms; `lost`: without a goodbye."""
+
+    __slots__ = ("lost", "people")
+
+    def __init__(self, at: float, people: Sequence["User"], *, lost: bool) -> None:
+        super().__init__(at)
+        self.people = people
+        self.lost = lost
+
+    def decide(self, registry: Registry, id_: int) -> Entry | None:
+        here = [user for user in self.people if registry.is_here(user)]
+        if not here:
+            return None
+        names = tuple(registry.name_of(user) for user in here)
+        rooms = {room for user in here for room in registry.release(user)}
+        sorted_rooms = tuple(sorted(rooms, key=room_order))
+        reason = LeaveReason.LOST if self.lost else LeaveReason.LEFT
+        first = sorted_rooms[0] if sorted_rooms else ""
+        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms))
+        return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
+
+
+class Rename(Draft):
+    """`user` is called `name` from now on."""
+
+    __slots__ = ("name", "user")
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable,
+        user: "User",
+        name: str,
+        *,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, ref=ref, then=then)
+        self.user = user
+        self.name = name
+
+    def decide(self, registry: Registry, id_: int) -> Entry:
+        old = registry.rename(self.user, self.name)
+        rooms = registry.rooms_of(self.user)
+        room = rooms[0] if rooms else ""
+        event = Renamed(id_, self.at, room, old, self.name, _several(rooms))
+        size = len(old) + len(self.name)
+        return Entry(event, rooms, (self.user,), self._connections(), 0, size, self.ref)
+
+
+class Enroll(Draft):
+    """`user` owns an account now, or none any longer. Nobody hears of it."""
+
+    __slots__ = ("user",)
+
+    def __init__(self, at: float, user: "User") -> None:
+        super().__init__(at)
+        self.user = user
+
+    def decide(self, registry: Registry, id_: int) -> None:
+        registry.enroll(self.user)
+
+
+class Join(Draft):
+    """`user` comes into `room`, and makes it if there is none. `invited`: they may, though it is
+    private."""
+
+    __slots__ = ("invited", "room", "user")
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable,
+        user: "User",
+        room: str,
+        *,
+        invited: bool = False,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, then=then)
+        self.user = user
+        self.room = room
+        self.invited = invited
+
+    def decide(self, registry: Registry, id_: int) -> Entry | None:
+        registry.expect_here(self.user)
+        record = registry.rooms.get(self.room)
+        founded = record is None
+        if record is None:
+            record = registry.found(self.user, self.room, id_)
+        elif record.private and not (self.invited or registry.founded(self.user, record)):
+            raise Refusal(ErrorCode.CANNOT_JOIN)
+        if not registry.join(self.user, self.room):
+            return None
+        name = registry.name_of(self.user)
+        event = Joined(id_, self.at, self.room, (name,), False)
+        people, connections = (self.user,), self._connections()
+        return Entry(
+            event,
+            (self.room,),
+            people,
+            connections,
+            size=len(name),
+            acknowledged=0,
+            founded=founded,
+        )
+
+
+class Part(Draft):
+    """`user` leaves `room`, and stays in the chat."""
+
+    __slots__ = ("room", "user")
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable,
+        user: "User",
+        room: str,
+        *,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, ref=ref, then=then)
+        self.user = user
+        self.room = room
+
+    def decide(self, registry: Registry, id_: int) -> Entry:
+        registry.part(self.user, self.room)
+        name = registry.name_of(self.user)
+        event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED)
+        people, connections = (self.user,), self._connections()
+        return Entry(event, (self.room,), people, connections, size=len(name), ref=self.ref)
+
+
+class Control(Draft):
+    """`user`, who was in charge of `room` when the entry `control` was its last that changed
+    anybody's rights, sets its topic, or makes it `private` or public.
+
+    Raises `Stale` if there is a newer one by the time it is committed.
+    """
+
+    __slots__ = ("control", "private", "room", "topic", "user")
+
+    def __init__(
+        self,
+        at: float,
+        connection: Hashable,
+        user: "User",
+        room: str,
+        control: int,
+        *,
+        topic: str | None = None,
+        private: bool | None = None,
+        ref: str | None = None,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, ref=ref, then=then)
+        self.user = user
+        self.room = room
+        self.control = control
+        self.topic = topic
+        self.private = private
+
+    def decide(self, registry: Registry, id_: int) -> Entry:
+        registry.expect_member(self.user, self.room)
+        record = registry.rooms[self.room]
+        if record.control != self.control:
+            raise Stale
+        name = registry.name_of(self.user)
+        event: RoomEvent
+        if self.topic is not None:
+            record.topic = self.topic
+            event = TopicChanged(id_, self.at, self.room, name, self.topic)
+        else:
+            private = bool(self.private)
+            if record.private and not private:
+                record.open_from = id_  # the private past stays private
+            record.private = private
+            record.control = id_
+            event = ModeChanged(id_, self.at, self.room, name, private)
+        return Entry(
+            event,
+            (self.room,),
+            (self.user,),
+            self._connections(),
+            size=len(name) + len(self.topic or ""),
+            ref=self.ref,
+        )
+
+
+class Stale(Refusal):
+    """The rights that a draft was submitted with have changed meanwhile: decide again."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.BUSY)
+
+
+class Committed(NamedTuple):
+    """A draft, and what became of it. `draft`: None if another process submitted it."""
+
+    draft: Draft | None
+    outcome: Outcome
+    next_id: int
+
+
+def decide(drafts: Sequence[Draft], registry: Registry, next_id: int) -> list[Committed]:
+    """What becomes of drafts that are committed together, from the id `next_id` on."""
+    decided: list[Committed] = []
+    for draft in drafts:
+        outcome: Outcome
+        try:
+            outcome = draft.decide(registry, next_id)
+        except Refusal as refusal:
+            outcome = refusal
+        if isinstance(outcome, Entry):
+            next_id = outcome.end
+        decided.append(Committed(draft, outcome, next_id))
+    return decided
+
+
+def later(one: Draft | None, other: Draft | None) -> Draft | None:
+    """Of two drafts the one that was submitted later."""
+    if one is None or other is None:
+        return one or other
+    return one if one.number >= other.number else other
+
+
+def _several(rooms: tuple[str, ...]) -> tuple[str, ...]:
+    return rooms if len(rooms) > 1 else ()

@@ -1,0 +1,218 @@
+"""Names, rooms and memberships as of the last commit.
+
+A store decides what was submitted in the order of its commits: who has a name, which rooms there
+are, who is in them. What people are shown lags behind until it is delivered (see `chat.Chat`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chatservice.core import names
+from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
+
+# Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
+# 100 bytes a connection.
+MAX_ROOMS_JOINED = 50
+# Rooms that there may be at a time: some 10 MB.
+MAX_ROOMS = 10_000
+# Rooms that a guest and the owner of an account may have founded at a time: a guest's go with
+# their last member, an account's stay.
+MAX_FOUNDED_BY_GUEST, MAX_FOUNDED_BY_ACCOUNT = 3, 20
+
+
+class Claimant(Protocol):
+    """Somebody who has a name: `id` is theirs alone."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def account(self) -> Account | None: ...
+
+
+@dataclass(slots=True)
+class RoomRecord:
+    """A room. `founder`: an account, or the id of a guest. `open_from`: newcomers may see what was
+    said from this id on. `control`: the id of the last entry that changed its rights."""
+
+    name: str
+    founder: Account | int | None = None
+    topic: str = ""
+    private: bool = False
+    open_from: int = 0
+    control: int = 0
+    members: int = 0
+
+    @property
+    def stays(self) -> bool:
+        """Whether it outlives its last member."""
+        return self.name == LOBBY or isinstance(self.founder, Account)
+
+
+@dataclass(slots=True)
+class _Claim:
+    name: str
+    account: Account | None
+    founder: Account | int
+    rooms: set[str] = field(default_factory=set)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the name is that of the account."""
+        return self.account is not None and self.account.is_called(self.name)
+
+    def is_beside(self, name: str) -> bool:
+        """Whether it may stand beside the registered `name`, which is like it: both had been
+        registered before they counted as alike."""
+        account = self.account
+        return self.is_registered and account is not None and not account.is_called(name)
+
+
+class Registry:
+    """Who has which name and is in which rooms. What may not be raises `Refusal`."""
+
+    def __init__(self, rooms: Iterable[RoomRecord] = ()) -> None:
+        self.rooms: dict[str, RoomRecord] = {}
+        self._room_keys: dict[str, str] = {}
+        self._claims: dict[int, _Claim] = {}
+        self._by_key: dict[str, set[int]] = {}
+        for room in (RoomRecord(LOBBY), *rooms):
+            self._add(room)
+
+    def claim(self, person: Claimant, name: str) -> None:
+        """`person`, who has none so far, is called `name`. Raises NAME_TAKEN."""
+        founder = person.id if person.account is None else person.account
+        claim = _Claim(name, person.account, founder)
+        self._expect_free(person.id, claim)
+        self._claims[person.id] = claim
+        self._index(person.id, name)
+
+    def rename(self, person: Claimant, name: str) -> str:
+        """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN."""
+        claim = self._claims[person.id]
+        self._expect_free(person.id, _Claim(name, person.account, claim.founder))
+        self._unindex(person.id, claim.name)
+        self._index(person.id, name)
+        old, claim.name, claim.account = claim.name, name, person.account
+        return old
+
+    def enroll(self, person: Claimant) -> None:
+        """`person` owns another account now, or none: what they founded stays theirs."""
+        if (claim := self._claims.get(person.id)) is None:
+            return
+        founder = person.id if person.account is None else person.account
+        for room in self.rooms.values():
+            if room.founder == claim.founder:
+                room.founder = founder
+        claim.account, claim.founder = person.account, founder
+
+    def release(self, person: Claimant) -> tuple[str, ...]:
+        """`person` is gone. Returns the rooms that they were in."""
+        claim = self._claims.pop(person.id)
+        self._unindex(person.id, claim.name)
+        for room in claim.rooms:
+            self._lose_member(room)
+        return tuple(sorted(claim.rooms, key=room_order))
+
+    def name_of(self, person: Claimant) -> str:
+        """What `person` is called."""
+        return self._claims[person.id].name
+
+    def rooms_of(self, person: Claimant) -> tuple[str, ...]:
+        """The rooms that `person` is in, the lobby first."""
+        return tuple(sorted(self._claims[person.id].rooms, key=room_order))
+
+    def is_here(self, person: Claimant) -> bool:
+        """Whether `person` has a name."""
+        return person.id in self._claims
+
+    def expect_member(self, person: Claimant, room: str) -> None:
+        """Raises NOT_IN_ROOM if `person` is not in `room` (any longer)."""
+        claim = self._claims.get(person.id)
+        if claim is None or room not in claim.rooms:
+            raise Refusal(ErrorCode.NOT_IN_ROOM, room=room)
+
+    def expect_here(self, person: Claimant) -> None:
+        """Raises GONE if `person` has left the chat."""
+        if person.id not in self._claims:
+            raise Refusal(ErrorCode.GONE, name="")
+
+    def founded(self, person: Claimant, room: RoomRecord) -> bool:
+        """Whether `person` is the founder of `room`."""
+        claim = self._claims.get(person.id)
+        return claim is not None and room.founder == claim.founder
+
+    def found(self, person: Claimant, name: str, id_: int) -> RoomRecord:
+        """`person` makes the room `name`, with the entry that has this id. Raises NAME_TAKEN,
+        TOO_MANY_ROOMS."""
+        founder = self._claims[person.id].founder
+        mine = sum(room.founder == founder for room in self.rooms.values())
+        most = MAX_FOUNDED_BY_ACCOUNT if isinstance(founder, Account) else MAX_FOUNDED_BY_GUEST
+        if mine >= most or len(self.rooms) >= MAX_ROOMS:
+            raise Refusal(ErrorCode.TOO_MANY_ROOMS)
+        if (like := self.like(name)) is not None:
+            raise Refusal(
+                ErrorCode.CANNOT_JOIN if self.rooms[like].private else ErrorCode.NAME_TAKEN,
+                name="#" + name,
+            )
+        return self._add(RoomRecord(name, founder, open_from=id_, control=id_))
+
+    def join(self, person: Claimant, room: str) -> bool:
+        """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS."""
+        rooms = self._claims[person.id].rooms
+        if room in rooms:
+            return False
+        if len(rooms) >= MAX_ROOMS_JOINED:
+            raise Refusal(ErrorCode.TOO_MANY_ROOMS)
+        rooms.add(room)
+        self.rooms[room].members += 1
+        return True
+
+    def part(self, person: Claimant, room: str) -> None:
+        """`person` is in `room` no longer. Raises NOT_IN_ROOM."""
+        self.expect_member(person, room)
+        self._claims[person.id].rooms.discard(room)
+        self._lose_member(room)
+
+    def like(self, name: str) -> str | None:
+        """The room that is called `name`, or looks like it."""
+        for key in names.keys(name):
+            if key in self._room_keys:
+                return self._room_keys[key]
+        return None
+
+    def _expect_free(self, id_: int, wanted: _Claim) -> None:
+        alike = {other for key in names.keys(wanted.name) for other in self._by_key.get(key, ())}
+        for other in alike - {id_}:
+            claim = self._claims[other]
+            if not (wanted.is_registered and claim.is_beside(wanted.name)):
+                raise Refusal(ErrorCode.NAME_TAKEN, name=wanted.name)
+
+    def _index(self, id_: int, name: str) -> None:
+        for key in names.keys(name):
+            self._by_key.setdefault(key, set()).add(id_)
+
+    def _unindex(self, id_: int, name: str) -> None:
+        for key in names.keys(name):
+            self._by_key[key].discard(id_)
+            if not self._by_key[key]:
+                del self._by_key[key]
+
+    def _add(self, room: RoomRecord) -> RoomRecord:
+        self.rooms[room.name] = room
+        self._room_keys.update(dict.fromkeys(names.keys(room.name), room.name))
+        return room
+
+    def _lose_member(self, name: str) -> None:
+        room = self.rooms[name]
+        room.members -= 1
+        if not room.members and not room.stays:
+            del self.rooms[name]
+            for key in names.keys(name):
+                self._room_keys.pop(key, None)
+
+
+def room_order(name: str) -> tuple[bool, str]:
+    """The lobby first, then by name."""
+    return name != LOBBY, name

@@ -1,0 +1,108 @@
+"""Rooms that stay, and the memberships of registered people. Everything here blocks.
+
+Both are saved with the entries of the log that change them.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from chatservice.core.drafts import Entry
+from chatservice.core.events import (
+    LOBBY,
+    Account,
+    Joined,
+    LeaveReason,
+    Left,
+    ModeChanged,
+    TopicChanged,
+)
+from chatservice.core.registry import RoomRecord
+
+
+def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Within a transaction: what these entries change."""
+    for entry in entries:
+        match entry.event:
+            case Joined(arrived=True):
+                for user in entry.people:
+                    if user.account is not None and entry.rooms:
+                        _enter(connection, user.account, entry.rooms, entry.event.id)
+            case Joined(room=room):
+                account = entry.people[0].account
+                if account is None:
+                    continue
+                if entry.founded:
+                    connection.execute(
+                        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?)",
+                        (room, *account, entry.event.id, entry.event.id),
+                    )
+                _enter(connection, account, (room,), entry.event.id)
+            case Left(reason=LeaveReason.PARTED, room=room):
+                account = entry.people[0].account
+                if account is not None:
+                    connection.execute(
+                        "DELETE FROM memberships WHERE account = ? AND since = ? AND room = ?",
+                        (*account, room),
+                    )
+            case TopicChanged(room=room, topic=topic):
+                connection.execute("UPDATE rooms SET topic = ? WHERE name = ?", (topic, room))
+            case ModeChanged(room=room, private=private):
+                id_ = entry.event.id
+                connection.execute(
+                    "UPDATE rooms SET open_from = CASE WHEN private AND NOT ? THEN ? "
+                    "ELSE open_from END, private = ?, control = ? WHERE name = ?",
+                    (private, id_, private, id_, room),
+                )
+            case _:
+                pass
+
+
+def _enter(
+    connection: sqlite3.Connection, account: Account, rooms: tuple[str, ...], id_: int
+) -> None:
+    connection.executemany(
+        "INSERT OR IGNORE INTO memberships SELECT name, created, ?, ? FROM accounts "
+        "WHERE name = ? AND created = ?",
+        [(room, id_, *account) for room in rooms],
+    )
+
+
+def enroll(
+    connection: sqlite3.Connection,
+    account: Account,
+    joined: Mapping[str, int],
+    founded: Iterable[RoomRecord],
+) -> None:
+    """Within a transaction: the owner of `account`, who has just registered, is in these rooms and
+    has founded some."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, ?, ?, ?, ?)",
+        [
+            (room.name, *account, room.topic, room.private, room.open_from, room.control)
+            for room in founded
+        ],
+    )
+    for room, id_ in joined.items():
+        _enter(connection, account, (room,), id_)
+
+
+def kept(connection: sqlite3.Connection) -> list[RoomRecord]:
+    """The rooms whose founders still have their accounts; and the lobby's topic."""
+    rows = connection.execute(
+        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control FROM rooms "
+        "JOIN accounts ON founder = accounts.name AND founder_since = created"
+    )
+    return [
+        RoomRecord(name, Account(founder, since), topic, bool(private), open_from, control)
+        for name, founder, since, topic, private, open_from, control in rows
+    ]
+
+
+def memberships(connection: sqlite3.Connection, account: Account) -> dict[str, int]:
+    """The rooms that the owner of `account` is in, and since which id."""
+    rows = connection.execute(
+        "SELECT room, joined FROM memberships WHERE account = ? AND since = ? AND "
+        "(room = ? OR room IN (SELECT name FROM rooms))",
+        (*account, LOBBY),
+    )
+    return dict(rows.fetchall())
