@@ -88,7 +88,7 @@ def examine(received: bytes, limit: int) -> Opening | None:
         return Opening(text, "a binary protocol")
     said = said.lstrip(b"\0\r\n")
     end = _LINE_END.search(said)
-    if end is None and len(said) <= limit:
+    if end is None and len(text) <= limit:
         return None
     line = said[: end.start()] if end is not None else said
     for protocol, pattern, answer in _LINES:

@@ -86,8 +86,9 @@ def test_however_it_is_cut(foreign: tuple[bytes, str, bytes], cut: int) -> None:
     assert before is None or before.protocol == protocol or cut >= len(line) - 1
 
 
-def test_a_line_without_an_end_is_not_waited_for_for_ever() -> None:
-    assert examine(b"x" * MAX_LINE, MAX_LINE) is None
-    opening = examine(b"x" * (MAX_LINE + 1), MAX_LINE)
+@pytest.mark.parametrize("byte", [b"x", b"\n", b"\r", b"\0"])
+def test_a_line_without_an_end_is_not_waited_for_for_ever(byte: bytes) -> None:
+    assert examine(byte * MAX_LINE, MAX_LINE) is None
+    opening = examine(byte * (MAX_LINE + 1), MAX_LINE)
     assert opening is not None
     assert not opening.protocol
