@@ -261,11 +261,13 @@ class Chat:
         self._forget_token(session)
         self._keep_position(user, session)
         user.sessions.remove(session)
+        if not user.sessions:  # first: somebody without a connection can never be taken out again
+            self._depart(user, lost=lost)
         for room in user.rooms:
             self.directory.rooms[room].typing.forget(session.cursor)
         self._hear_to_the_end(user, session.cursor)
-        if user.sessions:
-            return
+
+    def _depart(self, user: User, *, lost: bool) -> None:
         user.present = False
         user.correspondent = None
         if self.users.get(user.name) is user:
@@ -296,9 +298,9 @@ class Chat:
 
     def _attach(self, user: User, session: UserSession, predecessor: UserSession | None) -> None:
         """Another connection of `user`; it takes the place of `predecessor`, if there is one."""
-        user.sessions.append(session)
         session.cursor.enter(self.log, user, self.log.end, self.archive.pages)
         self.directory.hear(user, session.cursor)
+        user.sessions.append(session)
         ended = [predecessor] if predecessor is not None else []
         if self._one_connection:
             ended = [other for other in user.sessions if other is not session]

@@ -118,7 +118,7 @@ class Delivery:
         self._arrived(user, entry.event.id)
         for cursor in user.cursors:
             batch.apart.add(cursor)
-            directory.hear(user, cursor)
+            self._hear(user, cursor)
 
     def _join(self, user: User, name: str, id_: int, batch: Batch) -> None:
         directory = self._directory
@@ -128,8 +128,15 @@ class Delivery:
         user.rooms[name] = id_
         room.members[user] = None
         for cursor in user.cursors:
-            directory.hear(user, cursor)
+            self._hear(user, cursor)
             batch.apart.add(cursor)
+
+    def _hear(self, user: User, cursor: Cursor) -> None:
+        """What goes wrong in it costs that connection only, and not the batch."""
+        try:
+            self._directory.hear(user, cursor)
+        except Exception:
+            cursor.fail()
 
     def _part(self, user: User, name: str) -> None:
         user.rooms.pop(name, None)
