@@ -209,6 +209,8 @@ class Exchange:
                 self._welcomed(event)
             case Error() if ref == HELLO:
                 self._greeting.declined(event)
+            case Error(code=ErrorCode.TLS_NEEDED) if self._link.connection is not None:
+                self._link.connection.reason = self._words.client.tls_wanted
             case Closed() | Error() | Announced() | Saving():
                 self._take(event, None)
             case _:

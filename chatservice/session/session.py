@@ -283,7 +283,7 @@ class Session:
     def come_in(self, hello: Hello) -> None:
         """Let them in, if they may."""
         self._move(State.ADMITTING)
-        self._look_up(self._enter(hello), lambda _: None)
+        self._look_up(self._enter(hello), lambda since: self._welcome(hello, since))
 
     def leave(self) -> None:
         """End the connection, as they ask for; but they are told of the past before that."""
@@ -510,8 +510,8 @@ class Session:
         """What goes wrong in it costs this connection."""
         work.addErrback(self._connection.fail)
 
-    async def _enter(self, hello: Hello) -> None:
-        """Come in, if they may; otherwise raises `Refusal`."""
+    async def _enter(self, hello: Hello) -> ReadPosition | None:
+        """Come in, if they may; otherwise raises `Refusal`. Where they had stopped reading."""
         chat, network = self.services.chat, self.peer.network
         if (writable := self._connection.until_writable()) is not None:
             await writable
@@ -548,7 +548,8 @@ class Session:
             account=account,
             rooms=rooms or {LOBBY: 0},
         )
-        self._welcome(await entered, hello, since)
+        await entered
+        return since
 
     async def _holder(self, token: str) -> User | None:
         """Whose token it is, if what they have proven still holds."""
@@ -561,7 +562,8 @@ class Session:
             self.services.account_changed(user.account, Change.PASSWORD)
         return user if chat.holder(token) is holder else None
 
-    def _welcome(self, user: User, hello: Hello, since: ReadPosition | None) -> None:
+    def _welcome(self, hello: Hello, since: ReadPosition | None) -> None:
+        user = self.user
         chat, settings, wants = self.services.chat, self.services.settings, self.dialect.wants
         self._move(State.IN)
         self._connection.let_in()

@@ -791,7 +791,7 @@ def test_help_stands_in_columns(reader: Reader) -> None:
         assert box is not None
         starts.add(box[0])
     assert len(starts) == 1
-    assert conversation.words().splitlines()[1] == "/who  list who is online"
+    assert conversation.words().splitlines()[1] == "/who [ROOM]  list who is online, or in a room"
 
 
 def test_rows_that_go_on_are_indented(reader: Reader) -> None:

@@ -567,7 +567,7 @@ class TestCompletion:
             ("hello", []),
             ("/msg bo", ["/msg Bob "]),
             ("/ms", ["/msg "]),
-            ("/WHO", ["/who"]),
+            ("/WHO", ["/who ", "/whois "]),
             ("سا", ["سارا: "]),
             ("", ["Bella: ", "Bob: ", "سارا: "]),
         ],
