@@ -685,7 +685,7 @@ class Chat:
             called.add(user.account.name)
 
         def note(position: int) -> None:
-            position = self.log.past_own(max(position, *others), cursor)
+            position = self.log.past_own(max(position, *others), cursor.number)
             if not session.is_program:
                 user.mark = position
             noted = ReadPosition(

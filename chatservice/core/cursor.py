@@ -1,10 +1,11 @@
 """Where one connection is in what it hears."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import ClassVar, NamedTuple, Protocol
-from weakref import WeakValueDictionary
+from itertools import count, takewhile
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from chatservice.core.backlog import is_too_much, size_of
 from chatservice.core.drafts import Draft, later
@@ -136,6 +137,22 @@ class _Personal(NamedTuple):
         return self.draft.settled and max(self.position, self.draft.position) <= position
 
 
+class _Tally:
+    """What a cursor that is not up to date needs in order to say how much it has missed: messages
+    that it had heard, for each room (or its person had said); and messages of its own that it has
+    not passed by yet."""
+
+    __slots__ = ("heard", "said")
+
+    def __init__(self, heard: Mapping[str, int]) -> None:
+        self.heard = Counter(heard)
+        self.said: Counter[str] = Counter()
+
+
+NO_ROOMS: Mapping[str, int] = MappingProxyType({})
+_numbers = count(1)
+
+
 class Cursor:
     """Where one connection is in what it hears: the log, and what is addressed to it only.
 
@@ -148,11 +165,8 @@ class Cursor:
     """
 
     __slots__ = (
-        "__weakref__",
         "_current",
         "_flow",
-        "_heard",
-        "_heard_to",
         "_log",
         "_owed",
         "_pages",
@@ -162,11 +176,12 @@ class Cursor:
         "_position",
         "_quiet",
         "_reading",
-        "_said",
         "_sink",
         "_taken",
+        "_tally",
         "dialect",
         "events_sent",
+        "heard_to",
         "hears_all",
         "live",
         "look",
@@ -177,18 +192,8 @@ class Cursor:
         "write",
     )
 
-    _last_number: ClassVar[int] = 0
-    _by_number: ClassVar[WeakValueDictionary[int, "Cursor"]] = WeakValueDictionary()
-
-    @classmethod
-    def numbered(cls, number: int) -> "Cursor | None":
-        """The cursor of that number, if it is still there."""
-        return cls._by_number.get(number)
-
     def __init__(self, dialect: Dialect, sink: Sink) -> None:
-        Cursor._last_number += 1
-        self.number = Cursor._last_number
-        Cursor._by_number[self.number] = self
+        self.number = next(_numbers)
         self.events_sent = 0  # how many personal events have been sent
         self.live = False  # up to date, and nothing waits: whatever comes next can be written
         self.hears_all = True
@@ -202,16 +207,13 @@ class Cursor:
         self._reading = Reading.OUTSIDE
         self._position = 0
         self._owed: int | None = None  # from there on, what was not shown that should have been
-        self._heard_to = 0  # by `deliver`
+        self.heard_to = 0  # while it is live: of what it has made, all before this id
         self.start = 0  # the id since which it hears what happens
-        self._personal: deque[_Personal] = deque()
+        self._personal: tuple[_Personal, ...] = ()  # few, and mostly none
         self._personal_size = 0  # in bytes
         self._paused = False  # nothing is read from it, since too many events wait for it
-        # While it is not live: messages that had been heard, or said, for each room; and messages
-        # of its own that it has not passed by yet.
-        self._heard: Counter[str] = Counter()
-        self._said: Counter[str] = Counter()
-        self._taken: list[Callable[[], None]] = []
+        self._tally: _Tally | None = None  # while it reads on from its position
+        self._taken: tuple[Callable[[], None], ...] = ()
         self._current = LOBBY
         self._quiet: frozenset[str] = frozenset()
         self.set_dialect(dialect)
@@ -245,11 +247,11 @@ class Cursor:
     def rooms(self) -> Mapping[str, int]:
         """The rooms that it hears, and since which id."""
         if self.user is None:
-            return {}
+            return NO_ROOMS
         rooms = self.user.rooms
         if self.hears_all:
             return rooms
-        return {LOBBY: rooms[LOBBY]} if LOBBY in rooms else {}
+        return {LOBBY: rooms[LOBBY]} if LOBBY in rooms else NO_ROOMS
 
     @property
     def stalled(self) -> bool:
@@ -303,7 +305,7 @@ class Cursor:
         position = self._end
         if self._reading in (Reading.OUTSIDE, Reading.REPLAYING):
             position, draft = 0, None
-        self._personal.append(_Personal(event, position, draft))
+        self._personal = (*self._personal, _Personal(event, position, draft))
         self._personal_size += size_of(event)
         self._read_on()
 
@@ -312,7 +314,7 @@ class Cursor:
         below `position` was heard."""
         self._move(Reading.REPLAYING)
         self._position = position
-        self._personal = deque(_Personal(each.event, 0, None) for each in self._personal)
+        self._personal = tuple(_Personal(each.event, 0, None) for each in self._personal)
         self._read_on()
 
     def end_replay(self, position: int, *, interrupted: bool = False) -> None:
@@ -335,7 +337,7 @@ class Cursor:
     def when_taken(self, call: Callable[[], None]) -> None:
         """Call that once: when all that was sent has been written and the connection takes more, or
         is gone."""
-        self._taken.append(call)
+        self._taken = (*self._taken, call)
         if self.closing:
             self._call_taken()
         else:
@@ -347,7 +349,7 @@ class Cursor:
             return
         if self._reading is Reading.LIVE:
             self._position = max(batch.start, self.start)
-            self._heard_to = batch.end
+            self.heard_to = batch.end
             self._write(self._woven(batch))
             self._look_around()
         else:
@@ -356,7 +358,8 @@ class Cursor:
     def settled(self, batch: Batch) -> None:
         """A draft of this connection is settled in `batch`: it hears what becomes of it, in
         whatever room that was."""
-        if self._reading is Reading.LIVE and self in batch.authors and self._heard_to < batch.end:
+        is_ours = self.number in batch.authors
+        if self._reading is Reading.LIVE and is_ours and self.heard_to < batch.end:
             self.deliver(batch)
         elif self._personal:
             self._read_on()
@@ -368,8 +371,8 @@ class Cursor:
 
     def said(self, room: str, messages: int) -> None:
         """This connection's person said something here that it does not hear."""
-        if self._reading is not Reading.LIVE:
-            self._said[room] += messages
+        if self._tally is not None:
+            self._tally.said[room] += messages
 
     def fail(self) -> None:
         """Give up this connection; an exception is being handled that says why."""
@@ -392,7 +395,7 @@ class Cursor:
         if self._reading is Reading.LIVE:
             self._fall_behind(self._end)
         self._change(Signal.ENDED)
-        self._personal.clear()
+        self._personal = ()
         self._personal_size = 0
         self._sink = NOWHERE
         self.write = NOWHERE.write
@@ -423,14 +426,14 @@ class Cursor:
 
     def _fall_behind(self, position: int) -> None:
         self._position = position
-        self._heard = Counter(
-            {room: self._log.messages_before(position, room) for room in self.rooms}
-            if self._log is not None and position < self._log.end
-            else {room: self._log.messages[room] for room in self.rooms}
-            if self._log is not None
-            else {}
-        )
-        self._said.clear()
+        log = self._log
+        if log is None:
+            heard = {}
+        elif position < log.end:
+            heard = {room: log.messages_before(position, room) for room in self.rooms}
+        else:
+            heard = {room: log.messages[room] for room in self.rooms}
+        self._tally = _Tally(heard)
         self._move(Reading.BEHIND)
 
     def _read_on(self) -> None:
@@ -458,7 +461,7 @@ class Cursor:
         return is_too_much(len(self._personal), self._personal_size)
 
     def _call_taken(self) -> None:
-        taken, self._taken = self._taken, []
+        taken, self._taken = self._taken, ()
         for call in taken:
             call()
 
@@ -473,8 +476,7 @@ class Cursor:
             return False
         batch = log.batch_from(self._position)
         if batch is None:
-            self._heard.clear()
-            self._said.clear()
+            self._tally = None
             self._move(Reading.LIVE)
             return False
         if batch.start > self._position and log.dropped_since(self._position, self.rooms):
@@ -506,12 +508,13 @@ class Cursor:
 
     def _read(self, batch: Batch) -> None:
         woven = self._woven(batch)
-        for entry in batch.entries:
-            if entry.messages and entry.end > self._position:
-                room = entry.rooms[0]
-                self._heard[room] += entry.messages
-                if self in entry.connections and not entry.echo:
-                    self._said[room] -= entry.messages
+        if (tally := self._tally) is not None:
+            for entry in batch.entries:
+                if entry.messages and entry.end > self._position:
+                    room = entry.rooms[0]
+                    tally.heard[room] += entry.messages
+                    if self.number in entry.connections and not entry.echo:
+                        tally.said[room] -= entry.messages
         self._position = batch.end
         self._write(woven)
 
@@ -520,12 +523,13 @@ class Cursor:
         rooms = self.rooms
         if (
             not self._personal
-            and self not in batch.authors
-            and self not in batch.apart
+            and self.number not in batch.apart
             and self._position <= batch.start
             and all(rooms[room] <= batch.start for room in batch.rooms if room in rooms)
         ):
             heard = batch.rooms.intersection(rooms)
+            if self.number in batch.authors:
+                return [batch.bytes_for_author(self.look, heard, self.number)]
             return [batch.bytes_for(self.look, heard)] if heard else []
         woven: list[bytes] = []
         for index, entry in enumerate(batch.entries):
@@ -536,17 +540,16 @@ class Cursor:
             if self._flow is Flow.CLOSED:
                 return woven
             heard_in = tuple(r for r in entry.rooms if r in rooms and rooms[r] <= id_)
-            if self in entry.connections:
-                woven.append(batch.own_part(self.look, index, heard_in, self))
+            if self.number in entry.connections:
+                woven.append(batch.own_part(self.look, index, heard_in, self.number))
             elif heard_in:
                 woven.append(batch.part(self.look, index, heard_in))
         return woven + self._due(batch.end)
 
     def _due(self, position: int) -> list[bytes]:
         """Take out the personal events that stand before `position`, rendered."""
-        due: list[PersonalEvent] = []
-        while self._personal and self._personal[0].is_due(position):
-            due.append(self._personal.popleft().event)
+        due = [each.event for each in takewhile(lambda e: e.is_due(position), self._personal)]
+        self._personal = self._personal[len(due) :]
         self._personal_size -= sum(map(size_of, due))
         self.events_sent += len(due)
         if self.closing and not self._personal and self._flow is not Flow.CLOSED:
@@ -563,25 +566,25 @@ class Cursor:
 
     def _missed(self, before: int) -> int:
         """How many messages of others, in our rooms, stand before that id and were not heard."""
-        log = self._log
-        if log is None:
+        log, tally = self._log, self._tally
+        if log is None or tally is None:
             return 0
         own_held = Counter[str]()
-        for entry in log.entries_of(self, before):
+        for entry in log.entries_of(self.number, before):
             own_held[entry.rooms[0]] += entry.messages
         missed = 0
         for room in self.rooms:
-            there = log.messages_before(before, room) - self._heard[room]
-            missed += max(there - max(self._said[room] - own_held[room], 0), 0)
-            self._heard[room] = log.messages_before(before, room)
+            there = log.messages_before(before, room) - tally.heard[room]
+            missed += max(there - max(tally.said[room] - own_held[room], 0), 0)
+            tally.heard[room] = log.messages_before(before, room)
         for room, said in own_held.items():
-            self._said[room] = said
+            tally.said[room] = said
         return missed
 
     def _skip(self, position: int, missed: int) -> None:
         """What we have not heard is held no longer: say how much, and go on from `position`."""
         if missed:
             skipped = Skipped(missed, max(self._position - 1, 0), position)
-            self._personal.appendleft(_Personal(skipped, 0, None))
+            self._personal = (_Personal(skipped, 0, None), *self._personal)
             self._personal_size += size_of(skipped)
         self._position = position

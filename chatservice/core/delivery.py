@@ -54,26 +54,8 @@ class Delivery:
                     cursor.said(outcome.rooms[0], outcome.messages)
 
     def fan_out(self, batch: Batch) -> None:
-        """Everyone hears it who may. This is where nearly all of the server's time goes."""
-        rooms, several = batch.rooms, len(batch.rooms) > 1
-        differs = batch.authors.keys() | batch.apart
-        shared: dict[Look, bytes] = {}
-        for cursor in self._directory.readers(rooms):
-            try:
-                if not cursor.live or cursor in differs:
-                    cursor.deliver(batch)
-                    continue
-                look = cursor.look
-                if several:
-                    data = batch.bytes_for(look, rooms.intersection(cursor.rooms))
-                elif look in shared:
-                    data = shared[look]
-                else:
-                    data = shared[look] = batch.bytes_for(look, rooms)
-                if data:
-                    cursor.write(data)
-            except Exception:
-                cursor.fail()
+        """Everyone hears it who may."""
+        self._send(batch)
         for cursor in batch.settling:  # what they were answered may be due
             try:
                 cursor.settled(batch)
@@ -82,6 +64,33 @@ class Delivery:
         for draft, _, _ in batch.settled:
             if draft is not None:
                 draft.tell_heard()
+        batch.settled, batch.settling = (), []  # the log holds the batch for longer
+
+    def _send(self, batch: Batch) -> None:
+        """This is where nearly all of the server's time goes."""
+        rooms, several = batch.rooms, len(batch.rooms) > 1
+        authors, apart = batch.authors, batch.apart
+        shared: dict[Look, bytes] = {}
+        for cursor in self._directory.readers(rooms):
+            try:
+                if not cursor.live or cursor.number in apart:
+                    cursor.deliver(batch)
+                    continue
+                look = cursor.look
+                heard = rooms.intersection(cursor.rooms) if several else rooms
+                if cursor.number in authors:
+                    cursor.heard_to = batch.end
+                    data = batch.bytes_for_author(look, heard, cursor.number)
+                elif several:
+                    data = batch.bytes_for(look, heard)
+                elif look in shared:
+                    data = shared[look]
+                else:
+                    data = shared[look] = batch.bytes_for(look, rooms)
+                if data:
+                    cursor.write(data)
+            except Exception:
+                cursor.fail()
 
     def _apply(self, entry: Entry, batch: Batch) -> None:
         directory = self._directory
@@ -117,7 +126,7 @@ class Delivery:
             directory.rooms[name].members[user] = None
         self._arrived(user, entry.event.id)
         for cursor in user.cursors:
-            batch.apart.add(cursor)
+            batch.apart.add(cursor.number)
             self._hear(user, cursor)
 
     def _join(self, user: User, name: str, id_: int, batch: Batch) -> None:
@@ -129,7 +138,7 @@ class Delivery:
         room.members[user] = None
         for cursor in user.cursors:
             self._hear(user, cursor)
-            batch.apart.add(cursor)
+            batch.apart.add(cursor.number)
 
     def _hear(self, user: User, cursor: Cursor) -> None:
         """What goes wrong in it costs that connection only, and not the batch."""

@@ -8,6 +8,7 @@ from chatservice.core import names
 from chatservice.core.cursor import Cursor, Listener
 from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
 from chatservice.core.log import Clock
+from chatservice.core.lookalikes import LookAlikes
 from chatservice.core.registry import RoomRecord
 from chatservice.core.room import Room
 from chatservice.core.users import User
@@ -24,7 +25,7 @@ class Directory:
         self.users: dict[str, User] = {}
         self.rooms: dict[str, Room] = {}
         self._clock = clock
-        self._by_key: dict[str, set[User]] = {}
+        self._alike: LookAlikes[User] = LookAlikes()
         self._room_by_key: dict[str, Room] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
@@ -55,7 +56,7 @@ class Directory:
             raise Refusal(ErrorCode.NOBODY, name=name) from None
         if (user := self.users.get(name)) is not None:
             return user
-        alike = self._alike(name)
+        alike = self._alike.alike(name)
         if not alike:
             raise Refusal(ErrorCode.NOBODY, name=name)
         folded = name.casefold()
@@ -66,7 +67,7 @@ class Directory:
         whose names have become alike."""
         return {
             user
-            for user in self._alike(account.name)
+            for user in self._alike.alike(account.name)
             if user.account is None
             or not user.is_registered
             or user.account.is_called(account.name)
@@ -75,24 +76,16 @@ class Directory:
     def add(self, user: User) -> None:
         """`user` is here, under the name that they have."""
         self.users[user.name] = user
-        for key in names.keys(user.name):
-            self._by_key.setdefault(key, set()).add(user)
+        self._alike.add(user.name, user)
         insort(self._sorted, user.name, key=str.casefold)
         self._online = None
 
     def remove(self, user: User) -> None:
         """`user` is not here under that name any longer."""
         del self.users[user.name]
-        for key in names.keys(user.name):
-            self._by_key[key].remove(user)
-            if not self._by_key[key]:
-                del self._by_key[key]
+        self._alike.remove(user.name, user)
         del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
         self._online = None
-
-    def _alike(self, name: str) -> set[User]:
-        """Everyone whose name looks like `name`."""
-        return {user for key in names.keys(name) for user in self._by_key.get(key, ())}
 
     # Rooms.
 

@@ -5,7 +5,7 @@ the registry when the draft's turn to be committed comes. There it becomes an `E
 back with a `Refusal`; nothing before that can be relied on.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +34,7 @@ _AROUND = 4
 
 class Entry(NamedTuple):
     """What was committed: an event; the rooms where it is heard; who made it, and from which
-    connections; and how many messages and, roughly, characters it has.
+    connections (their numbers); and how many messages and, roughly, characters it has.
 
     `ref` marks the author's request. `echo`: the connection that made it hears it, too.
     `acknowledged`: of how many messages, all those of the request, its author is told that they
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     event: RoomEvent
     rooms: tuple[str, ...]
     people: tuple[Any, ...] = ()
-    connections: tuple[Hashable, ...] = ()
+    connections: tuple[int, ...] = ()
     messages: int = 0
     size: int = 0
     ref: str | None = None
@@ -71,7 +71,7 @@ class Entry(NamedTuple):
             return replace(event, room=rooms[0], rooms=_several(rooms))
         return event
 
-    def heard_by_author(self, connection: Hashable, rooms: tuple[str, ...]) -> RoomEvent | None:
+    def heard_by_author(self, connection: int, rooms: tuple[str, ...]) -> RoomEvent | None:
         """People do not hear what they said, nor of arrivals before their own."""
         event = self.heard_in(rooms)
         if isinstance(event, Joined):
@@ -107,7 +107,7 @@ class Draft:
     def __init__(
         self,
         at: float,
-        connection: Hashable | None = None,
+        connection: "Cursor | None" = None,
         *,
         ref: str | None = None,
         then: Then | None = None,
@@ -150,12 +150,18 @@ class Draft:
     def tell_heard(self) -> None:
         """Everyone has been told of it."""
         self.heard = True
+        self._let_go(self.connection)
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
 
-    def _connections(self) -> tuple[Hashable, ...]:
-        return () if self.connection is None else (self.connection,)
+    def _let_go(self, connection: "Cursor | None") -> None:
+        """It is nothing that `connection` could wait for any longer."""
+        if connection is not None and connection.submitted is self:
+            connection.submitted = None
+
+    def _connections(self) -> tuple[int, ...]:
+        return () if self.connection is None else (self.connection.number,)
 
 
 class Speak(Draft):
@@ -167,7 +173,7 @@ class Speak(Draft):
     def __init__(
         self,
         at: float,
-        connection: Hashable | None,
+        connection: "Cursor | None",
         user: "User",
         room: str,
         texts: tuple[str, ...],
@@ -188,8 +194,7 @@ class Speak(Draft):
         self.messages = len(texts)
 
     def decide(self, registry: Registry, id_: int) -> Entry:
-        registry.expect_member(self.user, self.room)
-        name = registry.name_of(self.user)
+        name = registry.expect_member(self.user, self.room)
         event: RoomEvent
         if self.emote:
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
@@ -253,7 +258,7 @@ class Arrive(Draft):
             event,
             rooms,
             tuple(arrival.user for arrival in here),
-            tuple(arrival.connection for arrival in here),
+            tuple(arrival.connection.number for arrival in here),
             size=sum(map(len, names)),
             acknowledged=0,
         )
@@ -264,6 +269,11 @@ class Arrive(Draft):
             for arrival in self.arrivals:
                 if arrival.user in outcome.people:
                     arrival.then(outcome)
+
+    def tell_heard(self) -> None:
+        super().tell_heard()
+        for arrival in self.arrivals:
+            self._let_go(arrival.connection)
 
 
 class Depart(Draft):
@@ -297,7 +307,7 @@ class Rename(Draft):
     def __init__(
         self,
         at: float,
-        connection: Hashable,
+        connection: "Cursor",
         user: "User",
         name: str,
         *,
@@ -339,7 +349,7 @@ class Join(Draft):
     def __init__(
         self,
         at: float,
-        connection: Hashable,
+        connection: "Cursor",
         user: "User",
         room: str,
         *,
@@ -383,7 +393,7 @@ class Part(Draft):
     def __init__(
         self,
         at: float,
-        connection: Hashable,
+        connection: "Cursor",
         user: "User",
         room: str,
         *,
@@ -414,7 +424,7 @@ class Control(Draft):
     def __init__(
         self,
         at: float,
-        connection: Hashable,
+        connection: "Cursor",
         user: "User",
         room: str,
         control: int,
@@ -432,11 +442,10 @@ class Control(Draft):
         self.private = private
 
     def decide(self, registry: Registry, id_: int) -> Entry:
-        registry.expect_member(self.user, self.room)
+        name = registry.expect_member(self.user, self.room)
         record = registry.rooms[self.room]
         if record.control != self.control:
             raise Stale
-        name = registry.name_of(self.user)
         event: RoomEvent
         if self.topic is not None:
             record.topic = self.topic

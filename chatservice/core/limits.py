@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from chatservice.core.events import ErrorCode
@@ -60,6 +61,7 @@ class Limits:
     shutdown_timeout: float = 10.0
 
 
+@lru_cache(maxsize=1024)  # one text for all connections of an address
 def network_of(host: str) -> str:
     """Whom the connections from `host` are counted for."""
     try:

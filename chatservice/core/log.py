@@ -6,8 +6,8 @@ commits it, which gives it its id; what comes back stands here in batches, and i
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -128,15 +128,16 @@ Reach = Mapping[str, int]  # rooms, and from which id on one may see what happen
 class Batch:
     """Consecutive entries that are delivered together. Rendered once for each look.
 
-    `authors` says which entries (their indices) a connection has made. `apart`: connections that
-    hear less of this batch than others with the same rooms. `settling`: those whose drafts are
-    settled with it. An event that a dialect fails to render
-    is left out there, and `report` is given what was raised.
+    `authors` says which entries (their indices) a connection has made; `apart`: connections that
+    hear less of this batch than others with the same rooms: both by number. `settling`: those whose
+    drafts are settled with it. An event that a dialect fails to render is left out there, and
+    `report` is given what was raised.
     """
 
     __slots__ = (
         "_joined",
         "_parts",
+        "_places",
         "_report",
         "apart",
         "authors",
@@ -164,16 +165,24 @@ class Batch:
         self.size = sum([entry.size for entry in entries])
         self.rooms = frozenset(chain.from_iterable([entry.rooms for entry in entries]))
         self.messages: Counter[str] = Counter()
-        self.authors: dict[Hashable, list[int]] = {}
-        self.apart: set[Hashable] = set()
+        self.authors: dict[int, Sequence[int]] = {}
+        self.apart: set[int] = set()
         self.settling: list[Any] = []
         for index, entry in enumerate(entries):
             if entry.messages:
                 self.messages[entry.rooms[0]] += entry.messages
+            only = (index,)
             for author in entry.connections:
-                self.authors.setdefault(author, []).append(index)
+                others = self.authors.get(author)
+                if others is None:
+                    self.authors[author] = only
+                elif isinstance(others, list):
+                    others.append(index)
+                else:
+                    self.authors[author] = [*others, index]
         self._parts: dict[tuple[Dialect, bool, int, tuple[str, ...]], bytes] = {}
         self._joined: dict[tuple[Look, frozenset[str]], bytes] = {}
+        self._places: dict[tuple[Look, frozenset[str]], list[int]] = {}
 
     def bytes_for(self, look: Look, rooms: frozenset[str]) -> bytes:
         """All of it as one hears it who has been in these `rooms` for longer, and has made none of
@@ -181,17 +190,38 @@ class Batch:
         key = (look, rooms)
         joined = self._joined.get(key)
         if joined is None:
-            joined = b"".join(
-                [
-                    self.part(look, index, entry.rooms)
-                    if rooms.issuperset(entry.rooms)
-                    else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
-                    for index, entry in enumerate(self.entries)
-                ]
-            )
+            joined = b"".join(self._parts_for(look, rooms))
             if len(self._joined) < MAX_JOINED:
                 self._joined[key] = joined
         return joined
+
+    def bytes_for_author(self, look: Look, rooms: frozenset[str], author: int) -> bytes:
+        """The same for the connection of that number, which has made some of it: what others have
+        made is cut out of what they hear, so that many authors in one batch cost little."""
+        shared = self.bytes_for(look, rooms)
+        key = (look, rooms)
+        places = self._places.get(key)
+        if places is None:
+            places = list(accumulate(map(len, self._parts_for(look, rooms)), initial=0))
+            if len(self._places) < MAX_JOINED:
+                self._places[key] = places
+        pieces: list[bytes] = []
+        end = 0
+        for index in self.authors[author]:
+            heard_in = tuple(room for room in self.entries[index].rooms if room in rooms)
+            pieces.append(shared[end : places[index]])
+            pieces.append(self.own_part(look, index, heard_in, author))
+            end = places[index + 1]
+        pieces.append(shared[end:])
+        return b"".join(pieces)
+
+    def _parts_for(self, look: Look, rooms: frozenset[str]) -> list[bytes]:
+        return [
+            self.part(look, index, entry.rooms)
+            if rooms.issuperset(entry.rooms)
+            else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
+            for index, entry in enumerate(self.entries)
+        ]
 
     def part(self, look: Look, index: int, rooms: tuple[str, ...]) -> bytes:
         """The entry of that index as one hears it who is in `rooms` of those where it is heard."""
@@ -210,13 +240,11 @@ class Batch:
             self._parts[key] = part
         return part
 
-    def own_part(
-        self, look: Look, index: int, rooms: tuple[str, ...], connection: Hashable
-    ) -> bytes:
-        """The same for the connection that has made it."""
+    def own_part(self, look: Look, index: int, rooms: tuple[str, ...], author: int) -> bytes:
+        """The same for the connection of that number, which has made it."""
         entry = self.entries[index]
         acknowledged = look.dialect.acknowledge(entry) if entry.acknowledged else b""
-        event = entry.heard_by_author(connection, rooms) if rooms else None
+        event = entry.heard_by_author(author, rooms) if rooms else None
         if event is None:
             return acknowledged
         labelled = bool(look.current) and look.current not in rooms
@@ -311,8 +339,9 @@ class Log:
                 after += min(entry.messages, entry.end - position)
         return self.messages[room] - after
 
-    def past_own(self, position: int, author: Hashable) -> int:
-        """The read position of `author`, after what they said themselves next to `position`."""
+    def past_own(self, position: int, author: int) -> int:
+        """The read position of the connection of that number, after what was said there next to
+        `position`."""
         for entry in self._forwards(position - 1):
             if entry.event.id >= position:
                 if author not in entry.connections or entry.echo:
@@ -320,8 +349,9 @@ class Log:
                 position = entry.end
         return position
 
-    def entries_of(self, author: Hashable, position: int) -> Iterator[Entry]:
-        """What is held of that `author`, from `position` on, and they do not hear."""
+    def entries_of(self, author: int, position: int) -> Iterator[Entry]:
+        """What is held of the connection of that number, from `position` on, and it does not
+        hear."""
         for batch in self._batches[bisect_right(self._batches, position, key=_end) :]:
             for index in batch.authors.get(author, ()):
                 if not batch.entries[index].echo:

@@ -5,11 +5,13 @@ are, who is in them. What people are shown lags behind until it is delivered (se
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from chatservice.core import names
 from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
+from chatservice.core.lookalikes import LookAlikes
 
 # Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
 # 100 bytes a connection.
@@ -55,7 +57,7 @@ class _Claim:
     name: str
     account: Account | None
     founder: Account | int
-    rooms: set[str] = field(default_factory=set)
+    rooms: tuple[str, ...] = ()  # in `room_order`
 
     @property
     def is_registered(self) -> bool:
@@ -76,7 +78,7 @@ class Registry:
         self.rooms: dict[str, RoomRecord] = {}
         self._room_keys: dict[str, str] = {}
         self._claims: dict[int, _Claim] = {}
-        self._by_key: dict[str, set[int]] = {}
+        self._alike: LookAlikes[int] = LookAlikes()
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
 
@@ -86,14 +88,14 @@ class Registry:
         claim = _Claim(name, person.account, founder)
         self._expect_free(person.id, claim)
         self._claims[person.id] = claim
-        self._index(person.id, name)
+        self._alike.add(name, person.id)
 
     def rename(self, person: Claimant, name: str) -> str:
         """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN."""
         claim = self._claims[person.id]
         self._expect_free(person.id, _Claim(name, person.account, claim.founder))
-        self._unindex(person.id, claim.name)
-        self._index(person.id, name)
+        self._alike.remove(claim.name, person.id)
+        self._alike.add(name, person.id)
         old, claim.name, claim.account = claim.name, name, person.account
         return old
 
@@ -110,10 +112,10 @@ class Registry:
     def release(self, person: Claimant) -> tuple[str, ...]:
         """`person` is gone. Returns the rooms that they were in."""
         claim = self._claims.pop(person.id)
-        self._unindex(person.id, claim.name)
+        self._alike.remove(claim.name, person.id)
         for room in claim.rooms:
             self._lose_member(room)
-        return tuple(sorted(claim.rooms, key=room_order))
+        return claim.rooms
 
     def name_of(self, person: Claimant) -> str:
         """What `person` is called."""
@@ -121,17 +123,19 @@ class Registry:
 
     def rooms_of(self, person: Claimant) -> tuple[str, ...]:
         """The rooms that `person` is in, the lobby first."""
-        return tuple(sorted(self._claims[person.id].rooms, key=room_order))
+        return self._claims[person.id].rooms
 
     def is_here(self, person: Claimant) -> bool:
         """Whether `person` has a name."""
         return person.id in self._claims
 
-    def expect_member(self, person: Claimant, room: str) -> None:
-        """Raises NOT_IN_ROOM if `person` is not in `room` (any longer)."""
+    def expect_member(self, person: Claimant, room: str) -> str:
+        """What `person` is called, who is in `room`. Raises NOT_IN_ROOM if they are not (any
+        longer)."""
         claim = self._claims.get(person.id)
         if claim is None or room not in claim.rooms:
             raise Refusal(ErrorCode.NOT_IN_ROOM, room=room)
+        return claim.name
 
     def expect_here(self, person: Claimant) -> None:
         """Raises GONE if `person` has left the chat."""
@@ -160,19 +164,20 @@ class Registry:
 
     def join(self, person: Claimant, room: str) -> bool:
         """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS."""
-        rooms = self._claims[person.id].rooms
-        if room in rooms:
+        claim = self._claims[person.id]
+        if room in claim.rooms:
             return False
-        if len(rooms) >= MAX_ROOMS_JOINED:
+        if len(claim.rooms) >= MAX_ROOMS_JOINED:
             raise Refusal(ErrorCode.TOO_MANY_ROOMS)
-        rooms.add(room)
+        claim.rooms = _shared(tuple(sorted((*claim.rooms, room), key=room_order)))
         self.rooms[room].members += 1
         return True
 
     def part(self, person: Claimant, room: str) -> None:
         """`person` is in `room` no longer. Raises NOT_IN_ROOM."""
         self.expect_member(person, room)
-        self._claims[person.id].rooms.discard(room)
+        claim = self._claims[person.id]
+        claim.rooms = _shared(tuple(each for each in claim.rooms if each != room))
         self._lose_member(room)
 
     def like(self, name: str) -> str | None:
@@ -183,21 +188,10 @@ class Registry:
         return None
 
     def _expect_free(self, id_: int, wanted: _Claim) -> None:
-        alike = {other for key in names.keys(wanted.name) for other in self._by_key.get(key, ())}
-        for other in alike - {id_}:
+        for other in self._alike.alike(wanted.name) - {id_}:
             claim = self._claims[other]
             if not (wanted.is_registered and claim.is_beside(wanted.name)):
                 raise Refusal(ErrorCode.NAME_TAKEN, name=wanted.name)
-
-    def _index(self, id_: int, name: str) -> None:
-        for key in names.keys(name):
-            self._by_key.setdefault(key, set()).add(id_)
-
-    def _unindex(self, id_: int, name: str) -> None:
-        for key in names.keys(name):
-            self._by_key[key].discard(id_)
-            if not self._by_key[key]:
-                del self._by_key[key]
 
     def _add(self, room: RoomRecord) -> RoomRecord:
         self.rooms[room.name] = room
@@ -211,6 +205,12 @@ class Registry:
             del self.rooms[name]
             for key in names.keys(name):
                 self._room_keys.pop(key, None)
+
+
+@lru_cache(maxsize=1024)
+def _shared(rooms: tuple[str, ...]) -> tuple[str, ...]:
+    """The same object for all who are in the same rooms, as most are."""
+    return rooms
 
 
 def room_order(name: str) -> tuple[bool, str]:

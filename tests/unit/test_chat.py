@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatservice.core.backlog import MAX_PERSONAL_EVENTS
-from chatservice.core.events import CloseReason, ErrorCode, Refusal
-from chatservice.core.names import keys
+from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal
 from chatservice.core.users import User
 from tests.support.house import House
 
@@ -41,13 +40,13 @@ def test_the_map_and_the_list_are_right_whatever_happens(
     directory = chat.directory
     assert chat.users == {user.name: user for user in here}
     assert directory.online() == tuple(sorted((user.name for user in here), key=str.casefold))
-    assert set(directory._by_key) == {key for user in here for key in keys(user.name)}
+    assert all(directory.user(user.name) is user for user in here)
     for user in here:
         chat.leave(user, user.sessions[0], lost=True)
     house.quiet()
     assert chat.users == {}
     assert chat._by_token == {}
-    assert directory._by_key == {}
+    assert not any(directory.namesakes(Account(name, 0.0)) for name in NAMES)
     assert directory.online() == ()
 
 

@@ -17,7 +17,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
 from chatservice.core.chat import Chat
-from chatservice.core.events import Said
+from chatservice.core.events import Account, Said
 from chatservice.core.limits import REPEAT_SECONDS, WRITTEN_A_SECOND, WRITTEN_AT_ONCE, Limits
 from chatservice.core.log import recalled
 from chatservice.core.stores import ReadPosition
@@ -501,7 +501,9 @@ async def test_nobody_is_left_in_the_map() -> None:
         else:
             talker.transport.loseConnection()
     await until(lambda: not factory.connections and not factory.users)
-    assert factory.chat.directory._by_key == {}
+    for index in range(100):
+        assert not factory.chat.directory.namesakes(Account(f"u{index}", 0.0))
+        assert not factory.chat.directory.namesakes(Account(f"v{index}", 0.0))
     assert factory.chat.directory.lobby.cursors == {}
     await factory.close_all()
     await Deferred.fromCoroutine(stop(port))

@@ -399,7 +399,7 @@ class Ear:
 
 
 def lines_of(entry: Entry, rooms: list[str], cursor: Any) -> Iterator[str]:
-    mine = cursor in entry.connections
+    mine = cursor.number in entry.connections
     label = "" if cursor.current in rooms else f"#{rooms[0]} "
     match entry.event:
         case Burst(name=name, texts=texts) if not mine:

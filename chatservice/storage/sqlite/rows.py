@@ -10,7 +10,6 @@ from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple, assert_never
 
-from chatservice.core.cursor import Cursor
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     Burst,
@@ -92,11 +91,10 @@ class Row(NamedTuple):
 
     def entry(self) -> Entry:
         """The entry of the log, for those who read it from here."""
-        author = Cursor.numbered(self.author) if self.author is not None else None
         return Entry(
             self.event(),
             self.all_rooms,
-            connections=() if author is None else (author,),
+            connections=() if self.author is None else (self.author,),
             messages=self.messages,
             size=len(self.text) + self.messages * len(self.name),
             ref=self.ref,
@@ -286,7 +284,7 @@ def _row(entry: Entry, earlier: int) -> Row:
             assert_never(event)
     author = None
     if len(entry.connections) == 1 and not (entry.echo and kind == "said"):
-        author = getattr(entry.connections[0], "number", None)
+        author = entry.connections[0]
     rooms = "\n".join(entry.rooms) if len(entry.rooms) > 1 else ""
     return Row(
         event.id,
