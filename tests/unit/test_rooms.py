@@ -457,6 +457,7 @@ def test_everyone_hears_their_rooms_once_and_in_the_order_of_the_log(
         archive.commit()
 
     def applied(batch: log.Batch) -> None:
+        delivered()  # what was committed before
         original(batch)
         for entry in batch.entries:
             for ear in ears:
