@@ -533,6 +533,8 @@ class Session:
             if isinstance(who, Refusal):
                 entered.errback(who)
             elif self.closing:  # they have gone meanwhile
+                if since is not None:
+                    self.cursor.owe(since.position)
                 chat.leave(who, self, lost=True)
                 entered.cancel()
             else:

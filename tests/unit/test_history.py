@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -174,6 +174,7 @@ WHOSE = st.lists(st.integers(0, 2), min_size=60, max_size=60)
 
 
 @settings(max_examples=200)
+@example(Reader, ["say"] * 3 + ["restart", "come", "restart"], [0] * 4 + [1, 0])  # gone at once
 @given(
     st.sampled_from([Reader, JsonReader]),
     ACTIONS,
