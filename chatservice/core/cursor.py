@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from chatservice.core.backlog import is_too_much, size_of
 from chatservice.core.drafts import Draft, later
 from chatservice.core.events import LOBBY, Answered, Closed, PersonalEvent, Skipped
-from chatservice.core.log import Batch, Dialect, Log, look
+from chatservice.core.log import Batch, Dialect, Log, Rendering, look
 
 
 class Sink(Protocol):
@@ -521,16 +521,14 @@ class Cursor:
     def _woven(self, batch: Batch) -> list[bytes]:
         """`batch` from our position on, with the personal events in their places."""
         rooms = self.rooms
-        if (
-            not self._personal
-            and self.number not in batch.apart
-            and self._position <= batch.start
-            and all(rooms[room] <= batch.start for room in batch.rooms if room in rooms)
-        ):
-            heard = batch.rooms.intersection(rooms)
-            if self.number in batch.authors:
-                return [batch.bytes_for_author(self.look, heard, self.number)]
-            return [batch.bytes_for(self.look, heard)] if heard else []
+        heard = batch.rooms.intersection(rooms)
+        shared: Rendering | None = None
+        if self.number not in batch.apart and all(rooms[room] <= batch.start for room in heard):
+            shared = batch.rendering(self.look, heard)
+            if not self._personal and self._position <= batch.start:
+                if self.number in batch.authors:
+                    return [batch.bytes_for_author(self.look, heard, self.number)]
+                return [shared.data]
         woven: list[bytes] = []
         for index, entry in enumerate(batch.entries):
             id_ = entry.event.id
@@ -542,6 +540,8 @@ class Cursor:
             heard_in = tuple(r for r in entry.rooms if r in rooms and rooms[r] <= id_)
             if self.number in entry.connections:
                 woven.append(batch.own_part(self.look, index, heard_in, self.number))
+            elif shared is not None:
+                woven.append(shared.part(index))
             elif heard_in:
                 woven.append(batch.part(self.look, index, heard_in))
         return woven + self._due(batch.end)

@@ -82,11 +82,11 @@ class Delivery:
                     cursor.heard_to = batch.end
                     data = batch.bytes_for_author(look, heard, cursor.number)
                 elif several:
-                    data = batch.bytes_for(look, heard)
+                    data = batch.rendering(look, heard).data
                 elif look in shared:
                     data = shared[look]
                 else:
-                    data = shared[look] = batch.bytes_for(look, rooms)
+                    data = shared[look] = batch.rendering(look, rooms).data
                 if data:
                     cursor.write(data)
             except Exception:

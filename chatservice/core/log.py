@@ -38,7 +38,7 @@ BATCH_SIZE = 64 * 1024
 # Renderings of a batch that are kept joined; what is heard in other combinations of rooms is
 # joined for each reader. (1,000 rooms and people in five: 50 messages make 131 combinations for
 # 442 readers, most of them for one.)
-MAX_JOINED = 64
+MAX_RENDERINGS = 64
 # The most that one answer brings back, in events and in characters: a connection that takes nothing
 # can be owed MAX_PERSONAL_EVENTS of these (see `cursor`), some 3 MB.
 MAX_PAGE_EVENTS = 200
@@ -125,6 +125,18 @@ def look(dialect: Dialect, current: str, quiet: frozenset[str] = frozenset()) ->
 Reach = Mapping[str, int]  # rooms, and from which id on one may see what happened in each
 
 
+class Rendering(NamedTuple):
+    """A batch as it is sent, and where each of its entries begins in that; the last place is where
+    it ends."""
+
+    data: bytes
+    places: list[int]
+
+    def part(self, index: int) -> bytes:
+        """The entry of that index."""
+        return self.data[self.places[index] : self.places[index + 1]]
+
+
 class Batch:
     """Consecutive entries that are delivered together. Rendered once for each look.
 
@@ -135,9 +147,8 @@ class Batch:
     """
 
     __slots__ = (
-        "_joined",
         "_parts",
-        "_places",
+        "_renderings",
         "_report",
         "apart",
         "authors",
@@ -181,47 +192,38 @@ class Batch:
                 else:
                     self.authors[author] = [*others, index]
         self._parts: dict[tuple[Dialect, bool, int, tuple[str, ...]], bytes] = {}
-        self._joined: dict[tuple[Look, frozenset[str]], bytes] = {}
-        self._places: dict[tuple[Look, frozenset[str]], list[int]] = {}
+        self._renderings: dict[tuple[Look, frozenset[str]], Rendering] = {}
 
-    def bytes_for(self, look: Look, rooms: frozenset[str]) -> bytes:
+    def rendering(self, look: Look, rooms: frozenset[str]) -> "Rendering":
         """All of it as one hears it who has been in these `rooms` for longer, and has made none of
         it: the same object for everyone who does."""
         key = (look, rooms)
-        joined = self._joined.get(key)
-        if joined is None:
-            joined = b"".join(self._parts_for(look, rooms))
-            if len(self._joined) < MAX_JOINED:
-                self._joined[key] = joined
-        return joined
+        rendering = self._renderings.get(key)
+        if rendering is None:
+            parts = [
+                self.part(look, index, entry.rooms)
+                if rooms.issuperset(entry.rooms)
+                else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
+                for index, entry in enumerate(self.entries)
+            ]
+            rendering = Rendering(b"".join(parts), list(accumulate(map(len, parts), initial=0)))
+            if len(self._renderings) < MAX_RENDERINGS:
+                self._renderings[key] = rendering
+        return rendering
 
     def bytes_for_author(self, look: Look, rooms: frozenset[str], author: int) -> bytes:
         """The same for the connection of that number, which has made some of it: what others have
         made is cut out of what they hear, so that many authors in one batch cost little."""
-        shared = self.bytes_for(look, rooms)
-        key = (look, rooms)
-        places = self._places.get(key)
-        if places is None:
-            places = list(accumulate(map(len, self._parts_for(look, rooms)), initial=0))
-            if len(self._places) < MAX_JOINED:
-                self._places[key] = places
+        data, places = self.rendering(look, rooms)
         pieces: list[bytes] = []
         end = 0
         for index in self.authors[author]:
             heard_in = tuple(room for room in self.entries[index].rooms if room in rooms)
-            pieces.append(shared[end : places[index]])
+            pieces.append(data[end : places[index]])
             pieces.append(self.own_part(look, index, heard_in, author))
             end = places[index + 1]
-        pieces.append(shared[end:])
+        pieces.append(data[end:])
         return b"".join(pieces)
-
-    def _parts_for(self, look: Look, rooms: frozenset[str]) -> list[bytes]:
-        return [
-            self.part(look, index, entry.rooms)
-            if rooms.issuperset(entry.rooms)
-            else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
-            for index, entry in enumerate(self.entries)
-        ]
 
     def part(self, look: Look, index: int, rooms: tuple[str, ...]) -> bytes:
         """The entry of that index as one hears it who is in `rooms` of those where it is heard."""
@@ -237,7 +239,8 @@ class Batch:
             except Exception as error:
                 self._report(error)
                 part = b""
-            self._parts[key] = part
+            if len(self.rooms) > 1:  # otherwise hardly anybody hears another combination
+                self._parts[key] = part
         return part
 
     def own_part(self, look: Look, index: int, rooms: tuple[str, ...], author: int) -> bytes:

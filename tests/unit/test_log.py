@@ -71,7 +71,7 @@ def test_what_cannot_be_rendered_is_reported_once_a_minute() -> None:
     heard = look(Speechless(), "lobby")  # type: ignore[arg-type]
 
     def hears_it(batch: Batch) -> None:
-        assert batch.bytes_for(heard, frozenset(LOBBY)) == b""
+        assert batch.rendering(heard, frozenset(LOBBY)).data == b""
 
     made = FreeLog(clock, AtOnce(), hears_it)
     for _ in range(2):
