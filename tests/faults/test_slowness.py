@@ -17,7 +17,7 @@ from chatservice.core import names
 from chatservice.core.events import Refusal, Said
 from chatservice.core.sanitize import safe_lines, sanitize
 from chatservice.desktop import shaping
-from chatservice.dialects import commands, jsonlines
+from chatservice.dialects import commands, jsonlines, schema
 from chatservice.dialects.text import TEXT
 from chatservice.gui import glyphs, lines
 from chatservice.server import proxy_protocol, telnet
@@ -213,18 +213,22 @@ TYPED = (
         "/who {}",
     ),
     *("/search {}", "/register {}", "/password {}", "/unregister {}", "/help {}"),
+    *("/join {}", "/part {}", "/switch {}", "/in lobby {}", "/in {} x", "/topic {}"),
+    *("/whois {}", "/invite {}", "/quiet {}"),
 )
-# What is in the other fields of an object.
-GIVEN = {
-    **{"name": "Speaker", "to": "Bob", "text": "x", "words": "number", "password": "x" * 8},
-    **{"on": True, "room": "lobby"},
+REQUEST_EXAMPLES = {
+    written["type"]: written
+    for written in (
+        jsonlines.REQUESTS.write(example)
+        for example in schema.EXAMPLES
+        if schema.vocabulary_of(example) is jsonlines.REQUESTS
+    )
 }
 
 
 def asked(type_: str, field: str) -> dict[str, object]:
     """A request of that type, but for one of its fields."""
-    its = [each.key for each in jsonlines.REQUESTS.fields(type_) if each.required]
-    return {"type": type_, **{key: GIVEN[key] for key in its if key != field}}
+    return {key: value for key, value in REQUEST_EXAMPLES[type_].items() if key != field}
 
 
 OBJECTS = [
