@@ -60,10 +60,11 @@ OBEYING = (State.IN, State.LOGIN)
 
 class Incoming(Enum):
     """What may still come from the peer. Whatever has come is served in any case, but for the
-    beginning of a line at which the connection was LOST."""
+    beginning of a line at which the connection was LOST, and what has come before we CUT it."""
 
     OPEN = auto()
     ENDED = auto()  # it has stopped sending; it hears what it has asked for, and then leaves
+    CUT = auto()  # we have given the connection up, and wait for it to be gone
     LOST = auto()  # the connection is gone: nobody hears the answers
 
 
@@ -284,10 +285,11 @@ class Connection:
     def lost(self, reason: Failure) -> None:
         """The connection is gone. What has come before is still served, unheard, unless we have cut
         it."""
+        is_cut = self._incoming is Incoming.CUT or reason.check(error.ConnectionAborted) is not None
         self._incoming = Incoming.LOST
         self._why_lost = reason
         _cancel(self._deadline)
-        if reason.check(error.ConnectionAborted) is not None:
+        if is_cut:
             self._forget()
         else:
             self.guard(self._stop_answering)
@@ -310,7 +312,7 @@ class Connection:
                 has_more = self._framing.serve() and not self._holds
                 if has_more:
                     self._holds = frozenset({Hold.TURN})
-                elif self._incoming is not Incoming.OPEN and not self._holds:
+                elif self._incoming in (Incoming.ENDED, Incoming.LOST) and not self._holds:
                     self._end()
             if self._holds or not self._is_reading:
                 self._read_or_not()
@@ -451,6 +453,7 @@ class Connection:
         if self._incoming is Incoming.LOST:
             self._forget()
         else:
+            self._incoming = Incoming.CUT
             self._framing.transport.abortConnection()
 
     def _move(self, state: State) -> None:

@@ -317,7 +317,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     needs(os.geteuid() == 0, "root, to mount a small file system")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
     needs(mounted, "to be allowed to mount (CAP_SYS_ADMIN)")
     yield folder
