@@ -215,6 +215,7 @@ def test_a_server_that_is_killed_and_comes_again_leaves_every_line_once(
             carol.types(f"after {number}")
         page.runs("document.querySelector('#status button')?.click()")
         page.shows("after 29", within="#log")
+        page.shows("mine, while there was no server", within="#log")
         page.waits_for("document.querySelectorAll('#outbox .line').length === 0")
         page.waits_for("document.getElementById('status').innerText === ''")
         expected = [

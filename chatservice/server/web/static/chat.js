@@ -92,7 +92,7 @@ export class Chat {
       const hello = { type: "hello", name, rooms: true };
       if (token) Object.assign(hello, { token, beside: true });
       if (this.password) hello.password = this.password;
-      this.welcome(await this.link.ask(hello));
+      await this.link.ask(hello, (event) => this.welcome(event));
     } catch (error) {
       if (error instanceof Lost) return;
       this.refuse(error);
@@ -521,8 +521,7 @@ export class Chat {
     pending.sent = true;
     pending.after = conversation.lastId;
     try {
-      const ack = await this.link.ask(this.requestFor(pending));
-      this.arrived(conversation, pending, ack);
+      await this.link.ask(this.requestFor(pending), (ack) => this.arrived(conversation, pending, ack));
     } catch (error) {
       if (error instanceof Lost) return;
       this.discard(pending);

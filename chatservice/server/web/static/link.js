@@ -56,14 +56,16 @@ export class Link {
     if (this.isOpen) this.socket.send(JSON.stringify(request));
   }
 
-  ask(request) {
+  // Resolves with the answer. What comes after it may be heard by then: what has to be done in its place
+  // is done by `answered`, which is called with it at once.
+  ask(request, answered = () => {}) {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) {
         reject(new Lost());
         return;
       }
       const ref = String((this.number = (this.number ?? 0) + 1));
-      this.waiting.set(ref, { resolve, reject });
+      this.waiting.set(ref, { resolve, reject, answered });
       this.socket.send(JSON.stringify({ ...request, ref }));
     });
   }
@@ -91,8 +93,12 @@ export class Link {
       return;
     }
     this.waiting.delete(event.ref);
-    if (event.type === "error") waiting.reject(new Refused(event));
-    else waiting.resolve(event);
+    if (event.type === "error") {
+      waiting.reject(new Refused(event));
+      return;
+    }
+    waiting.answered(event);
+    waiting.resolve(event);
   }
 
   lose() {
