@@ -120,13 +120,21 @@ class Gap:
     says whether nobody wants to hear more."""
 
     def __init__(
-        self, pages: Pages, held: Held, stop: Callable[[], bool], *, after: int, before: int
+        self,
+        pages: Pages,
+        held: Held,
+        stop: Callable[[], bool],
+        *,
+        after: int,
+        before: int,
+        rooms: str,
     ) -> None:
         self._pages = pages
         self._held = held
         self._stop = stop
         self._after = after
         self._before = before
+        self._rooms = rooms
         self._asked = 0
 
     @property
@@ -156,13 +164,13 @@ class Gap:
         self._asked += 1
         if self._asked > MAX_PAGES:
             return None
-        return await self._pages.get(History(before, self._after, PAGE))
+        return await self._pages.get(History(before, self._after, PAGE, room=self._rooms))
 
 
 class CatchUp:
     """Fills gaps: between what we have heard and a welcome, or where the server has skipped
     something for us. `live` is called when that is done. `echo`: our own messages are told, too;
-    `now`: the time, in seconds."""
+    `rooms`: those that we hear, as a request names them; `now`: the time, in seconds."""
 
     def __init__(
         self,
@@ -172,6 +180,7 @@ class CatchUp:
         live: Callable[[], None],
         *,
         echo: bool,
+        rooms: str,
         now: Callable[[], float],
     ) -> None:
         self.held = Held()
@@ -181,6 +190,7 @@ class CatchUp:
         self._requests = requests
         self._live = live
         self._echo = echo
+        self._rooms = rooms
         self._now = now
         self._pages = Pages(lambda request: link.send(request, PAGE_REF))
 
@@ -218,7 +228,14 @@ class CatchUp:
     def _gap(self, before: int) -> Gap:
         """What we have not heard before the id `before`."""
         last_id = self._feed.position.last_id
-        return Gap(self._pages, self.held, self._is_enough, after=last_id, before=before)
+        return Gap(
+            self._pages,
+            self.held,
+            self._is_enough,
+            after=last_id,
+            before=before,
+            rooms=self._rooms,
+        )
 
     def _is_enough(self) -> bool:
         """Whether we want to leave, and wait for nothing that may stand in the log."""
@@ -234,7 +251,9 @@ class CatchUp:
         connection = self._link.connection
         if recent:
             before = self._feed.position.last_id + 1
-            page = await self._pages.get(History(before, limit=recent, messages=True))
+            page = await self._pages.get(
+                History(before, limit=recent, messages=True, room=self._rooms)
+            )
             if page is not None and page.events:
                 self._feed.put(replayed(ReplayReason.RECENT, page, self._now()))
         gap = self._gap(last_id + 1)

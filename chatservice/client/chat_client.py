@@ -7,7 +7,7 @@ in order. What was said and not acknowledged is looked for there before it is sa
 another, `greeting` logs in, `exchange` hears and asks, `catch_up` fills gaps, and `feed` tells.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.application.internet import backoffPolicy
@@ -23,11 +23,13 @@ from chatservice.client.link import Link
 from chatservice.client.login import Login
 from chatservice.client.outstanding import Outstanding
 from chatservice.client.state import Departure, Lifecycle, State
-from chatservice.core.events import Acked, Online, Recalled
+from chatservice.core.events import LOBBY, Acked, Online, Recalled, RoomInfo
 from chatservice.core.requests import (
     Emote,
     History,
+    Join,
     Nick,
+    Part,
     Question,
     Reply,
     Say,
@@ -48,7 +50,8 @@ class ChatClient:
     `retry`: a connection that is lost, or cannot be had, is followed by another, after as many
     seconds as `pause` says of the number of failures before (by default, more and more). `echo`:
     what you say yourself is among the events, in its place. `past`: whoever comes in is shown the
-    newest messages, and what was said while they were away, as people at nc are. `ask`, if there
+    newest messages, and what was said while they were away, as people at nc are. `rooms`: you hear
+    all rooms that you are in; otherwise the lobby only, until you name another one. `ask`, if there
     is one, is called for a name when there is none or it is refused (with the error), and gives a
     Deferred, which may fail with a `ChatError`; without it a refused name ends the iteration with
     `Declined`. `password`: that of the name, if it is registered; or `ask_password`, in the same
@@ -58,8 +61,8 @@ class ChatClient:
     not even this machine is believed without. Otherwise the iteration ends with `PasswordInClear`.
 
     To iterate is to connect. The iteration ends after `leave`; with `Gone` if there is no
-    connection to be had any more. `users` (who is online) and `typing` (who is typing just now) are
-    kept up to date.
+    connection to be had any more. `users` (who is online), `rooms` (those that you are in, with
+    their topics) and `typing` (who is typing just now) are kept up to date.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class ChatClient:
         pause: Callable[[int], float] | None = None,
         echo: bool = False,
         past: bool = False,
+        rooms: bool = False,
         password: str = "",
         allow_plaintext_password: bool = False,
         pinned: bool = False,
@@ -92,6 +96,7 @@ class ChatClient:
             asks_password=ask_password is not None,
             retry=retry,
             words=words,
+            rooms=rooms,
         )
         self._link = Link(
             reactor,
@@ -141,8 +146,16 @@ class ChatClient:
         return self._feed.user_map.users
 
     @property
+    def rooms(self) -> Mapping[str, str]:
+        return self._feed.room_map.topics
+
+    @property
     def typing(self) -> set[str]:
         return self._feed.user_map.typing
+
+    def typing_in(self, room: str) -> set[str]:
+        """Who is typing in `room`."""
+        return self._feed.user_map.typing_in(room)
 
     @property
     def connected(self) -> bool:
@@ -175,13 +188,21 @@ class ChatClient:
         """Connect. (To iterate does this by itself.)"""
         self._link.start(self._exchange)
 
-    def say(self, text: str) -> "Deferred[Acked]":
-        """Say `text` to everyone."""
-        return self.request(Say(text))
+    def say(self, text: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """Say `text` to everyone in `room`."""
+        return self.request(Say(text, room))
 
-    def emote(self, text: str) -> "Deferred[Acked]":
-        """Do `text`."""
-        return self.request(Emote(text))
+    def emote(self, text: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """Do `text` in `room`."""
+        return self.request(Emote(text, room))
+
+    def join(self, room: str) -> "Deferred[RoomInfo]":
+        """Come into `room`, which is made if there is none."""
+        return self.request(Join(room))
+
+    def part(self, room: str) -> "Deferred[Acked]":
+        """Leave `room`."""
+        return self.request(Part(room))
 
     def tell(self, to: str, text: str) -> "Deferred[Acked]":
         """Say `text` to one person only."""
@@ -211,10 +232,11 @@ class ChatClient:
         """Ask for messages: see `requests.Search`."""
         return self.request(Search(words, before, limit))
 
-    def set_typing(self, on: bool) -> None:
-        """Tell the others that you are typing, or no longer. At most once in three seconds."""
+    def set_typing(self, on: bool, room: str = LOBBY) -> None:
+        """Tell the others in `room` that you are typing, or no longer. At most once in three
+        seconds."""
         if self.connected:
-            self._link.send(SetTyping(on))
+            self._link.send(SetTyping(on, room))
 
     def request(self, request: Question) -> "Deferred[Any]":
         """Ask for something. Fires with the answer, be it after the connection was lost.

@@ -15,6 +15,8 @@ from chatservice.client.link import Link
 from chatservice.client.outstanding import Outstanding, Pending, Sending, Settlement, answer_of
 from chatservice.client.state import Departure, State
 from chatservice.core.events import (
+    ALL_ROOMS,
+    LOBBY,
     AccountChanged,
     Acked,
     Announced,
@@ -104,7 +106,8 @@ class Exchange:
         self._words = words
         self._echo = echo
         self._past = past
-        self._catch_up = CatchUp(link, feed, requests, self._live, echo=echo, now=now)
+        rooms = ALL_ROOMS if greeting.login.rooms else LOBBY
+        self._catch_up = CatchUp(link, feed, requests, self._live, echo=echo, rooms=rooms, now=now)
 
     # As the owner of the link.
 
@@ -134,7 +137,7 @@ class Exchange:
                 log.debug("Heard without a connection: {event}", event=event)
 
     def lost(self) -> None:
-        self._feed.user_map.typing.clear()
+        self._feed.user_map.nobody_types()
         self._greeting.cancel()
         self._catch_up.lost()
         self._requests.lose()
@@ -225,6 +228,7 @@ class Exchange:
         same_log = position.enter(event, past=self._past)
         self._login.welcomed(event)
         self._feed.user_map.reset(event.names)
+        self._feed.room_map.reset(event.rooms)
         self._feed.put(event)
         recent = 0
         if is_first and self._past:
@@ -320,11 +324,13 @@ class Exchange:
                 self._login.password = password
             case Unregister():
                 self._login.password = ""
+            case Join() if isinstance(answer, RoomInfo):
+                self._feed.room_map.enter(answer)
+            case Part(room=room):
+                self._feed.room_map.leave(room)
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
                 pass
-            case Join() | Part() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
-                pass
-            case Quiet():
+            case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
                 pass
             case _:
                 assert_never(request)

@@ -6,6 +6,7 @@ from chatservice.client.inbox import Inbox
 from chatservice.client.link import Link
 from chatservice.client.login import Login
 from chatservice.client.outstanding import Outstanding
+from chatservice.client.room_map import RoomMap
 from chatservice.client.user_map import UserMap
 from chatservice.core.events import Happening, Renamed, Welcomed
 from chatservice.dialects.wording import ClientWords
@@ -36,11 +37,12 @@ class Position:
 
 class Feed:
     """Puts events into the inbox, and keeps what follows from them: our place in the log, who is
-    online, our name."""
+    online, our name and rooms."""
 
     def __init__(self, link: Link, login: Login, requests: Outstanding, words: ClientWords) -> None:
         self.position = Position()
         self.user_map = UserMap()
+        self.room_map = RoomMap()
         self.inbox = Inbox(self.regulate)
         self._lifecycle = link.lifecycle
         self._link = link
@@ -61,6 +63,7 @@ class Feed:
         self.position.reach(event.id)
         if not past:
             self.user_map.apply(event)
+            self.room_map.apply(event, self._login.name)
             if isinstance(event, Renamed) and event.old == self._login.name:
                 self._login.name = event.new
         self.put(event)

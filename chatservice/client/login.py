@@ -75,6 +75,7 @@ class Login:
     asks_password: bool
     retry: bool
     words: Catalogue
+    rooms: bool = False  # we hear all our rooms, not only the lobby
     token: str = field(default="", repr=False)
     accounts: bool = True  # whether names can be registered there, as far as we know
     untried: list[str] = field(default_factory=list, repr=False)  # other passwords it may have
@@ -121,7 +122,7 @@ class Login:
 
     def _hello(self, name: str) -> Step:
         self.name = name
-        return SayHello(Hello(name, self.token, self.password))
+        return SayHello(Hello(name, self.token, self.password, rooms=self.rooms))
 
     def _ask_name(self, error: Error | None) -> Step:
         if self.asks_name:

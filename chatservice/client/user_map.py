@@ -23,39 +23,64 @@ MAX_NAME = 128  # characters; the server allows 32
 
 
 class UserMap:
-    """The names of the people in the room, and those who are typing."""
+    """The names of those who are online, and of those who are typing in each room."""
 
     def __init__(self) -> None:
         self.users: set[str] = set()
-        self.typing: set[str] = set()
+        self._typing: dict[str, set[str]] = {}
+
+    @property
+    def typing(self) -> set[str]:
+        """Everyone who is typing, wherever that is."""
+        return set().union(*self._typing.values())
+
+    def typing_in(self, room: str) -> set[str]:
+        """Everyone who is typing in `room`."""
+        return self._typing.get(room, set())
 
     def reset(self, names: Iterable[str]) -> None:
         """These are online, and nobody is typing."""
         self.users.clear()
-        self.typing.clear()
+        self.nobody_types()
         self._add(names)
 
-    def apply(self, event: Happening | Typing) -> None:
+    def nobody_types(self) -> None:
+        """As far as we know."""
+        self._typing.clear()
+
+    def apply(self, event: Happening | Typing) -> None:  # noqa: PLR0912 (a case each)
         """What `event` says about who is online and who is typing."""
         match event:
-            case Said(name=name) | Emoted(name=name):
-                self.typing.discard(name)
+            case Said(name=name, room=room) | Emoted(name=name, room=room):
+                self._stops(name, room)
             case Joined(names=names):
                 self._add(names)
-            case Left(reason=LeaveReason.PARTED) | TopicChanged() | ModeChanged():
-                pass  # they stay in the chat
+            case Left(names=names, room=room, reason=LeaveReason.PARTED):
+                for name in names:  # who stay in the chat
+                    self._stops(name, room)
             case Left(names=names):
                 self.users.difference_update(names)
-                self.typing.difference_update(names)
+                for room in list(self._typing):
+                    for name in names:
+                        self._stops(name, room)
             case Renamed(old=old, new=new):
                 self.users.discard(old)
-                self.typing.discard(old)
+                for room in list(self._typing):
+                    self._stops(old, room)
                 self._add((new,))
-            case Typing(name=name, on=True):  # which may come before they join
+            case Typing(name=name, room=room, on=True):  # which may come before they join
                 if len(self.typing) < MAX_TYPING and len(name) <= MAX_NAME:
-                    self.typing.add(name)
-            case Typing(name=name):
-                self.typing.discard(name)
+                    self._typing.setdefault(room, set()).add(name)
+            case Typing(name=name, room=room):
+                self._stops(name, room)
+            case TopicChanged() | ModeChanged():
+                pass
+
+    def _stops(self, name: str, room: str) -> None:
+        if (there := self._typing.get(room)) is not None:
+            there.discard(name)
+            if not there:
+                del self._typing[room]
 
     def _add(self, names: Iterable[str]) -> None:
         for name in names:

@@ -312,7 +312,6 @@ class ClientWords:
     long_input: str = "a line has more than {limit} bytes."
     nobody_reads: str = "Nobody reads what this prints."
     more_lines: str = "and more lines, which were not read."
-    no_quiet: str = "comings and goings cannot be hidden here."
     public_action: str = "an action is shown to everyone; say it where you talk to everyone."
     pasted: Counted = _pasted
     # What is asked, and what came while you were away.

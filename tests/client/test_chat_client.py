@@ -23,7 +23,19 @@ from chatservice.client import (
     Unsure,
     greeting,
 )
-from chatservice.core.events import Closed, CloseReason, Emoted, Said, Sent, Skipped, Told, Welcomed
+from chatservice.core.events import (
+    Closed,
+    CloseReason,
+    Emoted,
+    Left,
+    Said,
+    Sent,
+    Skipped,
+    Told,
+    TopicChanged,
+    Welcomed,
+)
+from chatservice.core.requests import Register, Topic
 from tests.support.people import PATIENCE, Server
 
 reactor: Any = _reactor
@@ -229,6 +241,45 @@ async def test_a_returning_client_hears_what_it_missed_once(server: Server) -> N
     assert (await heard(alice, Said)).text == "four"
     await end(alice)
     await wire.take_up()
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("registered", [True, False])
+async def test_all_rooms_are_heard_and_caught_up_with(tmp_path: Path, registered: bool) -> None:
+    """Whose name is registered stays in their rooms while away; a guest begins in the lobby."""
+    with Server(tmp_path, "--database", str(tmp_path / "chat.sqlite3")) as server:
+        wire = Wire(server)
+        endpoint = await wire.lay()
+        alice = ChatClient("Alice", endpoint=endpoint, pause=lambda _: 0.01, rooms=True)
+        bob = client_of(server, "Bob")
+        await heard(alice, Welcomed)
+        await heard(bob, Welcomed)
+        if registered:
+            await alice.request(Register("correct horse"))
+        assert (await bob.join("dev")).users == ("Bob",)
+        await alice.join("dev")
+        assert set(alice.rooms) == {"lobby", "dev"}
+        await bob.say("in the lobby")
+        await bob.say("in dev", "dev")
+        await bob.request(Topic("dev", "releases"))
+        said = [await heard(alice, Said) for _ in range(2)]
+        assert [each.room for each in said] == ["lobby", "dev"]
+        await heard(alice, TopicChanged)
+        assert alice.rooms["dev"] == "releases"
+        wire.cut()
+        await heard(bob, Left)
+        await bob.say("meanwhile", "dev")
+        await bob.say("and here")
+        rooms = ["dev", "lobby"] if registered else ["lobby"]
+        said = [await heard(alice, Said) for _ in rooms]
+        assert [each.room for each in said] == rooms
+        assert set(alice.rooms) == set(rooms)
+        if registered:
+            await alice.part("dev")
+            assert set(alice.rooms) == {"lobby"}
+        await end(alice)
+        await end(bob)
+        await wire.take_up()
 
 
 @pytest_twisted.ensureDeferred

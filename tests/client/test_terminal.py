@@ -568,11 +568,17 @@ class TestCompletion:
             ("/msg bo", ["/msg Bob "]),
             ("/ms", ["/msg "]),
             ("/WHO", ["/who ", "/whois "]),
+            ("/switch ", ["/switch #dev ", "/switch #lobby "]),
+            ("/in d", ["/in #dev "]),
+            ("/in dev bo", ["/in dev Bob "]),
+            ("see #l", ["see #lobby "]),
             ("سا", ["سارا: "]),
             ("", ["Bella: ", "Bob: ", "سارا: "]),
         ],
     )
     def test_names_and_commands(self, line: str, completed: list[str]) -> None:
-        completer = LineCompleter(lambda: {"Bob", "Bella", "سارا"}, lambda: HELPED.commands)
+        completer = LineCompleter(
+            lambda: {"Bob", "Bella", "سارا"}, lambda: HELPED.commands, lambda: ("lobby", "dev")
+        )
         found = completer.get_completions(Document(line), CompleteEvent())
         assert [line[: len(line) + each.start_position] + each.text for each in found] == completed

@@ -188,6 +188,32 @@ def test_who_has_the_password_is_here_twice(keeping: Server) -> None:
     bob.hears(left("Alice"))
 
 
+def test_who_comes_back_is_in_their_rooms_and_in_no_other_of_that_name(keeping: Server) -> None:
+    bob = keeping.join("Bob")
+    alice = comes_in(keeping, "Alice", PASSWORD)
+    bob.hears(joined("Alice"))
+    for person in (bob, alice):
+        person.types("/join dev")
+    bob.hears("*** In #dev (1): Bob", "*** Alice has joined #dev.")
+    alice.hears("*** In #dev (2): Alice, Bob")
+    alice.types("/exit")
+    bob.hears(left("Alice"))
+    alice = comes_in(
+        keeping, "Alice", PASSWORD
+    )  # the room of a guest is there, as long as somebody is in it
+    bob.hears(joined("Alice"))
+    bob.types("still here?")
+    alice.hears("#dev Bob: still here?")
+    alice.types("/exit")
+    bob.hears(left("Alice"))
+    bob.types("/part", "/join dev", "/private", "a secret")
+    bob.hears("*** You have left #dev. You are now speaking in #lobby.", "*** In #dev (1): Bob")
+    bob.hears("*** Bob has made the room private: only invited people can join.")
+    alice = comes_in(keeping, "Alice", PASSWORD)
+    alice.types("/who dev", "/in dev hello")
+    alice.hears("Error: there is no room #dev.", "Error: there is no room #dev.")
+
+
 class TestMessagesThatWait:
     def test_come_with_their_times_once(self, keeping: Server) -> None:
         bob = keeping.join("Bob")

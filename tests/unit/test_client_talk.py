@@ -7,9 +7,24 @@ from twisted.internet.defer import Deferred
 
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.faces.talk import Talk
+from chatservice.client.faces.words import Wording
 from chatservice.client.state import State
-from chatservice.core.events import Helped, NameAsked, Refused
-from chatservice.core.requests import Question, Tell
+from chatservice.core.events import (
+    Acked,
+    ErrorCode,
+    Helped,
+    Joined,
+    NameAsked,
+    QuietChanged,
+    Refused,
+    Renamed,
+    RoomInfo,
+    RoomLeft,
+    RoomSwitched,
+    Said,
+    Welcomed,
+)
+from chatservice.core.requests import Join, Part, Question, Say, Tell
 from chatservice.dialects.commands import COMMANDS
 from chatservice.dialects.wording import ENGLISH
 
@@ -25,6 +40,8 @@ class Client:
         self.left = False
         self.may_send_password = True
         self.has_accounts = True
+        self.name = "Alice"
+        self.rooms = {"lobby": "", "one": ""}
 
     def request(self, request: Question) -> Deferred[Any]:
         self.requests.append(request)
@@ -50,23 +67,19 @@ def typist() -> Typist:
     return Typist()
 
 
-# What this client cannot do, and says so.
-NOT_HERE = {"quiet"}
-
-
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_each_command_asks_for_something_shows_something_or_leaves(
     command: Any, typist: Typist
 ) -> None:
     """Also one that is added tomorrow: it must not vanish here."""
-    arguments = {"history": "5"}.get(command.name, "one two") if command.name in ARGUMENTS else ""
+    arguments = GIVEN.get(command.name, "one two") if command.name in ARGUMENTS else ""
     typist.talk.typed(f"/{command.name} {arguments}".rstrip())
     assert len(typist.client.requests) + len(typist.shown) + typist.client.left == 1
-    refused = any(isinstance(each, Refused) for each in typist.shown)
-    assert refused == (command.name in NOT_HERE)
+    assert not any(isinstance(each, Refused) for each in typist.shown)
 
 
 ARGUMENTS = ENGLISH.arguments
+GIVEN = {"history": "5", "part": "one", "switch": "one", "quiet": "on"}
 
 
 def test_what_is_said_in_a_private_tab_is_private(typist: Typist) -> None:
@@ -111,8 +124,7 @@ class TestHelp:
         return shown.commands
 
     def test_has_everything_at_first(self, typist: Typist) -> None:
-        all_of_them = (command.name for command in COMMANDS)
-        assert self.commands(typist) == tuple(name for name in all_of_them if name not in NOT_HERE)
+        assert self.commands(typist) == tuple(command.name for command in COMMANDS)
 
     def test_offers_no_password_where_none_may_be_sent(self, typist: Typist) -> None:
         typist.client.may_send_password = False
@@ -121,3 +133,79 @@ class TestHelp:
     def test_offers_no_accounts_where_there_are_none(self, typist: Typist) -> None:
         typist.client.has_accounts = False
         assert not {"register", "password", "unregister"} & set(self.commands(typist))
+
+
+class TestRooms:
+    """Where what is typed is said, and what is shown of the others."""
+
+    def joins(self, typist: Typist, room: str) -> None:
+        typist.talk.typed(f"/join {room}")
+        typist.client.rooms[room] = ""
+        typist.client.answers[-1].callback(RoomInfo(room, "releases", users=("Alice", "Bob")))
+
+    def test_one_speaks_in_the_room_that_one_has_joined_or_switched_to(
+        self, typist: Typist
+    ) -> None:
+        self.joins(typist, "dev")
+        assert typist.shown == [RoomSwitched("dev", "releases", ("Alice", "Bob"))]
+        typist.talk.typed("hello")
+        typist.talk.typed("/in lobby there")
+        typist.talk.typed("/switch #Lobby")
+        assert typist.client.requests[1:] == [Say("hello", "dev"), Say("there"), Join("lobby")]
+
+    def test_nobody_switches_to_a_room_that_they_are_not_in(self, typist: Typist) -> None:
+        typist.talk.typed("/switch ops")
+        assert typist.shown[-1].refusal.code is ErrorCode.NOT_IN_ROOM
+        assert not typist.client.requests
+
+    def test_after_parting_one_speaks_in_another_room(self, typist: Typist) -> None:
+        self.joins(typist, "dev")
+        typist.talk.typed("/part")
+        assert typist.client.requests[-1] == Part("dev")
+        del typist.client.rooms["dev"]
+        typist.client.answers[-1].callback(Acked(9, 0.0))
+        assert typist.shown[-1] == RoomLeft("dev", "lobby")
+        typist.talk.typed("hello")
+        assert typist.client.requests[-1:] == [Say("hello")]
+
+    def test_what_others_say_elsewhere_is_counted_until_one_is_there(self, typist: Typist) -> None:
+        self.joins(typist, "dev")
+        talk = typist.talk
+        assert talk.hears(Said(1, 0.0, "lobby", "Bob", "hi"))
+        assert talk.hears(Said(2, 0.0, "lobby", "Alice", "mine, from a telephone"))
+        assert talk.hears(Said(3, 0.0, "dev", "Bob", "hi"))
+        assert talk.rooms.unread == {"lobby": 1}
+        typist.talk.typed("/switch lobby")
+        typist.client.answers[-1].callback(RoomInfo("lobby"))
+        assert not talk.rooms.unread
+
+    def test_comings_and_goings_of_a_quiet_room_are_left_out(self, typist: Typist) -> None:
+        self.joins(typist, "dev")
+        typist.talk.typed("/quiet")
+        assert typist.shown[-1] == QuietChanged("dev", True)
+        talk = typist.talk
+        assert not talk.hears(Joined(1, 0.0, "dev", ("Bob",), False))
+        assert talk.hears(Joined(2, 0.0, "lobby", ("Bob",)))
+        assert talk.hears(Renamed(3, 0.0, "lobby", "Bob", "Robert", ("lobby", "dev")))
+        assert talk.hears(Said(4, 0.0, "dev", "Bob", "hi"))
+        typist.talk.typed("/quiet off")
+        assert talk.hears(Joined(5, 0.0, "dev", ("Carol",), False))
+
+    def test_who_comes_back_as_a_guest_speaks_in_the_lobby(self, typist: Typist) -> None:
+        self.joins(typist, "dev")
+        del typist.client.rooms["dev"]
+        typist.talk.hears(Welcomed("Alice", ("Alice",), "epoch", 0, "token"))
+        assert typist.talk.rooms.current == "lobby"
+
+
+def test_what_is_heard_from_another_room_begins_with_its_name() -> None:
+    current = "lobby"
+    wording = Wording("here", room=lambda: current)
+    said = Said(1, 0.0, "dev", "Bob", "hi")
+    renamed = Renamed(2, 0.0, "dev", "Bob", "Robert", ("dev", "ops"))
+    assert wording.lines(said) == ["#dev Bob: hi"]
+    assert wording.lines(renamed) == ["#dev *** Bob is now known as Robert."]
+    current = "dev"
+    assert wording.lines(said) == ["Bob: hi"]
+    current = "ops"
+    assert wording.lines(renamed) == ["*** Bob is now known as Robert."]

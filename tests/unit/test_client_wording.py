@@ -68,7 +68,7 @@ def test_the_status_line(state: State) -> None:
 
 
 def test_what_is_completed() -> None:
-    for found in completions("/", (), HELPED.commands, MARKED):
+    for found in completions("/", (), HELPED.commands, words=MARKED):
         assert_all_marked(re.sub(r"/\w+", "", found.help))
 
 

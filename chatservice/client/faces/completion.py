@@ -1,9 +1,12 @@
-"""What Tab completes in a line: commands, and the names of those who are online."""
+"""What Tab completes in a line: commands, rooms, and the names of those who are online."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from chatservice.dialects.wording import ENGLISH, Catalogue
+
+# The commands whose first word is a room.
+_TAKE_ROOM = frozenset(("/switch", "/in", "/part", "/leave"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +21,21 @@ class Completion:
 
 
 def completions(
-    before: str, names: Collection[str], commands: Collection[str], words: Catalogue = ENGLISH
+    before: str,
+    names: Collection[str],
+    commands: Collection[str],
+    rooms: Collection[str] = (),
+    words: Catalogue = ENGLISH,
 ) -> Iterator[Completion]:
     """For the word at the end of the text before the cursor. `names`: of those who are online;
-    `commands`: of those that can be used."""
+    `commands`: of those that can be used; `rooms`: that we are in."""
     before = before.lstrip()
     if before.startswith("/") and " " not in before:
         return _commands(before[1:].lower(), commands, words)
     word = before.rpartition(" ")[2]
+    command, *arguments = before.split(" ")
+    if word.startswith("#") or (command.lower() in _TAKE_ROOM and len(arguments) == 1):
+        return _rooms(word, rooms)
     return _people(word, names, ": " if word == before else " ")
 
 
@@ -34,6 +44,13 @@ def _people(word: str, names: Collection[str], end: str) -> Iterator[Completion]
     for name in sorted(names, key=str.casefold):
         if name.casefold().startswith(folded):
             yield Completion(name + end, len(word), name)
+
+
+def _rooms(word: str, rooms: Collection[str]) -> Iterator[Completion]:
+    folded = word.removeprefix("#").casefold()
+    for room in sorted(rooms, key=str.casefold):
+        if room.casefold().startswith(folded):
+            yield Completion(f"#{room} ", len(word), f"#{room}")
 
 
 def _commands(word: str, commands: Collection[str], words: Catalogue) -> Iterator[Completion]:

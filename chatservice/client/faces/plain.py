@@ -148,7 +148,7 @@ class Plain:
         self.talk = Talk(self._show, self._regulate, words)
         self._reactor = reactor
         self._words = words
-        self._wording = Wording(where, words)
+        self._wording = Wording(where, words, lambda: self.talk.rooms.current)
         self._interactive = interactive
         self._as_json = as_json
         self._paused = False
@@ -263,6 +263,8 @@ class Plain:
             (transport.pauseProducing if paused else transport.resumeProducing)()
 
     def _show(self, event: Shown) -> None:
+        if not self.talk.hears(event):
+            return
         if self._as_json and not isinstance(event, NOT_IN_JSON):
             if not isinstance(event, Acked):
                 self.keyboard.transport.write(_as_json(event))
@@ -332,6 +334,7 @@ async def talk_plainly(
         retry=retry and interactive,
         echo=as_json,
         past=interactive and not as_json,
+        rooms=interactive and not as_json,
     )
     stdio.StandardIO(plain.keyboard, reactor=reactor)
     on_signals(reactor, plain.interrupt)

@@ -1,7 +1,7 @@
 """The status line: the state of the connection, who is online and who is typing, in one line."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from math import ceil
 from typing import assert_never
 
@@ -14,8 +14,8 @@ BETWEEN = " · "
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the line says. `again`: seconds until the next attempt to connect; `asked`: who you are
-    is being asked; `queued`: how many lines have not been acknowledged; `abort`: the key that
-    leaves at once."""
+    is being asked; `queued`: how many lines have not been acknowledged; `unread`: messages in
+    other rooms; `abort`: the key that leaves at once."""
 
     where: str
     state: State
@@ -24,6 +24,7 @@ class Status:
     queued: int = 0
     leaving: bool = False
     name: str | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
     online: int = 0
     typing: Collection[str] = ()
     abort: str = "Ctrl-C"
@@ -43,6 +44,7 @@ class Status:
             words.queued(self.queued) if self.queued else "",
             words.online.format(count=self.online) if is_in and self.online else "",
             self.name or "",
+            *(f"#{room} {count}" for room, count in sorted(self.unread.items()) if count),
             typing_in_words(self.typing, self.words),
         )
 

@@ -13,14 +13,15 @@ from twisted.python.failure import Failure
 from chatservice.client.catch_up import replayed
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined, Gone
+from chatservice.client.faces.room_view import RoomView, own_room
 from chatservice.client.faces.words import AskedAgain, Shown
 from chatservice.client.state import State
 from chatservice.core.events import (
     CURRENT_ROOM,
-    LOBBY,
     Error,
     ErrorCode,
     Helped,
+    InvitationSent,
     NameAsked,
     PasswordAsked,
     Recalled,
@@ -28,7 +29,10 @@ from chatservice.core.events import (
     Refused,
     ReplayReason,
     RoomInfo,
+    RoomLeft,
     RoomSwitched,
+    TopicShown,
+    Welcomed,
 )
 from chatservice.core.requests import (
     ChangePassword,
@@ -64,13 +68,15 @@ from chatservice.dialects import commands
 from chatservice.dialects.commands import HELPED
 from chatservice.dialects.wording import ENGLISH, Catalogue
 
+RoomRequest = Join | Switch | Part | Quiet | Topic | Invite
+
 
 class Talk:
     """Turns typed lines into requests to `client`, as the server does with those of `nc`.
 
     `show` is given what is to be shown: an event, or a line of words. `answered` is called after
-    each answer. `refused`: something has been. `unanswered`: the lines that will get no answer.
-    `unsent`: so many lines were typed after leaving.
+    each answer. `rooms`: where what is typed is said. `refused`: something has been. `unanswered`:
+    the lines that will get no answer.
     """
 
     client: ChatClient
@@ -83,7 +89,7 @@ class Talk:
     ) -> None:
         self.refused = False
         self.unanswered: list[str] = []
-        self.room = LOBBY  # where what is typed is said
+        self.rooms = RoomView()
         self.leaving = False  # nothing more is obeyed
         self._show = show
         self._answered = answered
@@ -99,11 +105,11 @@ class Talk:
     @property
     def commands(self) -> tuple[str, ...]:
         """The names of the commands that can be used here, as far as we know."""
-        unusable: tuple[str, ...] = ("quiet",)
+        unusable: tuple[str, ...] = ()
         if not self.client.has_accounts:
-            unusable += ("register", "password", "unregister")
+            unusable = ("register", "password", "unregister")
         elif not self.client.may_send_password:
-            unusable += ("register", "password")
+            unusable = ("register", "password")
         return tuple(name for name in HELPED.commands if name not in unusable)
 
     @property
@@ -157,6 +163,12 @@ class Talk:
             self.refused = True
             self._show(Refused(refusal, asks_name=self.asks_name))
 
+    def hears(self, event: Shown) -> bool:
+        """Take note of `event`. Whether it is to be shown."""
+        if isinstance(event, Welcomed):
+            self.rooms.stay_in(self.client.rooms)
+        return self.rooms.hears(event, self.client.name)
+
     def leave(self) -> None:
         """Say goodbye, after everything that was typed."""
         self.leaving = True
@@ -170,7 +182,7 @@ class Talk:
             case Emote() if to is not None:
                 raise ChatError(self._words.client.public_action)
         if getattr(request, "room", None) == CURRENT_ROOM:
-            return cast(Request, replace(cast(Any, request), room=self.room))
+            return cast(Request, replace(cast(Any, request), room=self.rooms.current))
         return request
 
     def _carry_out(self, request: Request, line: str) -> None:
@@ -188,22 +200,17 @@ class Talk:
                 asking, self._asking = self._asking, None
                 asking.callback(answer)
             case SetTyping(on=on):
-                self.client.set_typing(on)
+                self.client.set_typing(on, self.rooms.current)
             case History():
                 self._ask(request, line, partial(self._show_again, ReplayReason.RECENT))
             case Search(limit=limit):
                 self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
-            case Join() | Switch():
-                self._ask(Join(request.room), line, self._switched)
-            case Quiet():
-                raise ChatError(self._words.client.no_quiet)
+            case Join() | Switch() | Part() | Quiet() | Topic() | Invite():
+                self._ask_of_rooms(request, line)
             case (
-                Part()
-                | Rooms()
+                Rooms()
                 | Whois()
-                | Topic()
                 | RoomMode()
-                | Invite()
                 | Say()
                 | Emote()
                 | Tell()
@@ -223,10 +230,38 @@ class Talk:
         answer.addCallbacks(show, self._failed, errbackArgs=(line,))
         answer.addCallback(lambda _: self._answered())
 
+    def _ask_of_rooms(self, request: RoomRequest, line: str) -> None:
+        """Raises `Refusal`."""
+        rooms, show = self.client.rooms, self._show
+        match request:
+            case Join():
+                self._ask(request, line, self._switched)
+            case Switch(room=room):
+                self._ask(Join(own_room(room, rooms)), line, self._switched)
+            case Part(room=name):
+                room = own_room(name, rooms)
+                self._ask(Part(room), line, lambda _: self._parted(room))
+            case Quiet(room=room, on=on):
+                show(self.rooms.hush(own_room(room, rooms), on))
+            case Topic(topic=None):
+                self._ask(request, line, lambda its: show(TopicShown(its.room, its.topic)))
+            case Topic():
+                self._ask(request, line, show)
+            case Invite(to=to, room=room):
+                self._ask(
+                    request, line, lambda sent: show(InvitationSent(sent.id, sent.at, room, to))
+                )
+            case _:
+                assert_never(request)
+
     def _switched(self, room: RoomInfo) -> None:
         """What is said from now on is said there."""
-        self.room = room.room
+        self.rooms.switch(room.room)
         self._show(RoomSwitched(room.room, room.topic, room.users))
+
+    def _parted(self, room: str) -> None:
+        self.rooms.stay_in(self.client.rooms)
+        self._show(RoomLeft(room, self.rooms.current))
 
     def _show_again(self, why: ReplayReason, page: Recalled, limit: int = 0) -> None:
         self._show(replayed(why, page, time.time(), limit))

@@ -53,7 +53,7 @@ from chatservice.client.faces.status import Status
 from chatservice.client.faces.talk import Talk, on_signals
 from chatservice.client.faces.typing_notices import TypingNotices
 from chatservice.client.faces.words import Shown, Wording
-from chatservice.core.events import Error, NameAsked, Refused, Welcomed
+from chatservice.core.events import LOBBY, Error, NameAsked, Refused, Welcomed
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.commands import password_at
 from chatservice.dialects.wording import ENGLISH, Catalogue
@@ -116,7 +116,7 @@ class Face:
         self.talk = Talk(self._show, self._refresh, words)
         self._reactor = reactor
         self._words = words
-        self._wording = Wording(where, words)
+        self._wording = Wording(where, words, lambda: self.talk.rooms.current)
         self._bell = bell
         self._timestamps = timestamps
         # What has arrived and is to be printed.
@@ -135,7 +135,9 @@ class Face:
                 sys.stdout, os.environ["TERM"], default_color_depth=ColorDepth.from_env()
             ),
         )
-        self._completer = LineCompleter(self._others, lambda: self.talk.commands)
+        self._completer = LineCompleter(
+            self._others, lambda: self.talk.commands, lambda: self.talk.client.rooms
+        )
         self._pasted: list[str] = []  # lines that are not sent before Enter is pressed
         self._line = Buffer(
             multiline=False,
@@ -229,7 +231,10 @@ class Face:
             return f"{self._words.client.pasted(len(self._pasted))} "
         if self.talk.asks_password:
             return self._words.client.password
-        return f"{self._words.question} " if self.talk.asks_name else PROMPT
+        if self.talk.asks_name:
+            return f"{self._words.question} "
+        room = self.talk.rooms.current
+        return PROMPT if room == LOBBY else f"#{room}{PROMPT}"
 
     def _height(self) -> Dimension:
         """The height of the input line in rows, with room for the menu if there is one."""
@@ -239,6 +244,8 @@ class Face:
 
     def _show(self, event: Shown) -> None:
         me = self.talk.client.name
+        if not self.talk.hears(event):
+            return
         match event:
             case NameAsked():
                 return  # the prompt asks
@@ -305,8 +312,9 @@ class Face:
             queued=client.outstanding,
             leaving=self.talk.leaving,
             name=None if self.talk.asks_name else client.name,
+            unread=self.talk.rooms.unread,
             online=len(client.users),
-            typing=client.typing,
+            typing=client.typing_in(self.talk.rooms.current),
             words=self._words,
         )
         return fit(status.line, self._screen.get_size().columns)
@@ -425,7 +433,7 @@ class Face:
         return self.talk.client.users - {self.talk.client.name or ""}
 
     def _tell_typing(self, on: bool) -> None:
-        self.talk.client.set_typing(on)
+        self.talk.client.set_typing(on, self.talk.rooms.current)
 
     def _input_lost(self, failure: Failure) -> None:
         """The terminal is gone."""
@@ -451,6 +459,7 @@ async def talk_on_terminal(
         retry=retry,
         echo=True,
         past=True,
+        rooms=True,
         ask_password=face.ask_password,
     )
     on_signals(reactor, face.leave)

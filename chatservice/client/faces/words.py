@@ -1,6 +1,7 @@
 """What is shown to a person, in words: the server's, and those of `ClientWords`."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatservice.client.errors import (
@@ -12,6 +13,7 @@ from chatservice.client.errors import (
 )
 from chatservice.client.events import Disconnected, Heard, Missed
 from chatservice.core.events import (
+    LOBBY,
     Error,
     Event,
     NameAsked,
@@ -19,6 +21,8 @@ from chatservice.core.events import (
     Refused,
     Replayed,
     ReplayReason,
+    RoomEvent,
+    Said,
     Told,
 )
 from chatservice.dialects.text import Text
@@ -38,11 +42,15 @@ Shown = Heard | ChatError | AskedAgain | str
 
 
 class Wording:
-    """The words for what is shown. `where`: the server; `words`: the language."""
+    """The words for what is shown. `where`: the server; `words`: the language; `room`: where the
+    person speaks: what is heard from another room begins with its name."""
 
-    def __init__(self, where: str, words: Catalogue = ENGLISH) -> None:
+    def __init__(
+        self, where: str, words: Catalogue = ENGLISH, room: Callable[[], str] = lambda: LOBBY
+    ) -> None:
         self.where = where
         self.words = words
+        self._room = room
         self._text = Text(zone=None, words=words)  # a person's times are those of their clock
 
     def lines(self, event: Shown) -> list[str]:  # noqa: PLR0911 (a case each)
@@ -90,7 +98,11 @@ class Wording:
         return "".join((stamp(getattr(event, "at", 0.0)), *self.lines(event)))
 
     def _rendered(self, event: Event) -> list[str]:
-        return list(self._text.lines(event))
+        if not isinstance(event, RoomEvent | Said):
+            return list(self._text.lines(event))
+        is_elsewhere = self._room() not in (*getattr(event, "rooms", ()), event.room)
+        label = f"#{event.room} " if is_elsewhere else ""
+        return [f"{label}{line}" for line in self._text.lines(event, labelled=is_elsewhere)]
 
     def _error(self, message: str) -> str:
         return self.words.error.format(message=message)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
-    LOBBY,
     Account,
     Joined,
     LeaveReason,
@@ -27,16 +26,12 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 for user in entry.people:
                     if user.account is not None and entry.rooms:
                         _enter(connection, user.account, entry.rooms, entry.event.id)
-            case Joined(room=room):
+            case Joined(room=room, id=id_):
                 account = entry.people[0].account
-                if account is None:
-                    continue
                 if entry.founded:
-                    connection.execute(
-                        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?)",
-                        (room, *account, entry.event.id, entry.event.id),
-                    )
-                _enter(connection, account, (room,), entry.event.id)
+                    _found(connection, room, account, id_)
+                if account is not None:
+                    _enter(connection, account, (room,), id_)
             case Left(reason=LeaveReason.PARTED, room=room):
                 account = entry.people[0].account
                 if account is not None:
@@ -55,6 +50,15 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 )
             case _:
                 pass
+
+
+def _found(connection: sqlite3.Connection, room: str, founder: Account | None, id_: int) -> None:
+    """Whoever was in another room of that name is not in this one."""
+    connection.execute("DELETE FROM memberships WHERE room = ?", (room,))
+    if founder is not None:
+        connection.execute(
+            "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?)", (room, *founder, id_, id_)
+        )
 
 
 def _enter(
@@ -99,10 +103,8 @@ def kept(connection: sqlite3.Connection) -> list[RoomRecord]:
 
 
 def memberships(connection: sqlite3.Connection, account: Account) -> dict[str, int]:
-    """The rooms that the owner of `account` is in, and since which id."""
+    """The rooms that the owner of `account` is in, and since which id; some may be gone."""
     rows = connection.execute(
-        "SELECT room, joined FROM memberships WHERE account = ? AND since = ? AND "
-        "(room = ? OR room IN (SELECT name FROM rooms))",
-        (*account, LOBBY),
+        "SELECT room, joined FROM memberships WHERE account = ? AND since = ?", account
     )
     return dict(rows.fetchall())
