@@ -174,7 +174,7 @@ class Chat:
                 return
         self._ids += 1
         user = User(self._ids, _allowed(name, account), self.now(), account)
-        user.sessions.append(session)
+        user.sessions = (session,)
         there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
         since = {room: rooms[room] for room in there if rooms[room]}
 
@@ -229,7 +229,7 @@ class Chat:
         """What `user` has proven proves nothing any longer: their tokens, and their connections,
         but `spare`, end."""
         self.forget_tokens(user)
-        for session in list(user.sessions):
+        for session in user.sessions:
             if session is not spare:
                 session.close(why)
 
@@ -260,7 +260,7 @@ class Chat:
             return
         self._forget_token(session)
         self._keep_position(user, session)
-        user.sessions.remove(session)
+        user.sessions = tuple(other for other in user.sessions if other is not session)
         if not user.sessions:  # first: somebody without a connection can never be taken out again
             self._depart(user, lost=lost)
         for room in user.rooms:
@@ -288,7 +288,7 @@ class Chat:
 
     def close(self, user: User, reason: CloseReason) -> None:
         """End all connections of `user`."""
-        for session in list(user.sessions):
+        for session in user.sessions:
             session.close(reason)
 
     def hear_all(self, user: User, session: UserSession) -> None:
@@ -300,7 +300,7 @@ class Chat:
         """Another connection of `user`; it takes the place of `predecessor`, if there is one."""
         session.cursor.enter(self.log, user, self.log.end, self.archive.pages)
         self.directory.hear(user, session.cursor)
-        user.sessions.append(session)
+        user.sessions = (*user.sessions, session)
         ended = [predecessor] if predecessor is not None else []
         if self._one_connection:
             ended = [other for other in user.sessions if other is not session]
@@ -312,7 +312,7 @@ class Chat:
                 self._tokens[session] = token
                 self._by_token[token] = user, session
             self._forget_token(other)
-            user.sessions.remove(other)
+            user.sessions = tuple(each for each in user.sessions if each is not other)
             other.supersede()
 
     # Who is here.

@@ -104,7 +104,7 @@ def is_reserved(name: str) -> bool:
     return not (keys(name) | keys(name.strip(string.punctuation))).isdisjoint(_RESERVED)
 
 
-@lru_cache(maxsize=256)  # whoever comes in is looked for under one name several times
+@lru_cache(maxsize=128)  # whoever comes in is looked for under one name several times
 def keys(name: str) -> frozenset[str]:
     """Two well-formed names collide when they share a key; a name has ten at most.
 

@@ -53,7 +53,7 @@ class User:
         self.id = id_
         self.since = since
         self.account = account
-        self.sessions: list[UserSession] = []
+        self.sessions: tuple[UserSession, ...] = ()
         self.rooms: dict[str, int] = {}
         self.correspondent: User | Account | None = None
         self.mark = 0

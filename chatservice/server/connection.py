@@ -167,7 +167,7 @@ class Connection:
         factory.connections.add(self)
         self._set_deadline(limits.login_timeout, self._end_if_nameless)
         self.limit_rate()
-        self._sender = sender_for(transport, self.session.cursor, limits.ping, self._stop_answering)
+        self._sender = sender_for(transport, self.session.cursor, limits.ping, self)
         self.write = self._sender.write
         self.session.begin()
 
@@ -292,7 +292,7 @@ class Connection:
         if is_cut:
             self._forget()
         else:
-            self.guard(self._stop_answering)
+            self.guard(self.stop_answering)
 
     # For the factory, and its `turns`.
 
@@ -345,7 +345,7 @@ class Connection:
         finally:
             self.factory.forget(self)
 
-    def _stop_answering(self) -> None:
+    def stop_answering(self) -> None:
         """Nobody hears anything any more. Only what is said by now still has its price."""
         self.write = _discard
         self._holds = self._holds - {Hold.ANSWERS, Hold.RATE} or NO_HOLDS

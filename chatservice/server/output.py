@@ -48,19 +48,24 @@ class Sender(Protocol):
         """Close once everything has been sent: the peer's half, too, or at first only ours."""
 
 
-def sender_for(
-    transport: Transport, cursor: Cursor, ping: float, failed: Callable[[], None]
-) -> Sender:
+class Answerer(Protocol):
+    """Whoever sends: a `Connection`."""
+
+    def stop_answering(self) -> None:
+        """Nothing can be sent any more."""
+
+
+def sender_for(transport: Transport, cursor: Cursor, ping: float, answerer: Answerer) -> Sender:
     """The fastest way that keeps the order: plain sockets can be written to directly, also by
-    what wraps them, such as TLS. `ping`: see `limits.Limits`; `failed` is called when it shows that
+    what wraps them, such as TLS. `ping`: see `limits.Limits`; `answerer` is told when it shows that
     nothing can be sent any more."""
     if _is_plain_socket(transport):
         _prepare(transport, ping)
-        return SocketSender(transport, cursor, failed)
+        return SocketSender(transport, cursor, answerer)
     beneath = None
     if isinstance(transport, ProtocolWrapper) and _is_plain_socket(transport.transport):
         _prepare(transport.transport, ping)
-        beneath = SocketBeneath(transport.transport, failed)
+        beneath = SocketBeneath(transport.transport, answerer)
         transport.transport = beneath  # type: ignore[assignment]
     return TransportSender(transport, cursor, beneath)
 
@@ -119,18 +124,18 @@ class StraightWriter:
     sent, the transport is asked to say so (as to a pull producer), and the source is stalled.
 
     A socket tells once that its connection is broken, to whoever sends or receives next; after that
-    the reactor would read what looks like an orderly end. So a failure to send is kept, and told by
-    calling `failed`; from then on everything is taken, and thrown away.
+    the reactor would read what looks like an orderly end. So a failure to send is kept, and the
+    `answerer` is told; from then on everything is taken, and thrown away.
     """
 
-    __slots__ = ("_failed", "_holding", "_send", "_transport", "failure")
+    __slots__ = ("_answerer", "_holding", "_send", "_transport", "failure")
 
-    def __init__(self, transport: tcp.Server, failed: Callable[[], None]) -> None:
+    def __init__(self, transport: tcp.Server, answerer: Answerer) -> None:
         transport.bufferSize = READ_SIZE
         self.failure: OSError | None = None
         self._transport = transport
         self._send: Callable[[bytes], int] = transport.socket.send
-        self._failed = failed
+        self._answerer = answerer
         self._holding = False
 
     def stall(self) -> None:
@@ -150,7 +155,7 @@ class StraightWriter:
                     if error.errno != errno.EBADF:  # or the transport has closed it already
                         self.failure = error
                     self._send = len
-                    self._failed()
+                    self._answerer.stop_answering()
                     return
                 sent = 0
             if sent == len(data):
@@ -178,8 +183,8 @@ class SocketSender(StraightWriter):
 
     __slots__ = ("_cursor",)
 
-    def __init__(self, transport: tcp.Server, cursor: Cursor, failed: Callable[[], None]) -> None:
-        super().__init__(transport, failed)
+    def __init__(self, transport: tcp.Server, cursor: Cursor, answerer: Answerer) -> None:
+        super().__init__(transport, answerer)
         self._cursor = cursor
 
     def stall(self) -> None:
@@ -207,8 +212,8 @@ class SocketBeneath(StraightWriter):
 
     __slots__ = ("_producer",)
 
-    def __init__(self, transport: tcp.Server, failed: Callable[[], None]) -> None:
-        super().__init__(transport, failed)
+    def __init__(self, transport: tcp.Server, answerer: Answerer) -> None:
+        super().__init__(transport, answerer)
         self._producer: IPushProducer | None = None
 
     def __getattr__(self, name: str) -> Any:

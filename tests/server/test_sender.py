@@ -23,6 +23,12 @@ def test_goodbye_comes_after_all_else_however_slow_the_reader(server: Server) ->
     assert sleeper.is_cut_off()
 
 
+class Nobody:
+    """Whoever sends."""
+
+    def stop_answering(self) -> None: ...
+
+
 class Socket:
     """A transport and its socket, which takes three bytes at a time."""
 
@@ -49,7 +55,7 @@ class Socket:
 def test_nothing_overtakes_what_the_socket_did_not_take() -> None:
     """TLS breaks if one of its records does; it may write some of its own at any time."""
     transport: Any = Socket()
-    beneath = SocketBeneath(transport, lambda: None)
+    beneath = SocketBeneath(transport, Nobody())
     beneath.write(b"abc")
     beneath.write(b"defgh")
     beneath.write(b"ij")
