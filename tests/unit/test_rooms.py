@@ -343,7 +343,7 @@ class TestOwners:
         self.commit(rooms, archive)
         alice, again = came
         assert alice is again
-        assert alice.sessions == sessions
+        assert list(alice.sessions) == sessions
         assert bob.heard() == ["*** Alice has joined the chat."]
 
     def test_who_could_not_come_in_is_not_here(self, rooms: Rooms, archive: LateArchive) -> None:
