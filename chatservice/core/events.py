@@ -410,6 +410,14 @@ class Helped:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """What the command of that name does. `aliases`: other names that it has."""
+
+    command: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """You read too slowly and lost `count` messages, those between the ids `after` and `before`."""
 
@@ -568,6 +576,7 @@ PersonalEvent = (
     | Saving
     | AccountChanged
     | PasswordAsked
+    | Explained
     | Helped
     | Skipped
     | Closed

@@ -194,7 +194,9 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Ask what commands there are."""
+    """Ask what commands there are; or what the one called `command` does."""
+
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatservice.core.events import ALL_ROOMS, CURRENT_ROOM, LOBBY, ErrorCode, Helped, Refusal
+from chatservice.core.events import (
+    ALL_ROOMS,
+    CURRENT_ROOM,
+    LOBBY,
+    ErrorCode,
+    Explained,
+    Helped,
+    Refusal,
+)
 from chatservice.core.requests import (
     ChangePassword,
     Emote,
@@ -99,10 +107,22 @@ COMMANDS = (
     Command("register", (), Register, lambda a: Register(a) if a else None),
     Command("password", (), ChangePassword, lambda a: ChangePassword(a) if a else None),
     Command("unregister", (), Unregister, lambda _: Unregister()),
-    Command("help", ("h", "?"), Help, lambda _: Help()),
+    Command("help", ("h", "?"), Help, Help),
     Command("exit", ("quit",), Exit, lambda _: Exit()),
 )
 HELPED = Helped(tuple(command.name for command in COMMANDS))
+
+
+def explained(name: str) -> Explained:
+    """What is told of the command that is called so, with a slash or without. Raises `Refusal`
+    (UNKNOWN_COMMAND)."""
+    bare = name.removeprefix("/")
+    command = BY_NAME.get(bare.lower())
+    if command is None:
+        raise Refusal(ErrorCode.UNKNOWN_COMMAND, command="/" + bare)
+    return Explained(command.name, command.aliases)
+
+
 _PASSWORD_COMMAND = re.compile(r"\s*/(?:register|password)(?:\s+|$)", re.IGNORECASE)
 BY_NAME = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
 

@@ -21,6 +21,7 @@ from chatservice.core.events import (
     Error,
     ErrorCode,
     Event,
+    Explained,
     FieldKind,
     Helped,
     InvitationSent,
@@ -252,7 +253,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             return (Error(refusal.code, words.refusal(refusal)),)
         case Answered(event=answer):
             return _as_heard(answer, words)
-        case NameAsked() | PasswordAsked() | Helped():
+        case NameAsked() | PasswordAsked() | Helped() | Explained():
             return ()
         case (
             Said()

@@ -17,6 +17,7 @@ from chatservice.core.events import (
     Emoted,
     Error,
     Event,
+    Explained,
     Helped,
     InvitationSent,
     Invited,
@@ -198,6 +199,8 @@ class Text:
                     f"*** {usage:<{width}}  {words.commands[name]}"
                     for usage, name in zip(usages, commands, strict=True)
                 ]
+            case Explained(command=command, aliases=aliases):
+                return [f"*** {line}" for line in words.explained(command, aliases)]
             case RoomLeft(room=room, current=current):
                 return (f"*** {words.room_left.format(room=room, current=current)}",)
             case TopicShown(room=room, topic=topic):

@@ -120,8 +120,38 @@ _COMMANDS: Mapping[str, str] = {
     "register": "register your name",
     "password": "change your password",
     "unregister": "unregister your name",
-    "help": "show this list",
+    "help": "list the commands, or explain one",
     "exit": "leave the chat",
+}
+
+
+# What /help tells of one command beside what it does, by the command's name.
+_DETAILS: Mapping[str, str] = {
+    "me": "Everyone in the room reads it as: * NAME ACTION",
+    "msg": "Only NAME reads it. If NAME is registered and away, it is delivered later.",
+    "reply": "It goes to whoever last wrote to you, or you last wrote to.",
+    "who": "Without ROOM, everyone who is online is listed.",
+    "whois": "It shows since when they are here, whether their name is registered, "
+    "and which rooms you share.",
+    "nick": "Everyone is told. If the new name is registered, you are asked for its password.",
+    "history": "N is 20 if it is left out, and 200 at most. Times are those of UTC.",
+    "search": "It shows the newest 20 messages in your rooms that contain all WORDS, "
+    "or words that begin with them.",
+    "join": "The # before a room's name may be left out. Whoever makes a room is its founder.",
+    "part": "Without ROOM, you leave the one in which you speak.",
+    "switch": "What you say from then on is said in ROOM.",
+    "in": "You stay where you are.",
+    "rooms": "Rooms to which you are not invited are not listed.",
+    "topic": "Without TEXT, it is shown. Only the founder of a room can set it.",
+    "private": "Only the founder of a room can do that. Others no longer see that it exists.",
+    "public": "Only the founder of a room can do that. What was said before stays private.",
+    "invite": "Only the founder of a room can do that. An invitation holds for a week.",
+    "quiet": "With neither on nor off, it changes from one to the other. Others do not notice.",
+    "register": "Nobody else can use the name then. A password has 8 characters or more.",
+    "password": "You are asked for your present password next.",
+    "unregister": "You are asked for your password next. Messages that wait for you are deleted.",
+    "help": "For example: /help join",
+    "exit": "Closing the connection is leaving, too.",
 }
 
 
@@ -144,6 +174,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "quiet": "[on|off]",
     "register": "PASSWORD",
     "password": "NEW",
+    "help": "[COMMAND]",
 }
 
 # What a field of an object must be, by the code of a `FieldKind`.
@@ -406,6 +437,8 @@ class Catalogue:
     changes: Mapping[Change, str] = field(default_factory=lambda: _CHANGES)
     commands: Mapping[str, str] = field(default_factory=lambda: _COMMANDS)
     arguments: Mapping[str, str] = field(default_factory=lambda: _ARGUMENTS)
+    details: Mapping[str, str] = field(default_factory=lambda: _DETAILS)
+    aliases: str = "Also: {aliases}"
     kinds: Mapping[str, str] = field(default_factory=lambda: _KINDS)
     kind_list: str = "list of {kind}"
     kind_choice: str = "one of {values}"
@@ -428,6 +461,14 @@ class Catalogue:
     def usage(self, command: str) -> str:
         """How the command of that name is typed."""
         return f"/{command} {self.arguments.get(command, '')}".rstrip()
+
+    def explained(self, command: str, aliases: Sequence[str]) -> list[str]:
+        """What /help tells of one command, whose other names are `aliases`."""
+        lines = [f"{self.usage(command)}  {self.commands[command]}", self.details[command]]
+        if aliases:
+            others = ", ".join(f"/{alias}" for alias in aliases)
+            lines.append(self.aliases.format(aliases=others))
+        return lines
 
     def kind(self, kind: FieldKind) -> str:
         """What a field must be."""

@@ -6,10 +6,10 @@ from enum import Enum, Flag, auto
 from typing import Any, TypeVar, cast
 
 from chatservice.core import requests
-from chatservice.core.events import ErrorCode, Helped, Refusal
+from chatservice.core.events import ErrorCode, Explained, Helped, Refusal
 from chatservice.core.requests import Request
 from chatservice.core.users import User
-from chatservice.dialects.commands import COMMANDS
+from chatservice.dialects.commands import COMMANDS, explained
 from chatservice.session import past, people, rooms, talk, weights
 from chatservice.session.asker import Asked, Asker
 from chatservice.session.registration import change_account
@@ -73,8 +73,10 @@ def _row(
     return cast(type[Request], request), Rule(carry_out, weight, by, forms, accounts)
 
 
-def _help(asker: Asker, request: requests.Help) -> Helped:
-    """The commands that this server can carry out."""
+def _help(asker: Asker, request: requests.Help) -> Helped | Explained:
+    """The commands that this server can carry out, or what one of them does."""
+    if request.command:
+        return explained(request.command)
     has_accounts = asker.services.authenticator.accounts is not None
     return Helped(
         tuple(

@@ -89,4 +89,4 @@ def search(asker: Asker, request: requests.Search) -> float:
 
 
 def help_(asker: Asker, request: requests.Help) -> float:
-    return HELP
+    return 1.0 if request.command else HELP

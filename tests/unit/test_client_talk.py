@@ -79,7 +79,7 @@ def test_each_command_asks_for_something_shows_something_or_leaves(
 
 
 ARGUMENTS = ENGLISH.arguments
-GIVEN = {"history": "5", "part": "one", "switch": "one", "quiet": "on"}
+GIVEN = {"help": "join", "history": "5", "part": "one", "switch": "one", "quiet": "on"}
 
 
 def test_what_is_said_in_a_private_tab_is_private(typist: Typist) -> None:

@@ -61,7 +61,7 @@ class TestEvents:
     def test_each_is_in_the_table_of_json_or_said_otherwise_there(self) -> None:
         otherwise = {
             *(events.Burst, events.Sent, events.Replayed, events.Refused, events.Answered),
-            *(events.NameAsked, events.PasswordAsked, events.Helped),
+            *(events.NameAsked, events.PasswordAsked, events.Helped, events.Explained),
             *(events.RoomSwitched, events.RoomLeft, events.TopicShown, events.QuietChanged),
             events.InvitationSent,
         }

@@ -190,8 +190,8 @@ class Talk:
         if self.asks_name and not isinstance(request, Help | Exit | Hello | Password):
             raise Refusal(ErrorCode.NAME_FIRST)
         match request:
-            case Help():
-                self._show(Helped(self.commands))
+            case Help(command=command):
+                self._show(commands.explained(command) if command else Helped(self.commands))
             case Exit():
                 self.leave()
             case Hello(name=answer) | Password(password=answer):
