@@ -627,8 +627,12 @@ class Chat:
     def unread(self, user: User) -> ReadPosition | None:
         """Where the text connections of `user` have stopped, or programs, if these are all that
         they had; None if one has heard everything."""
-        position = max(self._text_positions(user) or self._positions(user), default=self.log.end)
+        position = self.heard(user)
         return None if position >= self.log.end else self.position_of(user, position)
+
+    def heard(self, user: User) -> int:
+        """How far one of the text connections of `user` has heard, or another if they have none."""
+        return max(self._text_positions(user) or self._positions(user), default=self.log.end)
 
     def position_of(self, user: User, position: int) -> ReadPosition:
         """`position`, with the number of messages before it in each room of `user`."""

@@ -176,6 +176,7 @@ class Cursor:
         "_position",
         "_quiet",
         "_reading",
+        "_replayed_from",
         "_sink",
         "_taken",
         "_tally",
@@ -188,6 +189,7 @@ class Cursor:
         "number",
         "start",
         "submitted",
+        "unheard_from",
         "user",
         "write",
     )
@@ -207,6 +209,8 @@ class Cursor:
         self._reading = Reading.OUTSIDE
         self._position = 0
         self._owed: int | None = None  # from there on, what was not shown that should have been
+        self.unheard_from: int | None = None  # from there on, what may not have arrived
+        self._replayed_from = 0  # from there on, what of the past may not have arrived
         self.heard_to = 0  # while it is live: of what it has made, all before this id
         self.start = 0  # the id since which it hears what happens
         self._personal: tuple[_Personal, ...] = ()  # few, and mostly none
@@ -271,11 +275,36 @@ class Cursor:
     @property
     def position(self) -> int:
         """Read position: everything below it was heard, or said."""
+        if self.unheard_from is not None:
+            return min(self.unheard_from, self._written_to)
+        return self._written_to
+
+    @property
+    def _written_to(self) -> int:
+        """Everything below it was written."""
         if self._owed is not None:
             return self._owed
         if self._reading is Reading.LIVE and self._log is not None:
             return self._log.end
         return self._position
+
+    def doubt(self, unacknowledged: int) -> None:
+        """The peer has not acknowledged the last so many bytes that were written."""
+        if not unacknowledged or self._log is None:
+            self.unheard_from = None
+            self._replayed_from = self._position
+        elif self._reading is Reading.REPLAYING:  # we do not know how long that is
+            self.unheard_from = self._replayed_from
+        elif self.unheard_from is None or self.unheard_from >= self._log.first_id:
+            reached = self._log.position_short_of(
+                self._written_to, unacknowledged, self.look, frozenset(self.rooms), self.number
+            )
+            self.unheard_from = max(reached, self.unheard_from or 0)
+
+    def doubt_since(self, position: int) -> None:
+        """Nobody knows whether the peer has heard what was written since then."""
+        if self.unheard_from is None and position < self._written_to:
+            self.unheard_from = max(position, self.start)
 
     def enter(self, log: Log, user: Listener, position: int, pages: Pages | None = None) -> None:
         """Read `log` from `position` on, as `user`."""
@@ -313,7 +342,7 @@ class Cursor:
         """What happens waits until `end_replay`. What is sent meanwhile comes before it; everything
         below `position` was heard."""
         self._move(Reading.REPLAYING)
-        self._position = position
+        self._position = self._replayed_from = position
         self._personal = tuple(_Personal(each.event, 0, None) for each in self._personal)
         self._read_on()
 

@@ -342,6 +342,32 @@ class Log:
                 after += min(entry.messages, entry.end - position)
         return self.messages[room] - after
 
+    def position_short_of(
+        self, position: int, size: int, look: Look, rooms: frozenset[str], author: int
+    ) -> int:
+        """The read position of the connection with the number `author`, which hears `rooms`, if it
+        has heard all before `position` but the last `size` bytes. What was addressed to it only is
+        not counted, so this is too early rather than too late."""
+        newest = min(bisect_right(self._batches, position, key=_end), len(self._batches) - 1)
+        for at in range(newest, -1, -1):
+            batch = self._batches[at]
+            heard = batch.rooms.intersection(rooms)
+            if not heard:
+                continue
+            rendering, own = batch.rendering(look, heard), batch.authors.get(author, ())
+            for index in range(len(batch.entries) - 1, -1, -1):
+                entry, part = batch.entries[index], rendering.part(index)
+                if entry.end > position or not part or index in own:
+                    continue
+                lines = part.splitlines(keepends=True)
+                each = lines if len(lines) == entry.messages else [part]
+                for number in range(len(each) - 1, -1, -1):
+                    position = entry.event.id + number
+                    size -= len(each[number])
+                    if size <= 0:
+                        return position
+        return position
+
     def past_own(self, position: int, author: int) -> int:
         """The read position of the connection of that number, after what was said there next to
         `position`."""

@@ -93,7 +93,10 @@ class ReadPositionStore(Protocol):
         """`name` is here, and hears everything from now on."""
 
     def depart(self, name: str, position: ReadPosition) -> None:
-        """`name` has stopped reading there."""
+        """`name` has stopped reading there; or has not read further so far, and is here."""
+
+    def heard(self, position: int) -> None:
+        """Everyone else who is here has heard everything before that id."""
 
 
 class MembershipStore(Protocol):

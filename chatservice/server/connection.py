@@ -280,12 +280,15 @@ class Connection:
         """The peer has stopped sending."""
         if self._incoming is Incoming.OPEN:
             self._incoming = Incoming.ENDED
+            self.guard(self._doubt)
             self.received()
 
     def lost(self, reason: Failure) -> None:
         """The connection is gone. What has come before is still served, unheard, unless we have cut
         it."""
         is_cut = self._incoming is Incoming.CUT or reason.check(error.ConnectionAborted) is not None
+        if self._incoming is not Incoming.ENDED:
+            self.guard(self._doubt)
         self._incoming = Incoming.LOST
         self._why_lost = reason
         _cancel(self._deadline)
@@ -294,7 +297,16 @@ class Connection:
         else:
             self.guard(self.stop_answering)
 
-    # For the factory, and its `turns`.
+    def _doubt(self) -> None:
+        """What was written last may not have arrived."""
+        if self.session.reader is not None:
+            self.factory.acknowledgements.lost(self)
+
+    # For the factory, its `turns` and `acknowledgements`.
+
+    def unacknowledged(self) -> int | None:
+        """Bytes that the peer's system has not acknowledged; None: nobody can tell."""
+        return self._sender.unacknowledged
 
     @property
     def network(self) -> str:

@@ -20,6 +20,7 @@ from chatservice.core.events import ErrorCode, Refusal, Refused
 from chatservice.core.limits import Admission, Limits, WriteShares, network_of
 from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
+from chatservice.server.acknowledgements import Acknowledgements
 from chatservice.server.connection import CLOSE_SECONDS, Connection
 from chatservice.server.line import ChatProtocol
 from chatservice.server.peer_log import PeerLog
@@ -76,6 +77,7 @@ class ChatFactory(ServerFactory):
         self._limits = limits
         self.peer_log = PeerLog(clock)
         self.turns = Turns(clock)
+        self.acknowledgements = Acknowledgements(chat, lambda: list(self.connections), clock)
         self.connections: set[Connection] = set()
         self.close_seconds = self.linger_seconds = CLOSE_SECONDS
         self._admission = Admission(limits)
@@ -113,10 +115,12 @@ class ChatFactory(ServerFactory):
         return self.chat.users
 
     def startFactory(self) -> None:
+        self.acknowledgements.start()
         if self._look is None:
             self._look_for_the_stuck()
 
     def stopFactory(self) -> None:
+        self.acknowledgements.stop()
         if self._look is not None:
             self._look.cancel()
             self._look = None

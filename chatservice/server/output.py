@@ -1,7 +1,10 @@
 """How a door sends: straight to the socket where it can, through the transport everywhere else."""
 
 import errno
+import fcntl
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard
 
@@ -42,6 +45,10 @@ class Sender(Protocol):
     @property
     def failure(self) -> OSError | None: ...
 
+    @property
+    def unacknowledged(self) -> int | None:
+        """Bytes that the peer's system has not acknowledged; None: nobody can tell."""
+
     def write(self, data: bytes, /) -> None: ...
 
     def close(self, *, both_halves: bool) -> None:
@@ -73,6 +80,8 @@ def sender_for(transport: Transport, cursor: Cursor, ping: float, answerer: Answ
 def _is_plain_socket(transport: object) -> TypeGuard[tcp.Server]:
     return isinstance(transport, tcp.Server) and not transport.TLS
 
+
+_INT = struct.Struct("i")
 
 # Bytes that the kernel holds for a connection that takes nothing (it doubles what it is told). By
 # itself it goes up to 4 MB (net.ipv4.tcp_wmem), for each of those.
@@ -128,7 +137,7 @@ class StraightWriter:
     `answerer` is told; from then on everything is taken, and thrown away.
     """
 
-    __slots__ = ("_answerer", "_holding", "_send", "_transport", "failure")
+    __slots__ = ("_answerer", "_held", "_send", "_transport", "failure")
 
     def __init__(self, transport: tcp.Server, answerer: Answerer) -> None:
         transport.bufferSize = READ_SIZE
@@ -136,7 +145,19 @@ class StraightWriter:
         self._transport = transport
         self._send: Callable[[bytes], int] = transport.socket.send
         self._answerer = answerer
-        self._holding = False
+        self._held = 0  # bytes that the transport was given, while it has not sent all of them
+
+    @property
+    def unacknowledged(self) -> int | None:
+        """See `Sender`."""
+        ours = getattr(self._transport, "socket", None)  # until it is closed
+        if ours is None:
+            return None
+        try:
+            queue = fcntl.ioctl(ours.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+        except (OSError, ValueError):
+            return None
+        return int(_INT.unpack(queue)[0]) + self._held
 
     def stall(self) -> None:
         """The connection takes no more for now."""
@@ -147,7 +168,7 @@ class StraightWriter:
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:
-        if not self._holding:
+        if not self._held:
             try:
                 sent = self._send(data)
             except OSError as error:
@@ -162,19 +183,19 @@ class StraightWriter:
                 return
             data = data[sent:]
         self._transport.write(data)
-        if not self._holding:
+        if not self._held:
             self.stall()
             self._transport.registerProducer(_WhenSent(self._sent), False)
-            self._holding = True
+        self._held += len(data)
 
     def _sent(self) -> None:
-        if self._holding:  # registering calls this at once
+        if self._held:  # registering calls this at once
             self._release()
             self.resume()
 
     def _release(self) -> None:
-        if self._holding:
-            self._holding = False
+        if self._held:
+            self._held = 0
             self._transport.unregisterProducer()
 
 
@@ -251,6 +272,11 @@ class TransportSender:
     @property
     def failure(self) -> OSError | None:
         return None if self._beneath is None else self._beneath.failure
+
+    @property
+    def unacknowledged(self) -> int | None:
+        """Of what is sent beneath, which is longer."""
+        return None if self._beneath is None else self._beneath.unacknowledged
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)

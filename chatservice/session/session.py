@@ -175,6 +175,11 @@ class Session:
         return self._user
 
     @property
+    def reader(self) -> User | None:
+        """Who reads here and has come in, unless it is a program."""
+        return None if self.is_program else self._user
+
+    @property
     def dialect(self) -> Dialect:
         """What they speak."""
         return self.cursor.dialect  # type: ignore[return-value]  # which renders, and reads

@@ -130,6 +130,9 @@ class MemoryArchive:
         if len(self._positions) > MAX_READ_POSITIONS:
             self._positions.popitem(last=False)
 
+    def heard(self, position: int) -> None:
+        """This archive ends with the process."""
+
     async def missed(
         self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
     ) -> MissedCount:

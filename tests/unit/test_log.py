@@ -11,6 +11,7 @@ from chatservice.core import log
 from chatservice.core.events import Burst, Emoted, Happening, RoomEvent
 from chatservice.core.limits import REPEAT_SECONDS
 from chatservice.core.log import Batch, look, recalled
+from chatservice.dialects.text import TEXT
 from tests.support.logs import LOBBY, AtOnce, FreeLog
 
 STEPS = st.lists(st.integers(0, 4), max_size=60)
@@ -48,6 +49,20 @@ def test_the_log_brings_back_what_happened(
     assert list(recalled(made, before, after, limit, LOBBY)) == expected
     assert list(recalled(made, before, after, limit, {"elsewhere": 0})) == []
     assert made.first_id == 1
+
+
+@given(STEPS, st.integers(0, 400))
+def test_a_position_short_of_some_bytes(steps: list[int], missing: int) -> None:
+    """Each line that has not arrived whole is to be heard again, and no other one."""
+    made, held = filled(steps)
+    lines = [(event.id, len(TEXT.render(event))) for event in held]
+    expected, left = made.end, missing
+    for id_, size in reversed(lines):
+        if left <= 0:
+            break
+        expected, left = id_, left - size
+    shown = made.position_short_of(made.end, missing, look(TEXT, "lobby"), frozenset(LOBBY), 7)
+    assert missing == 0 or shown == expected
 
 
 @given(STEPS)

@@ -16,7 +16,7 @@ from twisted.python.threadpool import ThreadPool
 from chatservice.complaints import Complaints
 from chatservice.core.cursor import Pages
 from chatservice.core.drafts import Committed, Draft
-from chatservice.core.events import Account, Change, ErrorCode, Recalled, Saving
+from chatservice.core.events import Account, Change, ErrorCode, Recalled, Refusal, Saving
 from chatservice.core.log import Log, Messages, Now, Origin, Reach
 from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.stores import MissedCount, ReadPosition
@@ -239,6 +239,12 @@ class SqliteArchive:
         self._positions.depart(name, position)
         self._commits.go_on()
 
+    def heard(self, position: int) -> None:
+        def not_saved(failure: Failure) -> None:
+            failure.trap(Refusal)  # which is told by those who notice more of it
+
+        self.write(lambda c: positions.heard(c, position)).addErrback(not_saved)
+
     def _tell_notice(self, saving: Saving) -> None:
         self.notice(saving)
 
@@ -271,7 +277,11 @@ def _begin(connection: sqlite3.Connection) -> tuple[Origin, list[tuple[int, int]
     there = rows.rooms_of(connection)
     messages = {room: rows.messages_in(connection, room) for room in there}
     with transaction(connection):
-        positions.leave_all(connection, ReadPosition(next_id, messages))
+        position = next_id
+        if facts.get("opened") and not facts.get("clean"):
+            position = min(next_id, facts.get("heard", next_id))
+        counts = {room: rows.messages_before(connection, position, room) for room in there}
+        positions.leave_all(connection, ReadPosition(position, counts))
         if facts.get("opened") and not facts.get("clean"):
             last = connection.execute("SELECT max(past) FROM gaps").fetchone()[0] or 0
             start = max(next_id, last)

@@ -112,11 +112,18 @@ def find(connection: sqlite3.Connection, name: str) -> ReadPosition | None:
 
 
 def leave_all(connection: sqlite3.Connection, position: ReadPosition) -> None:
-    """Within a transaction: everyone who was here when the server ended stopped reading there."""
+    """Within a transaction: everyone who was here when the server ended, and is not noted
+    with a position, stopped reading there."""
     connection.execute(
         "UPDATE readers SET id = ?, messages = ? WHERE id IS NULL",
         (position.position, json.dumps(dict(position.messages))),
     )
+
+
+def heard(connection: sqlite3.Connection, position: int) -> None:
+    """Within a transaction: who is here, and is not noted with a position, has heard everything
+    before that id."""
+    connection.execute("INSERT OR REPLACE INTO facts VALUES('heard', ?)", (position,))
 
 
 def forget_some(connection: sqlite3.Connection) -> None:
