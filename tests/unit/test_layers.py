@@ -40,7 +40,13 @@ MAY_IMPORT = {
 # Programs that stand in a package, since that is how they are started.
 PROGRAMS = {"accounts.__main__": {"core", "dialects", "accounts", "programs", "storage"}}
 # What needs no reactor: facts, words and SQL.
-WITHOUT_TWISTED = ("core", "dialects", "storage.sqlite.database", "storage.sqlite.rows")
+WITHOUT_TWISTED = (
+    "core",
+    "dialects",
+    "storage.sqlite.database",
+    "storage.rows",
+    "storage.sqlite.rows",
+)
 
 
 def modules() -> dict[str, Path]:

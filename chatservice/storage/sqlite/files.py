@@ -17,6 +17,7 @@ from urllib.parse import quote
 from chatservice.core.events import Account, Change, Happening
 from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials
+from chatservice.storage.rows import MAX_ID, Row
 from chatservice.storage.sqlite import account_changes, accounts, rows, schema, wal
 from chatservice.storage.sqlite.database import (
     BadDatabase,
@@ -40,7 +41,7 @@ def events_in(path: Path, room: str) -> Iterator[Happening]:
         after = -1
         reach = {room: 0}
         while True:
-            step = list(islice(rows.rows_between(connection, after, rows.MAX_ID, reach), STEP_ROWS))
+            step = list(islice(rows.rows_between(connection, after, MAX_ID, reach), STEP_ROWS))
             if not step:
                 return
             for row in step:
@@ -48,7 +49,7 @@ def events_in(path: Path, room: str) -> Iterator[Happening]:
             after = step[-1].end - 1
 
 
-def _happenings(row: rows.Row, reach: Reach) -> list[Happening]:
+def _happenings(row: Row, reach: Reach) -> list[Happening]:
     try:
         return row.happenings(reach=reach)
     except (AttributeError, KeyError, TypeError, ValueError):  # a file that is damaged

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.events import Refusal
+from chatservice.storage.rows import Row
 from chatservice.storage.sqlite import account_changes, positions, rows, search
 from chatservice.storage.sqlite.account_changes import AccountChange
 
@@ -158,7 +159,7 @@ class Pruning:
                 self._rooms.popleft()
         return bool(self._rooms)
 
-    def _excess(self, window: Sequence[rows.Row], ever: int) -> int:
+    def _excess(self, window: Sequence[Row], ever: int) -> int:
         """How many of the oldest rows are beyond the messages to be kept."""
         most = self._keep.messages
         if most is None:
@@ -166,7 +167,7 @@ class Pruning:
         return sum(ever - row.earlier - row.messages >= most for row in window)
 
     def _old(
-        self, connection: sqlite3.Connection, room: str, window: Sequence[rows.Row], now: float
+        self, connection: sqlite3.Connection, room: str, window: Sequence[Row], now: float
     ) -> int:
         """How many of the oldest rows are too old. A row is at least as old as each that follows
         it, whatever its own time says: when it was written the clock may have been ahead."""

@@ -1,129 +1,21 @@
 """Entries of the log as rows of the database, and questions about them. Everything here blocks.
 
-A range of ids is given as `after` and `before`, both exclusive. A row belongs to its `room`; one of
-several rooms (a departure, a rename) has all of them in `rooms`.
+A range of ids is given as `after` and `before`, both exclusive. What a row holds is in
+`storage.rows`.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import attrgetter
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from chatservice.core.drafts import Entry
-from chatservice.core.events import (
-    Burst,
-    Emoted,
-    Happening,
-    Joined,
-    LeaveReason,
-    Left,
-    ModeChanged,
-    Renamed,
-    RoomEvent,
-    Said,
-    TopicChanged,
-)
-from chatservice.core.log import Reach, one_by_one
+from chatservice.storage.rows import MAX_ID, Row, row_of
 
-MAX_ID = 2**63 - 1  # SQLite's largest
 _COLUMNS = "id, at, room, kind, name, text, messages, earlier, rooms, author, acknowledged, ref"
 # Nobody knows whether a transaction that failed as it was committed is on disk: it may be again.
 _INSERT = f"INSERT OR REPLACE INTO events({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_DEPARTURES = {
-    "left": LeaveReason.LEFT,
-    "lost": LeaveReason.LOST,
-    "parted": LeaveReason.PARTED,
-}
-_KINDS = {departure: kind for kind, departure in _DEPARTURES.items()}
-
-
-class Row(NamedTuple):
-    """A row of the table `events`. `earlier`: how many messages there had ever been in its room
-    before it. `author`: the number of the connection that made it (see `cursor.Cursor`);
-    `acknowledged`: see `drafts.Entry`."""
-
-    id: int
-    at: float
-    room: str
-    kind: str
-    name: str
-    text: str
-    messages: int
-    earlier: int
-    rooms: str
-    author: int | None
-    acknowledged: int
-    ref: str | None
-
-    @property
-    def end(self) -> int:
-        """The id after those of this row."""
-        return self.id + (self.messages or 1)
-
-    @property
-    def all_rooms(self) -> tuple[str, ...]:
-        """Where it is heard."""
-        return tuple(self.rooms.split("\n")) if self.rooms else (self.room,)
-
-    def event(self) -> RoomEvent:  # noqa: PLR0911 (one for each kind)
-        """What happened."""
-        id_, at, room, name, text = self.id, self.at, self.room, self.name, self.text
-        rooms = tuple(self.rooms.split("\n")) if self.rooms else ()
-        match self.kind:
-            case "said":
-                return Burst(id_, at, room, name, tuple(text.split("\n")))
-            case "emoted":
-                return Emoted(id_, at, room, name, text)
-            case "joined":
-                return Joined(id_, at, room, tuple(text.split("\n")), True, rooms)
-            case "entered":
-                return Joined(id_, at, room, tuple(text.split("\n")), False)
-            case "renamed":
-                return Renamed(id_, at, room, name, text, rooms)
-            case "topic":
-                return TopicChanged(id_, at, room, name, text)
-            case "mode":
-                return ModeChanged(id_, at, room, name, text == "private")
-            case _:
-                departure = _DEPARTURES[self.kind]
-                return Left(id_, at, room, tuple(text.split("\n")), departure, rooms)
-
-    def entry(self) -> Entry:
-        """The entry of the log, for those who read it from here."""
-        return Entry(
-            self.event(),
-            self.all_rooms,
-            connections=() if self.author is None else (self.author,),
-            messages=self.messages,
-            size=len(self.text) + self.messages * len(self.name),
-            ref=self.ref,
-            echo=self.kind != "said",
-            acknowledged=self.acknowledged,
-        )
-
-    def happenings(
-        self, after: int = -1, before: int = MAX_ID, reach: Reach | None = None
-    ) -> list[Happening]:
-        """What it stands for, as it is heard one by one; of a range of ids, only what is in it.
-        With `reach`, as those hear it who may see that much."""
-        rooms = self.all_rooms
-        if reach is not None:
-            last = self.end - 1
-            rooms = tuple(room for room in rooms if reach.get(room, last + 1) <= last)
-            if not rooms:
-                return []
-            after = max(after, min(reach[room] for room in rooms) - 1)
-        if self.kind == "said":  # most rows, and one may have hundreds of messages
-            start = max(after + 1 - self.id, 0)
-            texts = self.text.split("\n")[start : max(before - self.id, 0)]
-            return [
-                Said(number, self.at, self.room, self.name, line)
-                for number, line in enumerate(texts, self.id + start)
-            ]
-        if not after < self.id < before:
-            return []
-        return list(one_by_one(self.entry().heard_in(rooms)))
 
 
 def save(
@@ -135,7 +27,7 @@ def save(
     rows = []
     for entry in entries:
         room = entry.event.room
-        rows.append(_row(entry, counts.get(room, 0)))
+        rows.append(row_of(entry, counts.get(room, 0)))
         if entry.messages:
             counts[room] = counts.get(room, 0) + entry.messages
     connection.executemany(_INSERT, rows)
@@ -261,42 +153,3 @@ def first_id(connection: sqlite3.Connection) -> int | None:
     """The oldest that is kept."""
     (found,) = connection.execute("SELECT min(id) FROM events").fetchone()
     return None if found is None else int(found)
-
-
-def _row(entry: Entry, earlier: int) -> Row:
-    event = entry.event
-    match event:
-        case Burst(name=name, texts=texts):
-            kind, text = "said", "\n".join(texts)
-        case Emoted(name=name, text=text):
-            kind = "emoted"
-        case Joined(names=names, arrived=arrived):
-            kind, name, text = ("joined" if arrived else "entered"), "", "\n".join(names)
-        case Left(names=names, reason=reason):
-            kind, name, text = _KINDS[reason], "", "\n".join(names)
-        case Renamed(old=name, new=text):
-            kind = "renamed"
-        case TopicChanged(name=name, topic=text):
-            kind = "topic"
-        case ModeChanged(name=name, private=private):
-            kind, text = "mode", "private" if private else "public"
-        case _:
-            assert_never(event)
-    author = None
-    if len(entry.connections) == 1 and not (entry.echo and kind == "said"):
-        author = entry.connections[0]
-    rooms = "\n".join(entry.rooms) if len(entry.rooms) > 1 else ""
-    return Row(
-        event.id,
-        event.at,
-        event.room,
-        kind,
-        name,
-        text,
-        entry.messages,
-        earlier,
-        rooms,
-        author,
-        entry.acknowledged,
-        entry.ref,
-    )

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from chatservice.core.events import Emoted, Said
 from chatservice.core.log import Reach
-from chatservice.storage.sqlite.rows import Row, row_with, rows_between
+from chatservice.storage.rows import Row
+from chatservice.storage.sqlite.rows import row_with, rows_between
 from chatservice.storage.words import Query, words
 
 _NOT_ASCII = "text GLOB '*[^\x01-\x7f]*'"
