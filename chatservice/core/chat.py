@@ -334,6 +334,8 @@ class Chat:
 
     def own_room(self, user: User, name: str) -> Room:
         """The same, of those that `user` is in. Raises NOT_IN_ROOM, too."""
+        if name in user.rooms:
+            return self.directory.rooms[name]
         room = self.room_for(user, name)
         if room.name not in user.rooms:
             raise Refusal(ErrorCode.NOT_IN_ROOM, room=shown_room(room.name))

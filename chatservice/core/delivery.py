@@ -95,6 +95,8 @@ class Delivery:
     def _apply(self, entry: Entry, batch: Batch) -> None:
         directory = self._directory
         match entry.event:
+            case Burst() | Emoted():  # nearly all
+                pass
             case Joined(arrived=True):
                 for user in entry.people:
                     self._arrive(user, entry, batch)
@@ -114,8 +116,6 @@ class Delivery:
                 directory.rooms[name].topic = topic
             case ModeChanged(room=name, private=private):
                 directory.rooms[name].set_private(private, entry.event.id)
-            case Burst() | Emoted():
-                pass
 
     def _arrive(self, user: User, entry: Entry, batch: Batch) -> None:
         directory = self._directory

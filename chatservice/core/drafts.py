@@ -66,18 +66,19 @@ class Entry(NamedTuple):
     def heard_in(self, rooms: tuple[str, ...]) -> RoomEvent:
         """The event for a reader who is in `rooms` of those where it is heard, and in no others:
         of others it says nothing."""
-        event = self.event
-        if isinstance(event, Joined | Left | Renamed) and self.rooms != (event.room,):
-            return replace(event, room=rooms[0], rooms=_several(rooms))
-        return event
+        if len(self.rooms) > 1 and isinstance(self.event, Joined | Left | Renamed):
+            return replace(self.event, room=rooms[0], rooms=_several(rooms))
+        return self.event
 
     def heard_by_author(self, connection: int, rooms: tuple[str, ...]) -> RoomEvent | None:
         """People do not hear what they said, nor of arrivals before their own."""
+        if not self.echo:
+            return None
         event = self.heard_in(rooms)
         if isinstance(event, Joined):
             later = event.names[self.connections.index(connection) + 1 :]
             return replace(event, names=later) if later else None
-        return event if self.echo else None
+        return event
 
 
 Outcome = Entry | Refusal | None  # None: it turned out that nothing happens

@@ -201,9 +201,7 @@ class Batch:
         rendering = self._renderings.get(key)
         if rendering is None:
             parts = [
-                self.part(look, index, entry.rooms)
-                if rooms.issuperset(entry.rooms)
-                else self.part(look, index, tuple(r for r in entry.rooms if r in rooms))
+                self.part(look, index, _among(entry.rooms, rooms))
                 for index, entry in enumerate(self.entries)
             ]
             rendering = Rendering(b"".join(parts), list(accumulate(map(len, parts), initial=0)))
@@ -218,7 +216,7 @@ class Batch:
         pieces: list[bytes] = []
         end = 0
         for index in self.authors[author]:
-            heard_in = tuple(room for room in self.entries[index].rooms if room in rooms)
+            heard_in = _among(self.entries[index].rooms, rooms)
             pieces.append(data[end : places[index]])
             pieces.append(self.own_part(look, index, heard_in, author))
             end = places[index + 1]
@@ -231,17 +229,22 @@ class Batch:
         if not look.shows(entry, rooms):
             return b""
         labelled = bool(look.current) and look.current not in rooms
+        if len(self.rooms) == 1:  # hardly anybody hears another combination
+            return self._rendered(look.dialect, entry, rooms, labelled)
         key = (look.dialect, labelled, index, rooms)
         part = self._parts.get(key)
         if part is None:
-            try:
-                part = look.dialect.render(entry.heard_in(rooms), labelled=labelled)
-            except Exception as error:
-                self._report(error)
-                part = b""
-            if len(self.rooms) > 1:  # otherwise hardly anybody hears another combination
-                self._parts[key] = part
+            part = self._parts[key] = self._rendered(look.dialect, entry, rooms, labelled)
         return part
+
+    def _rendered(
+        self, dialect: Dialect, entry: Entry, rooms: tuple[str, ...], labelled: bool
+    ) -> bytes:
+        try:
+            return dialect.render(entry.heard_in(rooms), labelled=labelled)
+        except Exception as error:
+            self._report(error)
+            return b""
 
     def own_part(self, look: Look, index: int, rooms: tuple[str, ...], author: int) -> bytes:
         """The same for the connection of that number, which has made it."""
@@ -501,6 +504,11 @@ def one_by_one(event: RoomEvent, *, backwards: bool = False) -> Sequence[Happeni
     if not isinstance(event, Burst):
         return (event,)
     return list(event.messages())[:: -1 if backwards else 1]
+
+
+def _among(rooms: tuple[str, ...], heard: frozenset[str]) -> tuple[str, ...]:
+    """Those of `rooms` that are `heard`."""
+    return rooms if heard.issuperset(rooms) else tuple(room for room in rooms if room in heard)
 
 
 def _end(batch: Batch) -> int:
