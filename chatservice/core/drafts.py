@@ -104,6 +104,7 @@ class Draft:
         "settled",
         "then",
     )
+    is_move = False  # whether somebody comes into the chat, or leaves it
 
     def __init__(
         self,
@@ -123,11 +124,6 @@ class Draft:
         self.heard = False
         self.position = 0
         self._waiting: list[Callable[[], None]] = []
-
-    @property
-    def is_move(self) -> bool:
-        """Whether somebody comes into the chat, or leaves it."""
-        return isinstance(self, Arrive | Depart)
 
     def when_heard(self, call: Callable[[], None]) -> None:
         """Call that once everyone has been told of it: at once, if they have been."""
@@ -231,6 +227,7 @@ class Arrive(Draft):
     """People come into the chat, into the same rooms."""
 
     __slots__ = ("arrivals",)
+    is_move = True
 
     def __init__(self, at: float, arrivals: Sequence[Arrival]) -> None:
         super().__init__(at)
@@ -281,6 +278,7 @@ class Depart(Draft):
     """People leave the chat who are in the same rooms; `lost`: without a goodbye."""
 
     __slots__ = ("lost", "people")
+    is_move = True
 
     def __init__(self, at: float, people: Sequence["User"], *, lost: bool) -> None:
         super().__init__(at)
