@@ -155,6 +155,7 @@ class Program:
             ask_password=self._window.ask_password,
             echo=True,
             past=True,
+            rooms=True,
         )
         self._window.pack(fill="both", expand=True)
         try:

@@ -24,9 +24,13 @@ from chatservice.client.faces.typing_notices import TypingNotices
 from chatservice.client.faces.words import Shown, Wording
 from chatservice.client.state import State
 from chatservice.core.events import (
+    ALL_ROOMS,
+    LOBBY,
     Emoted,
     Error,
+    Explained,
     Helped,
+    LeaveReason,
     Left,
     NameAsked,
     Online,
@@ -40,6 +44,7 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
+from chatservice.core.requests import History
 from chatservice.core.sanitize import limit_marks, sanitize
 from chatservice.dialects.wording import ENGLISH
 from chatservice.gui import lines
@@ -97,7 +102,7 @@ class Window(ttk.Frame):
         self.talk = Talk(self._show)
         self.client = self.talk.client = client
         self.changes_server = False
-        self._wording = Wording(where, ENGLISH)
+        self._wording = Wording(where, ENGLISH, lambda: self.talk.rooms.current)
         self._lost = self._asked_name = False
         self._hopeless = None
         self._epoch, self._before, self._oldest = "", 0, 0
@@ -162,8 +167,10 @@ class Window(ttk.Frame):
             case Disconnected(hopeless=True):
                 self._hopeless = Gone(event.why, lost=False)
                 self.talk.client.abort()
-            case _:
+            case _ if self.talk.hears(event):
                 self._show(event)
+            case _:
+                pass  # in a room that is to be quiet
 
     def _show(self, event: Shown) -> None:
         match event:
@@ -172,7 +179,7 @@ class Window(ttk.Frame):
             case Told() | Sent():
                 self._show_private(event)
                 return
-            case Left(names=names):
+            case Left(names=names, reason=reason) if reason is not LeaveReason.PARTED:
                 for name in names:
                     if (private := self._tabs.private(name)) is not None:
                         private.conversation.add(self._lines(event))
@@ -189,7 +196,16 @@ class Window(ttk.Frame):
                 if self._lost:  # the state says the rest
                     return
                 self._lost = True
-            case str() | ChatError() | Error() | Refused() | Online() | Helped() | Replayed():
+            case (
+                str()
+                | ChatError()
+                | Error()
+                | Refused()
+                | Online()
+                | Helped()
+                | Explained()
+                | Replayed()
+            ):
                 self._tabs.current.conversation.add(self._lines(event))
                 return
             case _:
@@ -247,7 +263,7 @@ class Window(ttk.Frame):
         if self._loading or self.client is None or first == STALE or first <= self._oldest:
             return
         self._loading = True
-        asked = self.client.history(before=first, limit=OLDER)
+        asked = self.client.request(History(first, limit=OLDER, room=ALL_ROOMS))
         asked.addCallback(self._loaded, conversation)
         asked.addErrback(lambda failure: failure.trap(ChatError))
         asked.addBoth(self._end_loading)
@@ -319,7 +335,7 @@ class Window(ttk.Frame):
 
     def _tell_typing(self, on: bool) -> None:
         if self.client is not None:
-            self.client.set_typing(on)
+            self.client.set_typing(on, self.talk.rooms.current)
 
     def _typed_elsewhere(self, text: str) -> None:
         self.line.focus_set()
@@ -330,7 +346,8 @@ class Window(ttk.Frame):
         client = self.client
         if client is None:
             return ()
-        return completions(before, client.users - {client.name or ""}, self.talk.commands)
+        others = client.users - {client.name or ""}
+        return completions(before, others, self.talk.commands, client.rooms)
 
     def _tell_choices(self, choices: str) -> None:
         self._choices = choices
@@ -345,7 +362,8 @@ class Window(ttk.Frame):
         self._tabs.refresh(looked_at=self._is_looked_at())
         self._show_title(client)
         is_in = client.state in (State.CATCHING_UP, State.LIVE)
-        self.people.show(client.users if is_in else (), client.typing, client.name)
+        typing = client.typing_in(self.talk.rooms.current)
+        self.people.show(client.users if is_in else (), typing, client.name)
         status = Status(
             self._wording.where,
             client.state,
@@ -354,6 +372,7 @@ class Window(ttk.Frame):
             queued=client.outstanding,
             leaving=self.talk.leaving,
             name=None if self.talk.asks_name else client.name,
+            unread=self.talk.rooms.unread,
             online=len(client.users),
             abort="Ctrl-Q",
         )
@@ -371,8 +390,9 @@ class Window(ttk.Frame):
             return self._words.pasted(len(self.line.pasted))
         line = "" if self.line.holds_password else self.line.line
         turned = shown(line)  # Tk's entry cannot show it so
+        typing = client.typing_in(self.talk.rooms.current)
         return self._choices or (
-            turned if turned != line else shown(limit_marks(typing_in_words(client.typing)))
+            turned if turned != line else shown(limit_marks(typing_in_words(typing)))
         )
 
     def _label_of_line(self) -> str:
@@ -381,8 +401,11 @@ class Window(ttk.Frame):
         if self.talk.asks_name:
             return ENGLISH.question
         name = self._tabs.current.name
-        if name is None:
+        room = self.talk.rooms.current
+        if name is None and room == LOBBY:
             return self._words.to_everyone
+        if name is None:
+            return self._words.to_room.format(room=shown(limit_marks(room)))
         return self._words.to_person.format(name=shown(limit_marks(name)))
 
     def _show_title(self, client: ChatClient) -> None:

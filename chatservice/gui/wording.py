@@ -27,6 +27,7 @@ class WindowWords:
     everyone: str = "Everyone"
     to_everyone: str = "To everyone"
     to_person: str = "To {name} (private)"
+    to_room: str = "To #{room}"
     online: str = "Online ({count})"
     new_below: str = "↓  {count} new"
     keys_hint: str = "F1: keys"

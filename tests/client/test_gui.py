@@ -780,6 +780,21 @@ def test_a_few_pasted_lines_are_sent_and_more_wait_for_enter(server: Server, bob
     alice.hears(*(f"Bob: line {number}" for number in range(40)))
 
 
+def test_what_is_said_in_another_room_begins_with_its_name(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    bob.types("/join dev")
+    bob.shows("*** In #dev (1): Bob")
+    alice.types("/join dev", "hello from dev", "/in lobby and hello, lobby")
+    bob.shows("Alice: hello from dev")
+    bob.shows("#lobby Alice: and hello, lobby")
+    bob.types("hi")
+    alice.hears("*** In #dev (2): Alice, Bob", "Bob: hi")
+    bob.types("/part")
+    bob.shows("*** You have left #dev. You are now speaking in #lobby.")
+    bob.types("over here")
+    alice.hears("*** Bob has left #dev.", "#lobby Bob: over here")
+
+
 def test_help_stands_in_columns(reader: Reader) -> None:
     conversation = reader.conversation
     conversation.add(lines.lines(Helped(("msg", "who", "register")), WORDING, "Bob"))

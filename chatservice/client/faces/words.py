@@ -100,7 +100,8 @@ class Wording:
     def _rendered(self, event: Event) -> list[str]:
         if not isinstance(event, RoomEvent | Said):
             return list(self._text.lines(event))
-        is_elsewhere = self._room() not in (*getattr(event, "rooms", ()), event.room)
+        rooms = getattr(event, "rooms", ()) or (event.room,)
+        is_elsewhere = any(rooms) and self._room() not in rooms
         label = f"#{event.room} " if is_elsewhere else ""
         return [f"{label}{line}" for line in self._text.lines(event, labelled=is_elsewhere)]
 
