@@ -75,6 +75,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     optFlags = [  # noqa: RUF012 (Twisted's way)
         ["echo", None, "Send people their own messages, too."],
         ["members-only", None, "Admit registered names only."],
+        ["one-connection", None, "A person's new connection ends the one they have."],
         [
             *("allow-plaintext-passwords", None),
             "Accept passwords over connections from other machines that are not encrypted.",

@@ -18,6 +18,7 @@ log = Logger()
 RELOADED = frozenset(
     {
         *("history", "motd", "log-messages", "echo", "keep", "allow-plaintext-passwords"),
+        "one-connection",
         *("max-users", "max-per-address", "login-timeout", "rate", "ping", "shutdown-timeout"),
     }
 )
@@ -68,6 +69,7 @@ class Reload:
         self._factory.settings = new["settings"]
         self._factory.limits = within_descriptors(new["limits"])
         self._factory.chat.echo = bool(new["echo"])
+        self._factory.chat.one_connection = bool(new["one-connection"])
         if self._archive is not None:
             self._archive.set_keep(new["kept"])
         authenticator = self._factory.services.authenticator

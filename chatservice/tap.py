@@ -46,6 +46,7 @@ def makeService(options: Options) -> ChatService:
         reactor,
         archive if archive is not None else MemoryArchive(new_secret(), reactor),
         echo=bool(options["echo"]),
+        one_connection=bool(options["one-connection"]),
     )
     if archive is not None:
         archive.notice = chat.tell_all

@@ -100,7 +100,7 @@ class Chat:
         self.log = Log(clock, archive, delivery.apply, delivery.fan_out)
         self.now = now
         self.echo = echo
-        self._one_connection = one_connection
+        self.one_connection = one_connection
         self._secret = secret
         self._gathering = Gathering(clock, now, self.log.submit)
         self._foundings = RateLimiter(ROOMS_AT_ONCE, ROOM_SECONDS, clock.seconds)
@@ -302,7 +302,7 @@ class Chat:
         self.directory.hear(user, session.cursor)
         user.sessions = (*user.sessions, session)
         ended = [predecessor] if predecessor is not None else []
-        if self._one_connection:
+        if self.one_connection:
             ended = [other for other in user.sessions if other is not session]
         for other in ended:
             self.directory.hear_no_more(user, other.cursor)

@@ -188,6 +188,19 @@ def test_who_has_the_password_is_here_twice(keeping: Server) -> None:
     bob.hears(left("Alice"))
 
 
+def test_with_one_connection_the_new_one_ends_the_other(tmp_path: Path, keeping: Server) -> None:
+    keeping.stop()
+    with Server(tmp_path, *KEPT, "--one-connection", runner=QUICKLY) as server:
+        bob = server.join("Bob")
+        first = comes_in(server, "Alice", PASSWORD)
+        bob.hears(joined("Alice"))
+        second = comes_in(server, "Alice", PASSWORD)
+        first.hears("*** Goodbye: you logged in elsewhere.")
+        assert first.is_cut_off()
+        second.types("it is me")
+        bob.hears("Alice: it is me")  # and of no departure, nor an arrival
+
+
 def test_who_comes_back_is_in_their_rooms_and_in_no_other_of_that_name(keeping: Server) -> None:
     bob = keeping.join("Bob")
     alice = comes_in(keeping, "Alice", PASSWORD)
