@@ -126,7 +126,7 @@ def test_half_of_a_crowd_is_cut_at_once_and_comes_back(
             f"{total} joined in {joined:.1f} s; {len(half)} were cut in {cut:.2f} s: "
             f"{max(told)} lines told to each of the rest"
         )
-        assert max(told) < 40
+        assert max(told) < len(half) // 20  # 12, if the machine is quiet
         for member in crowd.members.values():
             member.notices.clear()
         start = time.monotonic()
