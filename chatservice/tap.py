@@ -15,6 +15,7 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import AccountChecker, Members
 from chatservice.core.chat import Chat, new_secret
+from chatservice.core.stores import AccountsAndMessages
 from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
 from chatservice.process import LogFile, Terminal, within_descriptors
@@ -23,6 +24,7 @@ from chatservice.server.factory import ChatFactory
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
 from chatservice.storage.memory import MemoryArchive
+from chatservice.storage.places import DurableArchive, is_uri
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
 
@@ -37,9 +39,9 @@ def makeService(options: Options) -> ChatService:
     from twisted.internet import reactor  # noqa: PLC0415
 
     use_monotonic_clock(reactor)
-    archive = hashing = None
+    archive = store = hashing = None
     if options["database"] != "none":
-        archive = SqliteArchive(Path(options["database"]), reactor, options["kept"])
+        archive, store = _kept(options, reactor)
         if (module := hashing_module()) is not None:
             hashing = module.Argon2(reactor)
     chat = Chat(
@@ -55,7 +57,7 @@ def makeService(options: Options) -> ChatService:
         options["settings"],
         reactor,
         within_descriptors(options["limits"]),
-        _authenticator(options, reactor, archive, hashing),
+        _authenticator(options, reactor, store, hashing),
     )
     if archive is not None:
         archive.account_changed = factory.services.account_changed
@@ -72,6 +74,20 @@ def makeService(options: Options) -> ChatService:
         log_file=log_file,
         terminal=terminal,
     )
+
+
+def _kept(options: Options, reactor: Any) -> tuple[DurableArchive, AccountsAndMessages]:
+    """Where the past and the accounts are kept."""
+    place = options["database"]
+    if is_uri(place):
+        from chatservice.storage.postgres.archive import (  # noqa: PLC0415 (an extra)
+            PostgresArchive,
+        )
+
+        shared = PostgresArchive(place, reactor, options["kept"])
+        return shared, shared.accounts
+    archive = SqliteArchive(Path(place), reactor, options["kept"])
+    return archive, SqliteAccountStore(archive)
 
 
 def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Listener]:
@@ -149,7 +165,7 @@ def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:
 
 
 def _authenticator(
-    options: Options, reactor: Any, archive: SqliteArchive | None, hashing: Argon2 | None
+    options: Options, reactor: Any, store: AccountsAndMessages | None, hashing: Argon2 | None
 ) -> Authenticator:
     checkers = options.get("credCheckers", [])
     if checkers:  # only the names that they know are admitted
@@ -163,14 +179,14 @@ def _authenticator(
             members_only=True,
             in_clear=bool(options["allow-plaintext-passwords"]),
         )
-    if archive is not None and hashing is None:
+    if store is not None and hashing is None:
         log.info(
             "Nobody can /register: the extra 'accounts' is not installed "
             "(see Installation in the README)."
         )
-    if archive is None or hashing is None:
+    if store is None or hashing is None:
         return Authenticator(None, None, reactor.seconds)
-    accounts = Accounts(SqliteAccountStore(archive), hashing, time.time)
+    accounts = Accounts(store, hashing, time.time)
     return Authenticator(
         accounts,
         Portal(Members(), [AccountChecker(accounts)]),
