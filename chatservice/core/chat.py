@@ -38,6 +38,7 @@ from chatservice.core.events import (
     Recalled,
     Refusal,
     RoomInfo,
+    Saving,
     Sent,
     Told,
 )
@@ -137,6 +138,13 @@ class Chat:
             self.directory.add(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
+
+    def begin_anew(self) -> None:
+        """Nobody is here; the archive is about to begin anew."""
+        self.directory.clear()
+        self._gathering.clear()
+        for each in (self._owners, self._arriving, self._by_token, self._tokens):
+            each.clear()
 
     # Coming and going.
 
@@ -653,6 +661,16 @@ class Chat:
                     continue
                 try:
                     cursor.send(event)
+                except Exception:
+                    cursor.fail()
+
+    def tell_trouble(self, saving: Saving) -> None:
+        """Whether what is said is saved, or is again: it waits for nothing."""
+        for user in list(self.users.values()):
+            for cursor in user.cursors:
+                try:
+                    if not cursor.backlogged:
+                        cursor.send_at_once(saving)
                 except Exception:
                     cursor.fail()
 
