@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "programs": set(),
     "export": {"core", "dialects", "programs", "storage"},
     "backup": {"programs", "storage"},
+    "migrate": {"programs", "storage"},
 }
 # Programs that stand in a package, since that is how they are started.
 PROGRAMS = {"accounts.__main__": {"core", "dialects", "accounts", "programs", "storage"}}
