@@ -225,7 +225,7 @@ class Cursor:
     def set_dialect(self, dialect: Dialect) -> None:
         """Hear in `dialect` from now on."""
         self.dialect = dialect
-        self.look = look(dialect, self._current, self._quiet)
+        self.look = look(dialect.shared, self._current, self._quiet)
 
     @property
     def current(self) -> str:
@@ -329,6 +329,8 @@ class Cursor:
                 after = later(after, self._log.newest)
             self._change(Signal.LAST_WORD)
         draft = later(self.submitted, after)
+        if draft is not None and draft.connection is not self and not draft.heard:
+            draft.when_heard(self._read_on)  # it may bring nothing that we hear
         if draft is not None and draft.settled:
             draft = None if self._log is None or draft.position <= self._log.end else draft
         position = self._end
