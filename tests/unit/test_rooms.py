@@ -57,6 +57,19 @@ def rooms() -> Rooms:
     return Rooms()
 
 
+def test_a_private_message_after_what_is_said_in_a_room_reaches_who_is_not_there(
+    rooms: Rooms,
+) -> None:
+    _, bob = rooms.populate("Alice", "Bob")
+    rooms.joins("Alice", "dev")
+    rooms.turn()
+    bob.heard()
+    rooms.say("Alice", "hello dev", room="dev")
+    rooms.chat.send_private(rooms.user("Alice"), rooms.sessions["Alice"], "Bob", "psst")
+    rooms.turn()
+    assert bob.heard() == ["[Alice -> you] psst"]
+
+
 def test_a_room_is_heard_by_those_who_are_in_it_and_says_its_name(rooms: Rooms) -> None:
     alice, bob, carol = rooms.populate("Alice", "Bob", "Carol")
     rooms.joins("Alice", "dev")
