@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 import math
+import re
 import sys
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -20,6 +21,7 @@ from twisted.python import usage
 import chatservice
 import twisted
 from chatservice import config
+from chatservice.accounts.passwords import MAX_PASSWORD, MIN_PASSWORD
 from chatservice.core.limits import Limits
 from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = "12345"
 DEFAULT_DATABASE = "chat.sqlite3"
 DEFAULT = Limits()
+_HOST = re.compile(r"(?=.{1,63}$)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 MAX_PORT = 65535
 LOCALLY = "127.0.0.1"  # the interface of the machine itself
 # Connections that may wait to be accepted, as many as Linux allows (net.core.somaxconn, since 5.4).
@@ -45,7 +48,19 @@ MOTD_BYTES = 16 * 1024  # whatever is longer was not meant as a message of the d
 BETTER_OPTIONS = {"ssl:": "--tls", "haproxy:": "--proxy-protocol"}
 # A list in the configuration file.
 REPEATABLE = {
-    *("port", "tls", "web", "web-tls", "web-host", "web-proxy", "metrics", "proxy-protocol", "auth")
+    *(
+        "port",
+        "tls",
+        "irc",
+        "irc-tls",
+        "web",
+        "web-tls",
+        "web-host",
+        "web-proxy",
+        "metrics",
+        "proxy-protocol",
+        "auth",
+    )
 }
 NOT_IN_FILE = {"config", "help", "version", "help-auth", "help-auth-type"}
 
@@ -74,6 +89,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     longdesc = """A chat server. People join with nc, telnet or python -m chatservice.client."""
     optFlags = [  # noqa: RUF012 (Twisted's way)
         ["echo", None, "Send people their own messages, too."],
+        ["irc-no-lobby", None, "People who come in at --irc begin in no room."],
         ["members-only", None, "Admit registered names only."],
         ["one-connection", None, "A person's new connection ends the one they have."],
         [
@@ -91,6 +107,14 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             *("certificate", None, None),
             "TLS certificate, followed by its chain (PEM), read again on SIGHUP. "
             "[default: a self-signed one is made and kept]",
+        ],
+        [
+            *("irc-name", None, "chat.invalid"),
+            "Name of the server as IRC clients see it, which looks like a host's.",
+        ],
+        [
+            *("password-length", None, MIN_PASSWORD),
+            "Minimum number of characters in a new password.",
         ],
         ["key", None, None, "Private key (PEM). [default: in the file of the certificate]"],
         [
@@ -128,6 +152,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         super().__init__()
         self.ports: list[str] = []
         self.tls_ports: list[str] = []
+        self.irc_ports: list[str] = []
+        self.irc_tls_ports: list[str] = []
         self.web_ports: list[str] = []
         self.web_tls_ports: list[str] = []
         self.web_hosts: list[str] = []
@@ -150,6 +176,14 @@ class Options(usage.Options, strcred.AuthOptionMixin):
     def opt_tls(self, value: str) -> None:
         """Port for TLS connections, given like --port. May be given more than once."""
         self.tls_ports.append(value)
+
+    def opt_irc(self, value: str) -> None:
+        """Port for IRC clients, given like --port. May be given more than once."""
+        self.irc_ports.append(value)
+
+    def opt_irc_tls(self, value: str) -> None:
+        """Port for IRC clients over TLS, given like --port. May be given more than once."""
+        self.irc_tls_ports.append(value)
 
     def opt_web(self, value: str) -> None:
         """Port for browsers (HTTP), given like --port. May be given more than once."""
@@ -197,8 +231,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         sys.exit(0)
 
     for _option in (
-        *(opt_port, opt_tls, opt_web, opt_web_tls, opt_web_host, opt_web_proxy, opt_metrics),
-        *(opt_proxy_protocol, opt_auth),
+        *(opt_port, opt_tls, opt_irc, opt_irc_tls, opt_web, opt_web_tls, opt_web_host),
+        *(opt_web_proxy, opt_metrics, opt_proxy_protocol, opt_auth),
     ):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())  # Twisted keeps the blanks
 
@@ -277,6 +311,12 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             ports = []
         self["endpoints"] = [_endpoint(reactor, "port", value) for value in ports]
         self["tls-endpoints"] = [_endpoint(reactor, "tls", value) for value in self.tls_ports]
+        self["irc-endpoints"] = [_endpoint(reactor, "irc", value) for value in self.irc_ports]
+        self["irc-tls-endpoints"] = [
+            _endpoint(reactor, "irc-tls", value) for value in self.irc_tls_ports
+        ]
+        if not _HOST.fullmatch(self["irc-name"]):
+            raise OptionError("irc-name", "not the name of a host.", self["irc-name"])
         self["web-endpoints"] = [_endpoint(reactor, "web", value) for value in self.web_ports]
         self["web-tls-endpoints"] = [
             _endpoint(reactor, "web-tls", value) for value in self.web_tls_ports
@@ -288,9 +328,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             _expect("web", "wsproto", "web")
         if self.metrics_ports:
             _expect("metrics", "prometheus_client", "metrics")
-        has_tls = bool(self.tls_ports or self.web_tls_ports)
+        has_tls = bool(self.tls_ports or self.irc_tls_ports or self.web_tls_ports)
         for option, needed, there in (
-            ("certificate", "--tls or --web-tls", has_tls),
+            ("certificate", "--tls, --irc-tls or --web-tls", has_tls),
             ("key", "--certificate", self["certificate"]),
         ):
             if self[option] is not None and not there:
@@ -301,6 +341,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             history=int(_number("history", self["history"], 0, MAX_PAGE_EVENTS)),
             motd=self._motd(self["motd"]) if self["motd"] is not None else (),
             log_messages=bool(self["log-messages"]),
+        )
+        self["password-length"] = int(
+            _number("password-length", self["password-length"], 1, MAX_PASSWORD)
         )
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:

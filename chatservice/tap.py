@@ -20,6 +20,7 @@ from chatservice.options import Options, hashing_module
 from chatservice.process import LogFile, Terminal, within_descriptors
 from chatservice.reload import Reload
 from chatservice.server.factory import ChatFactory
+from chatservice.server.irc import irc_door
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
 from chatservice.storage.memory import MemoryArchive
@@ -86,6 +87,15 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
         listeners += [
             listener(endpoint, secured, " with TLS") for endpoint in options["tls-endpoints"]
         ]
+    if options["irc-endpoints"] or options["irc-tls-endpoints"]:
+        irc = irc_door(factory, options["irc-name"], joins_lobby=not options["irc-no-lobby"])
+        listeners += [listener(each, irc, " for IRC") for each in options["irc-endpoints"]]
+        if options["irc-tls-endpoints"]:
+            secured = _secured(options, factory, irc)
+            listeners += [
+                listener(each, secured, " for IRC, with TLS")
+                for each in options["irc-tls-endpoints"]
+            ]
     if options["web-endpoints"] or options["web-tls-endpoints"]:
         door = _web_door(options, factory)
         listeners += [
@@ -162,6 +172,7 @@ def _authenticator(
             reactor.seconds,
             members_only=True,
             in_clear=bool(options["allow-plaintext-passwords"]),
+            password_length=options["password-length"],
         )
     if archive is not None and hashing is None:
         log.info(
@@ -177,6 +188,7 @@ def _authenticator(
         reactor.seconds,
         members_only=bool(options["members-only"]),
         in_clear=bool(options["allow-plaintext-passwords"]),
+        password_length=options["password-length"],
     )
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.cred import IMember, PeerPassword
 from chatservice.accounts.guesses import Guesses
-from chatservice.accounts.passwords import fit
+from chatservice.accounts.passwords import MIN_PASSWORD, fit
 from chatservice.core import names
 from chatservice.core.events import Account, AccountChanged, Change, ErrorCode, Refusal
 from chatservice.core.limits import (
@@ -34,6 +34,7 @@ class Authenticator:
     `accounts`: the names that have a password, if the server keeps any. `portal` tells whether a
     password is right. `members_only`: nobody comes in without one. `in_clear`: passwords may come
     over connections that others can listen to. Both may be changed while the server runs.
+    `password_length`: characters that a new one must have.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Authenticator:
         *,
         members_only: bool = False,
         in_clear: bool = False,
+        password_length: int = MIN_PASSWORD,
     ) -> None:
         self.accounts = accounts
         # Called with an account, and what has become of it, when that is found out.
@@ -51,12 +53,17 @@ class Authenticator:
         self._portal = portal
         self.members_only = members_only
         self.in_clear = in_clear
+        self._password_length = password_length
         self._guesses = Guesses(seconds)
         # Where people have come in before, by their accounts, if those are not in a database.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         # The hash of the password that the owner of an account has proven to know.
         self._proven_hashes: OrderedDict[Account, str] = OrderedDict()
         self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
+
+    def takes_passwords(self, peer: Peer) -> bool:
+        """Whether `peer` may send a password, and there is something that it could prove."""
+        return self._portal is not None and (peer.private or self.in_clear)
 
     @property
     def _wrong(self) -> ErrorCode:
@@ -129,13 +136,13 @@ class Authenticator:
                 return None, AccountChanged(account.name, Change.UNREGISTERED)
 
     async def _register(self, name: str, password: str, peer: Peer) -> Account:
-        accounts, password = self._accounts_for(peer), fit(password)
+        accounts, password = self._accounts_for(peer), fit(password, self._password_length)
         account = await self._made(peer, lambda: accounts.register(name, password, peer.network))
         await self._remember_hash(accounts, account)
         return account
 
     async def _change(self, account: Account, password: str, old: str, peer: Peer) -> None:
-        accounts, password = self._accounts_for(peer), fit(password)
+        accounts, password = self._accounts_for(peer), fit(password, self._password_length)
         await self._expect_own(account, old, peer)
         await self._made(peer, lambda: accounts.change(account, password, peer.network))
         await self._remember_hash(accounts, account)

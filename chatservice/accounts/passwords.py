@@ -30,8 +30,9 @@ def prepared(password: str) -> str:
     return enforced
 
 
-def fit(password: str) -> str:
-    """`password`, prepared, if it may be one. Raises `Refusal` (PASSWORD_LENGTH)."""
-    if not MIN_PASSWORD <= len(password := prepared(password)) <= MAX_PASSWORD:
-        raise Refusal(ErrorCode.PASSWORD_LENGTH, least=MIN_PASSWORD, most=MAX_PASSWORD)
+def fit(password: str, least: int = MIN_PASSWORD) -> str:
+    """`password`, prepared, if it may be one: it has to have `least` characters. Raises `Refusal`
+    (PASSWORD_LENGTH)."""
+    if not least <= len(password := prepared(password)) <= MAX_PASSWORD:
+        raise Refusal(ErrorCode.PASSWORD_LENGTH, least=least, most=MAX_PASSWORD)
     return password

@@ -38,11 +38,12 @@ from chatservice.core.events import (
     Refusal,
     RoomInfo,
     Sent,
+    Style,
     Told,
 )
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
-from chatservice.core.log import Clock, Log, Messages, Now, Reach
+from chatservice.core.log import Batch, Clock, Log, Messages, Now, Reach
 from chatservice.core.registry import RoomRecord, room_order
 from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
@@ -97,13 +98,17 @@ class Chat:
         self.directory = Directory(clock)
         self.archive = archive
         delivery = Delivery(self.directory, arrived=self._arrived, renamed=self._renamed)
-        self.log = Log(clock, archive, delivery.apply, delivery.fan_out)
+        self._delivery = delivery
+        self.log = Log(clock, archive, self._apply, delivery.fan_out)
+        # Each is called with every batch that has come true, before anybody hears it.
+        self.watchers: list[Callable[[Batch], None]] = []
         self.now = now
         self.echo = echo
         self.one_connection = one_connection
         self._secret = secret
         self._gathering = Gathering(clock, now, self.log.submit)
         self._foundings = RateLimiter(ROOMS_AT_ONCE, ROOM_SECONDS, clock.seconds)
+        self._founded: set[str] = set()  # rooms that are being made
         self._ids = 0
         self._private_messages = 0
         self._owners: dict[Account, User] = {}
@@ -142,6 +147,7 @@ class Chat:
         token: str = "",
         beside: bool = False,
         account: Account | None = None,
+        keep_name: bool = False,
         rooms: Mapping[str, int] = _LOBBY_ONLY,
     ) -> None:
         """Somebody comes in at `session` as `name`, into these `rooms`, where they have been since
@@ -150,8 +156,8 @@ class Chat:
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
         and the connection that had it ends, unless this one stands `beside` it. The owner of
-        `account` comes in under its name, beside connections of theirs that are here; guests who
-        have the name have to give it up.
+        `account` comes in under its name (with `keep_name`, under `name`), beside connections of
+        theirs that are here; guests who have the name have to give it up.
         """
         if (found := self.holder(token)) is not None:
             user, predecessor = found
@@ -159,12 +165,14 @@ class Chat:
             then(user)
             return
         if account is not None:
-            name = account.name
+            name = name if keep_name else account.name
             self._expel_namesakes(account)
             if (arriving := self._arriving.get(account)) is not None:
 
                 def enter_again() -> None:
-                    self.enter(session, name, then, account=account, rooms=rooms)
+                    self.enter(
+                        session, name, then, account=account, keep_name=keep_name, rooms=rooms
+                    )
 
                 arriving.waiting.append((session, enter_again))
                 return
@@ -380,13 +388,20 @@ class Chat:
         now = self.now()
         if room is not None and not room.is_open_to(user, now):
             raise Refusal(ErrorCode.CANNOT_JOIN)
-        if room is None and not self._foundings.take(network):
-            raise Refusal(ErrorCode.TOO_OFTEN)
+        if room is None and name not in self._founded:  # several may come into it at once
+            if not self._foundings.take(network):
+                raise Refusal(ErrorCode.TOO_OFTEN)
+            self._founded.add(name)
         invited = room is not None and room.is_invited(user, now)
         wanted = name if room is None else room.name
+
+        def settled(outcome: Outcome) -> None:
+            self._founded.discard(name)
+            then(outcome)
+
         self._submit(
             session,
-            Join(now, session.cursor, user, wanted, invited=invited, then=then),
+            Join(now, session.cursor, user, wanted, invited=invited, then=settled),
         )
 
     def part_room(
@@ -395,13 +410,17 @@ class Chat:
         session: UserSession,
         name: str,
         *,
+        farewell: str = "",
         ref: str | None = None,
         then: Then,
     ) -> None:
-        """`user` leaves the room `name`."""
+        """`user` leaves the room `name`, and may say something in leaving."""
         self._expect_saving()
         room = self.own_room(user, name)
-        self._submit(session, Part(self.now(), session.cursor, user, room.name, ref=ref, then=then))
+        at, cursor = self.now(), session.cursor
+        self._submit(
+            session, Part(at, cursor, user, room.name, farewell=farewell, ref=ref, then=then)
+        )
 
     def set_topic(
         self,
@@ -498,6 +517,7 @@ class Chat:
         texts: tuple[str, ...],
         room: str = LOBBY,
         *,
+        style: Style | None = None,
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
@@ -518,6 +538,7 @@ class Chat:
                     part,
                     echo=self.echo,
                     acknowledged=0 if texts else count,
+                    style=style,
                     ref=None if texts else ref,
                     then=None if texts else then,
                 ),
@@ -578,9 +599,17 @@ class Chat:
         self._gathering.flush()  # whoever has had that name has left
         self._submit(session, Rename(self.now(), session.cursor, user, name, ref=ref, then=then))
 
-    def send_private(self, user: User, session: UserSession, recipient: str, text: str) -> Sent:
+    def send_private(
+        self,
+        user: User,
+        session: UserSession,
+        recipient: str,
+        text: str,
+        *,
+        style: Style | None = None,
+    ) -> Sent:
         """`user` says `text` to `recipient` only."""
-        return self._send_private(user, session, self.directory.user(recipient), text)
+        return self._send_private(user, session, self.directory.user(recipient), text, style)
 
     def reply(self, user: User, session: UserSession, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to."""
@@ -715,7 +744,14 @@ class Chat:
     def _positions(self, user: User) -> list[int]:
         return [each.cursor.position for each in user.sessions]
 
-    def _send_private(self, sender: User, session: UserSession, recipient: User, text: str) -> Sent:
+    def _send_private(
+        self,
+        sender: User,
+        session: UserSession,
+        recipient: User,
+        text: str,
+        style: Style | None = None,
+    ) -> Sent:
         if not recipient.present:
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
         if recipient.backlogged:
@@ -723,13 +759,23 @@ class Chat:
         sender.correspondent = recipient
         recipient.correspondent = sender
         self._private_messages += 1
-        told = Told(self._private_messages, self.now(), sender.name, recipient.name, text)
+        told = Told(
+            self._private_messages, self.now(), sender.name, recipient.name, text, style=style
+        )
         for cursor in recipient.cursors:
             if not cursor.backlogged:
                 cursor.send(told, session.cursor.submitted)
         return Sent(told.id, told.at, recipient.name, text)
 
     # What is committed.
+
+    def _apply(self, batch: Batch) -> None:
+        self._delivery.apply(batch)
+        for watch in self.watchers:
+            try:
+                watch(batch)
+            except Exception as error:
+                self.log.report(error)
 
     def _arrived(self, user: User, since: int) -> None:
         self.archive.arrive(user.name)

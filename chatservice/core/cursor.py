@@ -225,7 +225,7 @@ class Cursor:
     def set_dialect(self, dialect: Dialect) -> None:
         """Hear in `dialect` from now on."""
         self.dialect = dialect
-        self.look = look(dialect, self._current, self._quiet)
+        self.look = look(dialect.shared, self._current, self._quiet)
 
     @property
     def current(self) -> str:

@@ -20,6 +20,7 @@ from chatservice.core.events import (
     Refusal,
     Renamed,
     RoomEvent,
+    Style,
     TopicChanged,
 )
 from chatservice.core.registry import Registry, room_order
@@ -165,7 +166,7 @@ class Speak(Draft):
     """`user` says `texts` in `room`; with `emote`, does what the one text says. `acknowledged`: see
     `Entry`."""
 
-    __slots__ = ("acknowledged", "echo", "emote", "room", "texts", "user")
+    __slots__ = ("acknowledged", "echo", "emote", "room", "style", "texts", "user")
 
     def __init__(
         self,
@@ -178,6 +179,7 @@ class Speak(Draft):
         emote: bool = False,
         echo: bool = False,
         acknowledged: int = 1,
+        style: Style | None = None,
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
@@ -185,6 +187,7 @@ class Speak(Draft):
         self.user = user
         self.room = room
         self.texts = texts
+        self.style = style
         self.emote = emote
         self.echo = echo or emote
         self.acknowledged = acknowledged
@@ -196,7 +199,7 @@ class Speak(Draft):
         if self.emote:
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
         else:
-            event = Burst(id_, self.at, self.room, name, self.texts)
+            event = Burst(id_, self.at, self.room, name, self.texts, self.style)
         size = sum(map(len, self.texts)) + len(self.texts) * (len(name) + _AROUND)
         return Entry(
             event,
@@ -294,7 +297,10 @@ class Depart(Draft):
         sorted_rooms = tuple(sorted(rooms, key=room_order))
         reason = LeaveReason.LOST if self.lost else LeaveReason.LEFT
         first = sorted_rooms[0] if sorted_rooms else ""
-        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms))
+        farewells = tuple(
+            (name, user.farewell) for name, user in zip(names, here, strict=True) if user.farewell
+        )
+        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells)
         return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
 
 
@@ -385,9 +391,9 @@ class Join(Draft):
 
 
 class Part(Draft):
-    """`user` leaves `room`, and stays in the chat."""
+    """`user` leaves `room`, and stays in the chat. `farewell`: what they say in leaving."""
 
-    __slots__ = ("room", "user")
+    __slots__ = ("farewell", "room", "user")
 
     def __init__(
         self,
@@ -396,17 +402,20 @@ class Part(Draft):
         user: "User",
         room: str,
         *,
+        farewell: str = "",
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
         super().__init__(at, connection, ref=ref, then=then)
         self.user = user
         self.room = room
+        self.farewell = farewell
 
     def decide(self, registry: Registry, id_: int) -> Entry:
         registry.part(self.user, self.room)
         name = registry.name_of(self.user)
-        event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED)
+        farewells = ((name, self.farewell),) if self.farewell else ()
+        event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED, farewells=farewells)
         people, connections = (self.user,), self._connections()
         return Entry(event, (self.room,), people, connections, size=len(name), ref=self.ref)
 

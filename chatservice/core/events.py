@@ -44,6 +44,16 @@ class Said:
     text: str
 
 
+class Style(NamedTuple):
+    """How something was said, at doors that can tell. It is not kept, and other doors do not show
+    it: there a notice is a message, and `raw` is the text without its formatting. `tags` are those
+    that its author's client has attached."""
+
+    notice: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    raw: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Burst:
     """One or more messages that `name` said together: what one read of the socket brought.
@@ -56,6 +66,7 @@ class Burst:
     room: str
     name: str
     texts: tuple[str, ...]
+    style: Style | None = None
 
     def messages(self) -> Iterator[Said]:
         """One by one, as others hear them."""
@@ -98,7 +109,8 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together. `rooms`: all that they left, if those are several."""
+    """People who went together. `rooms`: all that they left, if those are several. `farewells`:
+    what some of them said in leaving (their names, and that), which is not kept."""
 
     id: Id
     at: Time
@@ -106,6 +118,9 @@ class Left:
     names: tuple[str, ...]
     reason: LeaveReason
     rooms: tuple[str, ...] = ()
+    farewells: tuple[tuple[str, str], ...] = field(
+        default=(), compare=False, metadata={"hidden": True}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +296,7 @@ class Told:
     recipient: str = field(metadata={"key": "to"})
     text: str
     waited: bool = False
+    style: Style | None = field(default=None, compare=False, metadata={"hidden": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +431,13 @@ class Explained:
 
     command: str
     aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer that the session of a door has put into that door's own words."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -583,6 +606,7 @@ PersonalEvent = (
     | Refused
     | Error
     | Answered
+    | Rendered
 )
 Event = RoomEvent | Said | PersonalEvent
 # What a program hears: all others have become one of these. (`jsonlines.EVENTS` has their names.)

@@ -70,10 +70,18 @@ class Dialect(Protocol):
     """How one kind of connection hears events.
 
     `labels_rooms`: what is heard from another room than the current one begins with its name.
+    `echoes`: `acknowledge` says all that the author of an entry hears of it.
+    `shared`: what renders for all who hear the same bytes; `render_personal` may be another's.
     """
 
     @property
     def labels_rooms(self) -> bool: ...
+
+    @property
+    def echoes(self) -> bool: ...
+
+    @property
+    def shared(self) -> "Dialect": ...
 
     def render(self, event: Event, /, *, labelled: bool = False) -> bytes:
         """`event` as everyone hears it; with `labelled`, it says in which room it happened."""
@@ -251,7 +259,7 @@ class Batch:
         entry = self.entries[index]
         acknowledged = look.dialect.acknowledge(entry) if entry.acknowledged else b""
         event = entry.heard_by_author(author, rooms) if rooms else None
-        if event is None:
+        if event is None or (look.dialect.echoes and entry.acknowledged):
             return acknowledged
         labelled = bool(look.current) and look.current not in rooms
         return look.dialect.render(event, labelled=labelled) + acknowledged

@@ -33,11 +33,13 @@ class User:
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
     that is gone; 0: there was none. `correspondent` is whom a reply goes to, whether here or away.
+    `farewell` is what they say when they leave.
     """
 
     __slots__ = (
         "account",
         "correspondent",
+        "farewell",
         "id",
         "mark",
         "name",
@@ -58,6 +60,7 @@ class User:
         self.correspondent: User | Account | None = None
         self.mark = 0
         self.present = True
+        self.farewell = ""
         self.name = name
 
     @property

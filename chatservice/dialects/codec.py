@@ -121,6 +121,7 @@ class Vocabulary:
                 required=field.default is dataclasses.MISSING,
             )
             for field in dataclasses.fields(cls)
+            if not field.metadata.get("hidden")
         )
 
     def _kind(self, hint: Any) -> _Kind:

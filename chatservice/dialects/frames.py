@@ -6,6 +6,7 @@ rendered once serves them all. A frame has one JSON object a line.
 
 import struct
 
+from chatservice.core import log
 from chatservice.core.drafts import Entry
 from chatservice.core.events import Answered, Closed, CloseReason, Event, PersonalEvent
 from chatservice.dialects.dialect import Asked, Expected
@@ -52,6 +53,11 @@ class JsonFrames:
 
     wants = JSON.wants
     labels_rooms = JSON.labels_rooms
+    echoes = JSON.echoes
+
+    @property
+    def shared(self) -> log.Dialect:
+        return self
 
     def greet(self) -> PersonalEvent | None:
         return None

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
-from chatservice.core import requests
+from chatservice.core import log, requests
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     AccountChanged,
@@ -40,6 +40,7 @@ from chatservice.core.events import (
     Refusal,
     Refused,
     Renamed,
+    Rendered,
     Replayed,
     RoomInfo,
     RoomLeft,
@@ -174,6 +175,11 @@ class JsonLines:
         return ()
 
     labels_rooms = False  # an event has its room
+    echoes = False
+
+    @property
+    def shared(self) -> log.Dialect:
+        return self
 
     def render(self, event: Event, *, labelled: bool = False) -> bytes:
         return self._lines(event, None)
@@ -253,7 +259,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             return (Error(refusal.code, words.refusal(refusal)),)
         case Answered(event=answer):
             return _as_heard(answer, words)
-        case NameAsked() | PasswordAsked() | Helped() | Explained():
+        case NameAsked() | PasswordAsked() | Helped() | Explained() | Rendered():
             return ()
         case (
             Said()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import assert_never
 
+from chatservice.core import log
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     AccountChanged,
@@ -35,6 +36,7 @@ from chatservice.core.events import (
     Refusal,
     Refused,
     Renamed,
+    Rendered,
     Replayed,
     RoomEvent,
     RoomInfo,
@@ -99,6 +101,11 @@ class Text:
         return self.render(event)
 
     labels_rooms = True
+    echoes = False
+
+    @property
+    def shared(self) -> log.Dialect:
+        return self
 
     def render(self, event: Event, *, labelled: bool = False) -> bytes:
         """The lines for `event`, each with its end; empty if people are not told of it. With
@@ -224,7 +231,7 @@ class Text:
                 return self._replayed(event)
             case Answered(event=answer):
                 return self.lines(answer)
-            case Acked() | Typing() | Recalled():
+            case Acked() | Typing() | Recalled() | Rendered():
                 return ()
             case _:
                 assert_never(event)

@@ -145,20 +145,28 @@ class Connection:
         self._bucket: TokenBucket | None = None
 
     def begin(
-        self, framing: Framing, dialect: Dialect | None = None, *, private: bool | None = None
+        self,
+        framing: Framing,
+        dialect: Dialect | None = None,
+        *,
+        private: bool | None = None,
+        make_session: Callable[..., Session] = Session,
     ) -> None:
         """The connection is there. `dialect`: what the peer speaks, None if its first line tells;
-        `private`: whether nobody can listen, if the door knows more of that than the transport."""
+        `private`: whether nobody can listen, if the door knows more of that than the transport;
+        `make_session`: its conversation, if it is another one than usual."""
         self._framing = framing
-        self.guard(partial(self._begin, dialect, private))
+        self.guard(partial(self._begin, dialect, private, make_session))
 
-    def _begin(self, dialect: Dialect | None, private: bool | None) -> None:
+    def _begin(
+        self, dialect: Dialect | None, private: bool | None, make_session: Callable[..., Session]
+    ) -> None:
         factory, limits = self.factory, self.factory.limits
         transport = self._framing.transport
         if private is None:
             private = self._is_private(transport)
         self.peer = Peer(self.peer.address, self.peer.network, private)
-        self.session = Session(
+        self.session = make_session(
             factory.services,
             self,
             peer=self.peer,

@@ -50,8 +50,12 @@ class TurnedAway(Protocol):
         self._reason = reason
 
     def connectionMade(self) -> None:
-        self.transport.write(TEXT.render(Refused(Refusal(self._reason))))
+        self.transport.write(self.last_words(Refused(Refusal(self._reason))))
         self.transport.loseConnection()
+
+    def last_words(self, refused: Refused) -> bytes:
+        """Why, as the door says it."""
+        return TEXT.render(refused)
 
 
 class ChatFactory(ServerFactory):

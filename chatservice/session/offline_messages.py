@@ -10,7 +10,16 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.complaints import Complaints
 from chatservice.core import names
 from chatservice.core.chat import Chat
-from chatservice.core.events import Account, ErrorCode, Refusal, Replayed, ReplayReason, Sent, Told
+from chatservice.core.events import (
+    Account,
+    ErrorCode,
+    Refusal,
+    Replayed,
+    ReplayReason,
+    Sent,
+    Style,
+    Told,
+)
 from chatservice.core.log import MAX_PAGE_SIZE
 from chatservice.core.stores import origin_of
 from chatservice.core.users import User, UserSession
@@ -30,10 +39,17 @@ class OfflineMessages:
         self._delivering: dict[User, bool] = {}  # and whether there may be more meanwhile
         self._senders: OrderedDict[int, User] = OrderedDict()  # of what waits, the newest
 
-    async def send(self, user: User, session: UserSession, to: str, text: str) -> Sent:
+    async def send(
+        self,
+        user: User,
+        session: UserSession,
+        to: str,
+        text: str,
+        style: Style | None = None,
+    ) -> Sent:
         """`user` says `text` to `to`."""
         try:
-            return self._chat.send_private(user, session, to, text)
+            return self._chat.send_private(user, session, to, text, style=style)
         except Refusal as refusal:
             if refusal.code is not ErrorCode.NOBODY:
                 raise

@@ -27,10 +27,12 @@ async def join(asker: Asker, request: requests.Join) -> PersonalEvent:
     return chat.info(room, users=True)
 
 
-async def part(asker: Asker, request: requests.Part) -> PersonalEvent | None:
+async def part(asker: Asker, request: requests.Part, farewell: str = "") -> PersonalEvent | None:
     chat, user, ref = asker.services.chat, asker.user, asker.ref
     room = chat.own_room(user, asker.room(request.room)).name
-    await committed(lambda then: chat.part_room(user, asker, room, ref=ref, then=then))
+    await committed(
+        lambda then: chat.part_room(user, asker, room, farewell=farewell, ref=ref, then=then)
+    )
     asker.note("{name} has left #{room}.", name=user.name, room=room)
     return RoomLeft(room, asker.cursor.current) if asker.dialect.labels_rooms else None
 

@@ -7,6 +7,7 @@ cursor.
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import iscoroutine
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +17,7 @@ from chatservice.core.cursor import Cursor, Sink
 from chatservice.core.events import (
     CURRENT_ROOM,
     LOBBY,
+    Account,
     Acked,
     Announced,
     Answered,
@@ -59,7 +61,7 @@ from chatservice.session.questions import (
     question_for,
 )
 from chatservice.session.replay import Replay
-from chatservice.session.requests import RULES
+from chatservice.session.requests import RULES, Rule
 from chatservice.session.state import EXPECTED, State, transition
 
 T = TypeVar("T")
@@ -123,6 +125,11 @@ class Session:
     """The conversation with one connection. `peer` is whose connection it is; `dialect` is what
     they speak, or None if the first line tells.
     """
+
+    # The rooms of people who have not been here before.
+    first_rooms: Mapping[str, int] = MappingProxyType({LOBBY: 0})
+    # Whether they are called what they ask for, be it another name than that of their account.
+    keeps_name = False
 
     __slots__ = (
         "_connection",
@@ -387,17 +394,24 @@ class Session:
 
     def _carry_out(self, request: Request) -> None:
         rule = RULES[type(request)]
-        has_accounts = self.services.authenticator.accounts is not None
-        rule.check(self._user, has_accounts=has_accounts)
-        if (weight := rule.weight(self, request)) != 1:
-            self._connection.spend(weight - 1)
+        self._charge(rule, request)
         outcome = rule.carry_out(self, request)
-        if size := weights.written_for(request):
-            self._connection.count_written(size)
+        self._count_written(request)
         if iscoroutine(outcome):
             self._look_up(outcome, self._answer)
         else:
             self._answer(cast(Answer, outcome))
+
+    def _charge(self, rule: Rule, request: Request) -> None:
+        """What `request` weighs, if they may ask for it; otherwise raises `Refusal`."""
+        has_accounts = self.services.authenticator.accounts is not None
+        rule.check(self._user, has_accounts=has_accounts)
+        if (weight := rule.weight(self, request)) != 1:
+            self._connection.spend(weight - 1)
+
+    def _count_written(self, request: Request) -> None:
+        if size := weights.written_for(request):
+            self._connection.count_written(size)
 
     def _speak(self, dialect: Dialect) -> None:
         self.cursor.set_dialect(dialect)
@@ -524,7 +538,7 @@ class Session:
         account, since = None, None
         rooms: Mapping[str, int] = {}
         if here is None:
-            account = await self.services.authenticator.admit(hello.name, hello.password, self.peer)
+            account = await self._admit(hello)
             here = chat.owner(account) if account is not None else None
         if here is not None:
             since = chat.unread(here)
@@ -553,10 +567,15 @@ class Session:
             token=hello.token,
             beside=hello.beside,
             account=account,
-            rooms=rooms or {LOBBY: 0},
+            keep_name=self.keeps_name,
+            rooms=rooms or self.first_rooms,
         )
         await entered
         return since
+
+    async def _admit(self, hello: Hello) -> Account | None:
+        """Their account; None for a guest."""
+        return await self.services.authenticator.admit(hello.name, hello.password, self.peer)
 
     async def _holder(self, token: str) -> User | None:
         """Whose token it is, if what they have proven still holds."""

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 
 from chatservice.core import requests
 from chatservice.core.drafts import Outcome, Then
-from chatservice.core.events import Answered, Refusal, Refused, Sent
+from chatservice.core.events import Answered, Refusal, Refused, Sent, Style
 from chatservice.session.asker import Asker
 
 log = Logger()
@@ -19,10 +19,11 @@ def say(asker: Asker, request: requests.Say) -> None:
     say_all(asker, lines_of(request), asker.room(request.room))
 
 
-def say_all(asker: Asker, texts: tuple[str, ...], room: str) -> None:
-    """One or more messages."""
+def say_all(asker: Asker, texts: tuple[str, ...], room: str, style: Style | None = None) -> None:
+    """One or more messages, all in one `style`."""
     services, user = asker.services, asker.user
-    services.chat.say(user, asker, texts, room, ref=asker.ref, then=_refused(asker))
+    then = _refused(asker)
+    services.chat.say(user, asker, texts, room, style=style, ref=asker.ref, then=then)
     if services.settings.log_messages:
         for text in texts:
             log.info("{name}: {text!r}", name=user.name, text=text)

@@ -59,7 +59,7 @@ def run(mode: str, server: Server, limit: float, **options: float) -> Figures:
     """
     program = build("load", *(TLS_FLAGS if server.tls else ()))
     command = [str(program), mode, server.dialect, str(server.port), str(server.pid)]
-    options |= {"limit": limit, "tls": int(server.tls)}
+    options |= {"limit": limit, "tls": int(server.tls), "tags": int(server.tags)}
     command += [f"{name}={value}" for name, value in options.items()]
     with on_core(GENERATOR_CORE):
         process = subprocess.Popen(

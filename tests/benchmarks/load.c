@@ -9,6 +9,7 @@
  * DIALECT  text, irc, redis or nats
  * PID      the server, whose CPU time and memory are read from /proc
  * options  readers senders stalled window rate at_once (integers), warmup seconds limit (seconds),
+ *          tags (1: IRC's server-time and msgid are asked for),
  *          tls (1: everyone connects over TLS; for that, compile with -DWITH_TLS -lssl -lcrypto)
  *
  * Prints one line of JSON, {"error": "..."} if anything went wrong.
@@ -72,7 +73,7 @@ struct sender {
 
 static enum { TEXT, IRC, REDIS, NATS } dialect;
 static const char *const dialects[] = {"text", "irc", "redis", "nats"};
-static int readers = 10, senders = 10, stalled, window = 256, rate = 100, at_once = 1000, tls;
+static int readers = 10, senders = 10, stalled, window = 256, rate = 100, at_once = 1000, tls, tags;
 static double warmup = 0.5, seconds = 2, limit = 60;
 
 static int poller, client_count, pid, port;
@@ -370,6 +371,12 @@ static void text_line(struct client *client, const char *line, size_t size) {
 
 static void irc_line(struct client *client, const char *line, size_t size) {
     static const char said[] = " PRIVMSG #bench :";
+    if (*line == '@') { /* tags */
+        const char *rest = memchr(line, ' ', size);
+        if (!rest) return;
+        size -= rest + 1 - line;
+        line = rest + 1;
+    }
     size_t tail = sizeof said - 1;
     if (size > TEXT_SIZE + tail && !memcmp(line + size - TEXT_SIZE - tail, said, tail))
         return deliver(client, line + size - TEXT_SIZE, line + 2);
@@ -458,7 +465,9 @@ static void greet(struct client *client) {
     client->connected = true;
     watch(client, EPOLLIN);
     if (dialect == IRC)
-        send_line(client, "NICK u%05d\r\nUSER u%05d 0 * :bench\r\n", client->number, client->number);
+        send_line(client, "%sNICK u%05d\r\nUSER u%05d 0 * :bench\r\n%s",
+                  tags ? "CAP REQ :server-time message-tags\r\n" : "", client->number,
+                  client->number, tags ? "CAP END\r\n" : "");
     else if (dialect == NATS)
         send_line(client,
                   "CONNECT {\"verbose\":false,\"echo\":false}\r\nSUB bench 1\r\nPING\r\n");
@@ -647,7 +656,7 @@ static void read_options(int argc, char **argv) {
     } options[] = {
         {"readers", &readers, NULL}, {"senders", &senders, NULL}, {"stalled", &stalled, NULL},
         {"window", &window, NULL},   {"rate", &rate, NULL},       {"at_once", &at_once, NULL},
-        {"tls", &tls, NULL},         {"warmup", NULL, &warmup},   {"seconds", NULL, &seconds},
+        {"tls", &tls, NULL},         {"tags", &tags, NULL},       {"warmup", NULL, &warmup},   {"seconds", NULL, &seconds},
         {"limit", NULL, &limit},
     };
     for (int i = 5; i < argc; i++) {

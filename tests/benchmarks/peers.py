@@ -28,12 +28,14 @@ OVER_TLS = "-tls"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs and listens on 127.0.0.1; `tls`: over TLS."""
+    """A server that runs and listens on 127.0.0.1; `tls`: over TLS; `tags`: its
+    clients ask for IRC's server-time and msgid."""
 
     dialect: Dialect
     port: int
     pid: int
     tls: bool
+    tags: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Peer:
     # Whether it can be had over TLS; and with what it is, or None for plain TCP.
     offers_tls = False
     certificate: Certificate | None = None
+    tags = False
 
     def over_tls(self, certificate: Certificate) -> Self:
         """The same program, all of whose clients connect over TLS."""
@@ -102,6 +105,31 @@ class Ours(Peer):
         twistd = Path(sys.executable).with_name("twistd")
         log = folder / "ours.log"
         return [str(twistd), "-n", "--pidfile=", f"--logfile={log}", "chat", *doors]
+
+
+class OursForIrc(Ours):
+    """The same, at the IRC door."""
+
+    name = "ours-irc"
+    title = "chatservice, IRC"
+    dialect = "irc"
+    offers_tls = False
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        *others, door, endpoint, _, _, _, _ = super().command(folder, port)
+        assert door == "--port"
+        return [
+            *(*others, "--port", "none", "--irc", endpoint, "--irc-no-lobby"),
+            *("--history", "0", "--database", "none"),
+        ]
+
+
+class OursForIrcWithTags(OursForIrc):
+    """The same, with server-time and msgid on each message."""
+
+    name = "ours-irc-tags"
+    title = "chatservice, IRC with tags"
+    tags = True
 
 
 class OursOnDisk(Ours):
@@ -296,7 +324,8 @@ class Nats(Installed):
 
 
 PEERS: tuple[Peer, ...] = (
-    Ours(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(), Naive(), Threads(),
+    Ours(), OursForIrc(), OursForIrcWithTags(), InC(), NgIRCd(), InspIRCd(), Redis(), Nats(),
+    Naive(), Threads(),
 )  # fmt: skip
 # What keeping what is said costs: without it, with it, and as it is mostly done.
 DURABLE: tuple[Peer, ...] = (Ours(), OursOnDisk(), NaiveOnDisk())
@@ -320,7 +349,9 @@ def running(peer: Peer, folder: Path) -> Iterator[Server]:
         )
     try:
         _wait_until_it_listens(process, port, log)
-        yield Server(peer.dialect, port, process.pid, tls=peer.certificate is not None)
+        yield Server(
+            peer.dialect, port, process.pid, tls=peer.certificate is not None, tags=peer.tags
+        )
     finally:
         _end(process)
 

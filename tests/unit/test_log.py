@@ -79,6 +79,7 @@ def test_what_cannot_be_rendered_is_reported_once_a_minute() -> None:
 
     class Speechless:
         labels_rooms = False
+        echoes = False
 
         def render(self, event: object, *, labelled: bool) -> bytes:
             raise RuntimeError("no words")

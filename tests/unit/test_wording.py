@@ -125,6 +125,7 @@ def samples() -> Iterator[Event]:
     yield Refused(Refusal(ErrorCode.NAME_CHARACTER, character=" "))
     yield events.Error("10", "11")
     yield events.Answered(events.NameAsked(), "12")
+    yield events.Rendered(b"")
 
 
 def refusal(code: ErrorCode) -> Refusal:

@@ -1,0 +1,333 @@
+"""Rooms, which are channels in IRC."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chatservice.core import requests
+from chatservice.core.chat import MAX_TOPIC
+from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.registry import room_order
+from chatservice.core.room import Room
+from chatservice.core.sanitize import sanitize
+from chatservice.core.users import User
+from chatservice.dialects.irc.capabilities import Cap
+from chatservice.dialects.irc.message import Message
+from chatservice.dialects.irc.numerics import Numeric
+from chatservice.session import rooms
+from chatservice.session.asker import committed
+
+if TYPE_CHECKING:
+    from chatservice.session.irc.session import IrcSession
+
+# Rooms in one JOIN, PART or NAMES.
+MAX_TARGETS = 10
+NAMES_IN_LINE = 380  # bytes
+# The modes that every channel has: topics are the founder's, and only members are heard.
+ALWAYS = "nt"
+LIST_MODES = "b"
+
+
+def shown(room: Room) -> str:
+    """The name of a channel."""
+    return f"#{room.name}"
+
+
+def prefix(room: Room, user: User, *, multi: bool) -> str:
+    """What stands before the name of a member: ``~`` of the founder who has an account, ``@`` of
+    one who has none, whose room goes with them."""
+    if not room.is_founder(user):
+        return ""
+    if user.account is None:
+        return "@"
+    return "~@" if multi else "~"
+
+
+def _several(names: str) -> list[str]:
+    return names.split(",")[:MAX_TARGETS]
+
+
+async def join(session: "IrcSession", message: Message) -> None:
+    """Come into rooms; ``0``: leave all."""
+    if message.parameters[0] == "0":
+        for name in session.user.sorted_rooms:
+            await _part(session, name)
+        return
+    for name in _several(message.parameters[0]):
+        if not name.startswith("#"):
+            session.reply(Numeric.NOSUCHCHANNEL, name)
+            continue
+        try:
+            await _join(session, name)
+        except Refusal as refusal:
+            _refuse_join(session, name, refusal)
+
+
+def _refuse_join(session: "IrcSession", name: str, refusal: Refusal) -> None:
+    match refusal.code:
+        case ErrorCode.CANNOT_JOIN:
+            session.reply(Numeric.INVITEONLYCHAN, name)
+        case ErrorCode.TOO_MANY_ROOMS:
+            session.reply(Numeric.TOOMANYCHANNELS, name)
+        case code if code.startswith("name_"):
+            words = session.network.dialects.scene.words.refusal(refusal)
+            session.reply_with(Numeric.NOSUCHCHANNEL, name, words)
+        case _:
+            session.reply_refusal(refusal)
+
+
+async def _join(session: "IrcSession", name: str) -> None:
+    chat, user = session.services.chat, session.user
+    network = session.peer.network
+    session.charge(requests.Join(name))
+    enter = partial(chat.join_room, user, session, name, network)
+    entry = await committed(lambda then: enter(then=then))
+    if entry is None:  # they are there already
+        session.answered_by_the_log()
+        return
+    room = chat.own_room(user, name)
+    session.note("{name} has joined #{room}.", name=user.name, room=room.name)
+    show(session, room)
+    session.network.tell_of_absence(session, room)
+
+
+def show(session: "IrcSession", room: Room) -> None:
+    """They are in `room`: what it is, and who is there."""
+    facts = session.network.facts(session.nick)
+    extended = (facts.account or "*", facts.realname) if Cap.EXTENDED_JOIN in session.caps else ()
+    session.say("JOIN", shown(room), *extended, source=session.source)
+    if room.topic:
+        _show_topic(session, room)
+    _show_names(session, room)
+
+
+async def part(session: "IrcSession", message: Message) -> None:
+    """Leave rooms."""
+    farewell = sanitize(message.parameters[1])[:MAX_TOPIC] if len(message.parameters) > 1 else ""
+    for name in _several(message.parameters[0]):
+        try:
+            await _part(session, name, farewell)
+        except Refusal as refusal:
+            unknown = refusal.code is ErrorCode.UNKNOWN_ROOM
+            session.reply(Numeric.NOSUCHCHANNEL if unknown else Numeric.NOTONCHANNEL, name)
+
+
+async def _part(session: "IrcSession", name: str, farewell: str = "") -> None:
+    request = requests.Part(name)
+    session.charge(request)
+    await rooms.part(session, request, farewell)
+    session.answered_by_the_log()
+
+
+async def topic(session: "IrcSession", message: Message) -> None:
+    """Show a topic, or set one."""
+    name = message.parameters[0]
+    chat = session.services.chat
+    try:
+        room = chat.own_room(session.user, name)
+    except Refusal as refusal:
+        unknown = refusal.code is ErrorCode.UNKNOWN_ROOM
+        session.reply(Numeric.NOSUCHCHANNEL if unknown else Numeric.NOTONCHANNEL, name)
+        return
+    if len(message.parameters) > 1:
+        text = message.parameters[1][:MAX_TOPIC]
+        request = requests.Topic(room.name, text)
+        session.charge(request)
+        await rooms.topic(session, request)
+        session.answered_by_the_log()
+    elif room.topic:
+        _show_topic(session, room)
+    else:
+        session.reply(Numeric.NOTOPIC, shown(room))
+
+
+def _show_topic(session: "IrcSession", room: Room) -> None:
+    session.reply_with(Numeric.TOPIC, shown(room), room.topic)
+    if (setting := session.network.topic_setting(room)) is not None:
+        by, at = setting
+        session.reply_with(Numeric.TOPICWHOTIME, shown(room), by, str(int(at)))
+
+
+def names(session: "IrcSession", message: Message) -> None:
+    """Who is in a room."""
+    chat = session.services.chat
+    if not message.parameters:
+        session.reply(Numeric.ENDOFNAMES, "*")
+        return
+    for name in _several(message.parameters[0]):
+        session.charge(requests.Who())
+        room = chat.directory.room(name) if name.startswith("#") else None
+        if room is not None and room.is_open_to(session.user, chat.now()):
+            _show_members(session, room)
+    session.reply(Numeric.ENDOFNAMES, message.parameters[0])
+
+
+def _show_members(session: "IrcSession", room: Room) -> None:
+    for parameters in name_lines(session, room):
+        session.reply_with(Numeric.NAMREPLY, *parameters)
+
+
+def name_lines(session: "IrcSession", room: Room) -> Iterator[tuple[str, ...]]:
+    """The parameters of each NAMREPLY for `room`, but for the first."""
+    symbol = "@" if room.private else "="
+    for line in _lines_of(_member_names(session, room)):
+        yield symbol, shown(room), line
+
+
+def _show_names(session: "IrcSession", room: Room) -> None:
+    _show_members(session, room)
+    session.reply(Numeric.ENDOFNAMES, shown(room))
+
+
+def _member_names(session: "IrcSession", room: Room) -> Iterator[str]:
+    multi = Cap.MULTI_PREFIX in session.caps
+    for user in room.members:
+        if session.network.profile(user).invisible and room.name not in session.user.rooms:
+            continue
+        name = prefix(room, user, multi=multi) + user.name
+        if Cap.USERHOST_IN_NAMES in session.caps:
+            facts = session.network.facts_of(user)
+            name += f"!{facts.user}@{facts.host}"
+        yield name
+
+
+def _lines_of(words: Iterator[str]) -> Iterator[str]:
+    line: list[str] = []
+    size = 0
+    for word in words:
+        length = len(word.encode()) + 1
+        if line and size + length > NAMES_IN_LINE:
+            yield " ".join(line)
+            line, size = [], 0
+        line.append(word)
+        size += length
+    if line:
+        yield " ".join(line)
+
+
+def list_(session: "IrcSession", message: Message) -> None:
+    """Which rooms there are: with a mask (M), without one (N), of so many people (U)."""
+    chat = session.services.chat
+    session.charge(requests.Rooms())
+    wanted = message.parameters[0].split(",") if message.parameters else []
+    session.reply(Numeric.LISTSTART, "Channel")
+    for info in sorted(chat.rooms_for(session.user), key=lambda info: room_order(info.room)):
+        name = f"#{info.room}"
+        if info.people and all(_is_wanted(name, info.people, each) for each in wanted):
+            session.reply_with(Numeric.LIST, name, str(info.people), info.topic)
+    session.reply(Numeric.LISTEND)
+
+
+def _is_wanted(name: str, people: int, condition: str) -> bool:
+    if condition[:1] in "<>" and condition[1:].isdecimal():
+        number = int(condition[1:][:9])
+        return people < number if condition[0] == "<" else people > number
+    if condition.startswith("!"):
+        return not matches(condition[1:], name)
+    return matches(condition, name)
+
+
+def matches(mask: str, name: str) -> bool:
+    """Whether `name` is like `mask`, where ``*`` and ``?`` stand for others."""
+    return fnmatchcase(name.casefold(), mask.casefold().replace("[", "[[]"))
+
+
+async def invite(session: "IrcSession", message: Message) -> None:
+    """Invite somebody into a room."""
+    whom, name = message.parameters[:2]
+    chat = session.services.chat
+    room = chat.own_room(session.user, name)
+    invited = chat.directory.user(whom)
+    if room.name in invited.rooms:
+        session.reply(Numeric.USERONCHANNEL, invited.name, shown(room))
+        return
+    request = requests.Invite(invited.name, room.name)
+    session.charge(request)
+    rooms.invite(session, request)
+    session.reply_with(Numeric.INVITING, invited.name, shown(room))
+    session.network.tell_of_invitation(session.user, invited, room)
+
+
+async def mode(session: "IrcSession", message: Message) -> None:
+    """The modes of a room, or one's own."""
+    target, *rest = message.parameters
+    if not target.startswith("#"):
+        _own_mode(session, target, rest)
+        return
+    chat = session.services.chat
+    room = chat.room_for(session.user, target)
+    if not rest:
+        private = "i" if room.private else ""
+        session.reply_with(Numeric.CHANNELMODEIS, shown(room), f"+{private}{ALWAYS}")
+        return
+    await _change_modes(session, room, rest[0], rest[1:])
+
+
+async def _change_modes(
+    session: "IrcSession", room: Room, letters: str, parameters: list[str]
+) -> None:
+    on = True
+    for letter in letters:
+        if letter in "+-":
+            on = letter == "+"
+        elif letter in LIST_MODES and not parameters:
+            session.reply(Numeric.ENDOFBANLIST, shown(room))
+        elif letter == "i":
+            if room.private is not on:
+                request = requests.RoomMode(room.name, on)
+                session.charge(request)
+                await rooms.room_mode(session, request)
+                session.answered_by_the_log()
+        elif letter in ALWAYS and on:
+            session.answered_by_the_log()
+        elif letter in ALWAYS or letter in "bovqs":
+            session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
+            return
+        else:
+            session.reply(Numeric.UNKNOWNMODE, letter)
+            return
+
+
+def _own_mode(session: "IrcSession", target: str, rest: list[str]) -> None:
+    user = session.services.chat.directory.user(target)
+    if user is not session.user:
+        session.reply(Numeric.USERSDONTMATCH)
+        return
+    profile = session.network.profile(user)
+    if not rest:
+        session.reply_with(Numeric.UMODEIS, "+i" if profile.invisible else "+")
+        return
+    on, changed = True, ""
+    for letter in rest[0]:
+        if letter in "+-":
+            on = letter == "+"
+        elif letter == "i":
+            if profile.invisible is not on:
+                profile.invisible = on
+                changed = "+i" if on else "-i"
+        else:
+            session.reply(Numeric.UMODEUNKNOWNFLAG)
+            return
+    if changed:
+        session.say("MODE", session.nick, changed, source=session.source)
+
+
+def kick(session: "IrcSession", message: Message) -> None:
+    """Nobody can be sent out of a room so far."""
+    room = session.services.chat.own_room(session.user, message.parameters[0])
+    session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
+
+
+def channels_of(session: "IrcSession", user: User) -> list[str]:
+    """The channels of `user` that the session's person may know of, as WHOIS shows them."""
+    chat = session.services.chat
+    multi = Cap.MULTI_PREFIX in session.caps
+    invisible = session.network.profile(user).invisible
+    found = []
+    for name in user.sorted_rooms:
+        room = chat.directory.rooms[name]
+        is_shared = name in session.user.rooms
+        if is_shared or not (room.private or invisible):
+            found.append(prefix(room, user, multi=multi) + shown(room))
+    return found

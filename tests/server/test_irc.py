@@ -1,0 +1,443 @@
+"""The IRC door: what IRC clients see of the chat, and what others see of them."""
+
+import base64
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.irc import NAME, Client, IrcServer
+from tests.support.people import QUESTION, Person, joined
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[IrcServer]:
+    """A server with an IRC door."""
+    with IrcServer(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[IrcServer]:
+    """The same, with a database, and so with accounts."""
+    with IrcServer(tmp_path, "--database", "chat.sqlite3", irc_tls=True) as running:
+        yield running
+
+
+def hears_line(person: Person, wanted: str) -> None:
+    while person.next_line() != wanted:
+        pass
+
+
+def plain(name: str, password: str) -> str:
+    return base64.b64encode(f"{name}\0{name}\0{password}".encode()).decode()
+
+
+def log_in(client: Client, name: str, password: str) -> None:
+    client.types("CAP REQ :sasl", "AUTHENTICATE PLAIN")
+    client.hears("AUTHENTICATE", "+")
+    client.types(f"AUTHENTICATE {plain(name, password)}")
+
+
+def test_irc_and_nc_share_the_lobby(house: IrcServer) -> None:
+    sara = house.join("سارا")
+    wee = house.irc_join("Wee")
+    assert sara.next_line() == joined("Wee")
+    sara.types("سلام")
+    assert wee.hears("PRIVMSG", "#lobby", "سلام").source.startswith("سارا!")
+    wee.types("PRIVMSG #lobby :hello, you", "PRIVMSG #lobby :\1ACTION waves\1")
+    assert sara.next_line() == "Wee: hello, you"
+    assert sara.next_line() == "* Wee waves"
+    sara.types("/me laughs")
+    wee.hears("PRIVMSG", "#lobby", "\1ACTION laughs\1")
+    assert wee.commands() == []  # no echo that was not asked for
+
+
+def test_private_messages_cross_doors(house: IrcServer) -> None:
+    sara = house.join("Sara")
+    wee = house.irc_join("Wee")
+    hears_line(sara, joined("Wee"))
+    sara.types("/msg Wee psst")
+    sara.next_line()
+    assert wee.hears("PRIVMSG", "Wee", "psst").source.startswith("Sara!")
+    wee.types("PRIVMSG Sara :\x0304yes\x03?")
+    assert sara.next_line() == "[Wee -> you] yes?"
+    wee.types("PRIVMSG Nobody :hi", "NOTICE Nobody :hi")
+    wee.hears_next("401", "Nobody", "No such nick")
+    assert wee.commands() == []
+
+
+def test_rooms_are_channels(house: IrcServer) -> None:
+    sara = house.join("Sara")
+    wee = house.irc_join("Wee")
+    hears_line(sara, joined("Wee"))
+    sara.types("/join dev")
+    sara.next_line()
+    wee.types("JOIN #DEV")
+    wee.hears_next("JOIN", "#dev")  # the one canonical form
+    names = wee.hears("353").parameters
+    assert names[2] == "#dev"
+    assert set(names[3].split()) == {"@Sara", "Wee"}
+    wee.hears("366")
+    hears_line(sara, "*** Wee has joined #dev.")
+    sara.types("/topic News of today")
+    wee.hears("TOPIC", "#dev", "News of today")
+    wee.types("TOPIC #dev :mine", "PRIVMSG #dev :in dev", "PART #dev")
+    wee.hears("482")
+    hears_line(sara, "Wee: in dev")
+    wee.hears("PART", "#dev")
+    sara.types("not for Wee")
+    wee.types("PRIVMSG #dev :me neither")
+    wee.hears_next("404")
+    wee.types("LIST")
+    assert wee.hears("322", "#dev", "1", "News of today")
+    assert "not for Wee" not in str(wee.everything())
+
+
+def test_a_private_room_is_not_there_for_others(house: IrcServer) -> None:
+    owner, other = house.irc_join("Olga"), house.irc_join("Otto")
+    owner.types("JOIN #secret", "MODE #secret +i", "PRIVMSG #secret :hush")
+    owner.hears("MODE", "#secret", "+i")
+    other.everything()
+    other.types(
+        "JOIN #secret", "LIST", "NAMES #secret", "WHO #secret", "WHOIS Olga", "MODE #secret"
+    )
+    other.types(
+        "CAP REQ :batch draft/chathistory", "CHATHISTORY LATEST #secret * 5", "TOPIC #secret"
+    )
+    heard = other.everything()
+    commands = [message.command for message in heard]
+    assert commands[0] == "473"
+    assert "322" not in [m.command for m in heard if "#secret" in m.parameters]
+    assert not {"353", "352", "324", "332"} & set(commands)
+    assert all("#secret" not in m.parameters[-1] for m in heard if m.command == "319")
+    assert [m.parameters[1] for m in heard if m.command == "FAIL"] == ["INVALID_TARGET"]
+    owner.types("INVITE Otto #secret")
+    other.hears("INVITE", "Otto", "#secret")
+    other.types("JOIN #secret")
+    other.hears("366", "#secret", "End of /NAMES list")
+    other.types("CHATHISTORY LATEST #secret * 5")
+    other.hears("BATCH")
+    assert other.next_message().command == "BATCH"  # what was said before is not theirs
+
+
+def test_a_line_cut_at_every_byte_arrives_whole(house: IrcServer) -> None:
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    wee.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    line = "PRIVMSG #lobby :سلام، دنیا\r\n".encode()
+    for cut in range(1, len(line)):
+        wee.sends(line[:cut])
+        wee.sends(line[cut:])
+    for byte in line:
+        wee.sends(bytes([byte]))
+    for _ in range(len(line)):
+        other.hears("PRIVMSG", "#lobby", "سلام، دنیا")
+
+
+def test_8192_bytes_of_persian_are_joined_again(house: IrcServer) -> None:
+    sara, wee = house.join("Sara"), house.irc_join("Wee", "server-time message-tags")
+    hears_line(sara, joined("Wee"))
+    dice = random.Random(4)
+    text = "".join(dice.choices("آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهی    ", k=4600))[:4600].strip()
+    while len(text.encode()) > 8190:
+        text = text[:-1].strip()
+    sara.types(text)
+    pieces: list[str] = []
+    while len("".join(pieces)) < len(text):
+        pieces.append(wee.hears("PRIVMSG").parameters[1])
+    assert "".join(pieces) == text
+
+
+def test_bad_bytes_cost_nothing_but_an_answer(house: IrcServer) -> None:
+    wee = house.irc_join("Wee", "labeled-response batch")
+    wee.sends(b"@label=q PRIVMSG #lobby :caf\xe9\r\n")
+    failed = wee.hears_next("FAIL")
+    assert failed.parameters[:2] == ("*", "INVALID_UTF8")
+    assert failed.tags == {"label": "q"}
+    wee.sends(b"PRIVMSG #lobby :" + b"x" * 600 + b"\r\n")
+    wee.hears_next("417")
+    assert wee.commands() == []
+
+
+def test_no_address_is_shown(house: IrcServer) -> None:
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    wee.everything()
+    wee.types("WHOIS Otto", "WHO *", "USERHOST Otto", "WHO * %uhni")
+    heard = str(wee.everything())
+    assert "127.0.0" not in heard
+    assert other.commands() == []
+
+
+def test_a_name_that_is_taken_or_looks_like_one_is_433(house: IrcServer) -> None:
+    house.irc_join("Alice")
+    for name in ("Alice", "alice", "Аlice"):  # the last begins in Cyrillic
+        client = house.irc()
+        client.registers(name)
+        heard = client.next_message()
+        assert heard.command in ("433", "432")
+        client.types(f"NICK Free{len(name)}{ord(name[0])}")
+        client.hears("001")
+
+
+def test_capabilities(house: IrcServer) -> None:
+    client = house.irc()
+    client.types("CAP LS 302")
+    offered = client.hears_next("CAP").parameters[-1].split()
+    assert {"server-time", "batch", "message-tags", "echo-message"} <= set(offered)
+    assert not [cap for cap in offered if cap.startswith(("sasl", "draft/account"))]
+    client.types("CAP REQ :server-time nonsense", "CAP REQ :server-time")
+    assert client.hears_next("CAP").parameters[1] == "NAK"
+    assert client.hears_next("CAP").parameters[1] == "ACK"
+    client.registers("Wee")
+    client.types("CAP END")
+    assert client.hears_next("001").tags["time"].endswith("Z")
+
+
+def test_echo_and_labels(house: IrcServer) -> None:
+    caps = "echo-message labeled-response batch message-tags server-time"
+    wee, other = house.irc_join("Wee", caps), house.irc_join("Otto", "message-tags")
+    wee.everything()
+    wee.types("@label=a;+draft/reply=x PRIVMSG #lobby :hi")
+    echo, heard = wee.hears_next("PRIVMSG"), other.hears("PRIVMSG")
+    assert echo.tags["label"] == "a"
+    assert "label" not in heard.tags
+    assert echo.tags["msgid"] == heard.tags["msgid"]
+    assert heard.tags["+draft/reply"] == "x"
+    wee.types("@label=b PONG")
+    assert wee.hears_next("ACK").tags["label"] == "b"
+    wee.types("@label=c JOIN #one")
+    assert wee.hears_next("BATCH").tags["label"] == "c"
+
+
+def test_history_is_the_same_as_what_was_heard(house: IrcServer) -> None:
+    caps = "server-time message-tags batch echo-message draft/chathistory"
+    wee = house.irc_join("Wee", caps)
+    wee.everything()
+    heard = []
+    for number in range(30):
+        wee.types(f"PRIVMSG #lobby :message {number}")
+        heard.append(wee.hears_next("PRIVMSG"))
+    wee.types(f"CHATHISTORY BEFORE #lobby msgid={heard[20].tags['msgid']} 5")
+    batch = wee.everything()
+    assert [m.command for m in batch] == ["BATCH", *["PRIVMSG"] * 5, "BATCH"]
+    for message, before in zip(batch[1:-1], heard[15:20], strict=True):
+        assert message.parameters == before.parameters
+        assert message.tags["msgid"] == before.tags["msgid"]
+        assert message.tags["time"] == before.tags["time"]
+    wee.types(f"CHATHISTORY AFTER #lobby timestamp={heard[3].tags['time']} 3")
+    batch = wee.everything()
+    assert all(m.tags["time"] > heard[3].tags["time"] for m in batch[1:-1])
+
+
+def test_passwords(kept: IrcServer) -> None:
+    owner = kept.irc_join("Olga")
+    owner.types("REGISTER * * correcthorse")
+    assert owner.hears("REGISTER").parameters[0] == "SUCCESS"
+    owner.types("QUIT")
+    owner.hears("ERROR")
+    thief = kept.irc()
+    thief.registers("Olga")
+    thief.hears_next("433")
+    guesser = kept.irc()
+    log_in(guesser, "Olga", "wrong")
+    guesser.hears("904")
+    by_sasl = kept.irc(tls=True)
+    log_in(by_sasl, "Olga", "correcthorse")
+    by_sasl.hears("903")
+    by_sasl.types("NICK Olga", "USER o 0 * :o", "CAP END")
+    by_sasl.hears("001")
+    by_sasl.types("WHOIS Olga")
+    assert by_sasl.hears("330").parameters[1:3] == ("Olga", "Olga")
+    by_pass = kept.irc()
+    by_pass.types("PASS Olga:correcthorse")
+    by_pass.registers("Olga")
+    by_pass.hears("001")
+    wrong = kept.irc()
+    wrong.types("PASS Olga:wronghorse")
+    wrong.registers("Olga")
+    wrong.hears("464")
+    wrong.hears("ERROR")
+    assert wrong.is_cut_off()
+
+
+def test_a_registered_person_misses_nothing(kept: IrcServer) -> None:
+    owner = kept.irc_join("Olga")
+    owner.types("REGISTER * * correcthorse")
+    owner.hears("900")
+    owner.types("QUIT")
+    owner.hears("ERROR")
+    other = kept.irc_join("Otto")
+    other.types("PRIVMSG #lobby :while you were away", "PRIVMSG Olga :for later")
+    other.hears("NOTICE")
+    back = kept.irc()
+    back.types("PASS Olga:correcthorse")
+    back.registers("Olga", "server-time batch")
+    back.hears("PRIVMSG", "#lobby", "while you were away")
+    back.hears("PRIVMSG", "Olga", "for later")
+
+
+def test_monitor(house: IrcServer) -> None:
+    wee = house.irc_join("Wee")
+    wee.types("MONITOR + Friend,Wee")
+    assert wee.hears("730").parameters[1].startswith("Wee!")
+    assert wee.hears("731").parameters[1] == "Friend"
+    friend = house.join("Friend")  # at nc
+    assert wee.hears("730").parameters[1].startswith("Friend!")
+    friend.types("/nick Pal")
+    assert wee.hears("731").parameters[1] == "Friend"
+
+
+def test_many_lines_at_once_keep_their_order(house: IrcServer) -> None:
+    wee, other = house.irc_join("Wee"), house.join("Otto")
+    wee.types(*(f"PRIVMSG #lobby :{number}" for number in range(500)))
+    wee.types("WHOIS Wee", "NICK Woo", "PRIVMSG #lobby :last")
+    for number in range(500):
+        assert other.next_line() == f"Wee: {number}"
+    assert other.next_line() == "*** Wee is now known as Woo."
+    assert other.next_line() == "Woo: last"
+
+
+def test_a_reader_that_stops_harms_nobody_and_misses_nothing(house: IrcServer) -> None:
+    total = 3000
+    sleeper = house.irc_join("Sleeper")
+    speaker = house.irc_join("Speaker", "echo-message")
+    text = "x" * 400
+    for start in range(0, total, 100):
+        speaker.types(*(f"PRIVMSG #lobby :{n} {text}" for n in range(start, start + 100)))
+        for _ in range(100):
+            speaker.hears("PRIVMSG")
+    for number in range(total):
+        assert sleeper.hears("PRIVMSG").parameters[1] == f"{number} {text}"
+
+
+def test_limits_hold_at_this_door_too(tmp_path: Path) -> None:
+    options = ("--max-users", "2", "--login-timeout", "1", "--rate", "5:5")
+    with IrcServer(tmp_path, *options) as house:
+        first = house.irc_join("First")
+        silent = house.irc()
+        third = house.irc()
+        third.hears_next("ERROR")
+        assert third.is_cut_off()
+        silent.hears_next("ERROR")
+        assert silent.is_cut_off()
+        first.types(*["PING x"] * 20)
+        for _ in range(20):
+            first.hears("PONG")
+
+
+def test_a_guest_of_the_irc_door_is_like_any_other(house: IrcServer) -> None:
+    sara = house.join("Sara")
+    wee = house.irc_join("Wee")
+    hears_line(sara, joined("Wee"))
+    sara.types("/who", "/whois Wee")
+    assert "Wee" in sara.next_line()
+    assert "Wee" in sara.next_line()
+    wee.types("QUIT :bye")
+    wee.hears("ERROR")
+    assert wee.is_cut_off()
+    hears_line(sara, "*** Wee has left the chat.")
+
+
+def test_the_server_says_goodbye(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with IrcServer(tmp_path) as house:
+        wee = house.irc_join("Wee")
+        house.process.terminate()
+        monkeypatch.setattr(house, "stop", lambda: house.process.wait(10))
+        wee.hears("ERROR")
+        assert wee.is_cut_off()
+
+
+def test_nonsense_is_answered_and_costs_nothing(house: IrcServer) -> None:
+    wee = house.irc_join("Wee")
+    wee.sends(b"\r\n \r\n:x\r\nNOSUCH\r\nJOIN\r\nJOIN nochannel\r\nMODE #lobby +k x\r\n")
+    assert wee.commands() == ["421", "461", "403", "472"]
+    early = house.irc()
+    early.types("JOIN #x", "PRIVMSG #x :y")
+    early.hears_next("451")
+    early.hears_next("451")
+
+
+def test_both_doors_at_once(house: IrcServer) -> None:
+    assert house.connect().next_line() == QUESTION
+    client = house.irc()
+    client.registers("Wee")
+    assert client.hears_next("001").source == NAME
+
+
+def test_a_person_at_two_doors_is_one(kept: IrcServer) -> None:
+    """Both of their connections are in the same rooms."""
+    phone = kept.irc_join("Olga")
+    phone.types("REGISTER * * correcthorse")
+    phone.hears("900")
+    desk = kept.irc()
+    desk.types("PASS Olga:correcthorse")
+    desk.registers("Olga")
+    desk.hears("366")
+    phone.everything()
+    desk.types("JOIN #both", "PRIVMSG #both :from the desk")
+    assert phone.hears_next("JOIN", "#both").source.startswith("Olga!")
+    assert phone.hears_next("353").parameters[-1] == "~Olga"
+    phone.hears_next("366")
+    phone.hears_next("PRIVMSG", "#both", "from the desk")
+    desk.everything()
+    desk.types("PART #both :done")
+    phone.hears_next("PART", "#both")
+    assert phone.commands() == []
+
+
+def test_a_password_that_others_could_hear_is_refused(tmp_path: Path) -> None:
+    options = ("--database", "chat.sqlite3", "--proxy-protocol", "127.0.0.1")
+    with IrcServer(tmp_path, *options) as house:
+        client = house.irc()
+        client.sends(b"PROXY TCP4 203.0.113.5 127.0.0.1 4000 6667\r\n")
+        client.types("CAP LS 302", "PASS Olga:correcthorse")
+        assert "sasl" not in client.hears_next("CAP").parameters[-1]
+        refused = client.hears_next("FAIL")
+        assert refused.parameters[:2] == ("PASS", "PASSWORD_IN_CLEAR")
+        client.registers("Olga")
+        client.types("CAP END")
+        client.hears("001")
+
+
+def test_farewells(house: IrcServer) -> None:
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    wee.types("JOIN #a")
+    other.types("JOIN #a")
+    other.hears("366", "#a", "End of /NAMES list")
+    wee.types("PART #a :see you")
+    other.hears("PART", "#a", "see you")
+    wee.types("QUIT :bye")
+    other.hears("QUIT", "Quit: bye")
+
+
+def test_a_notice_and_colours_among_irc_clients(house: IrcServer) -> None:
+    sara = house.join("Sara")
+    wee, other = house.irc_join("Wee"), house.irc_join("Otto")
+    hears_line(sara, joined("Otto"))
+    wee.everything()
+    wee.types("NOTICE #lobby :\x02bold\x02 words", "PRIVMSG Otto :\1VERSION\1")
+    other.hears("NOTICE", "#lobby", "\x02bold\x02 words")
+    other.hears("PRIVMSG", "Otto", "\1VERSION\1")
+    assert sara.next_line() == "Wee: bold words"
+    assert wee.commands() == []
+
+
+def test_the_welcome_waits_for_nobody(tmp_path: Path) -> None:
+    """Not even where nobody hears of an arrival."""
+    with IrcServer(tmp_path, "--irc-no-lobby") as house:
+        client = house.irc()
+        client.registers("Wee")
+        client.hears("422")
+        client.types("LIST")
+        client.hears_next("321")
+        client.hears_next("323")
+
+
+def test_a_class_comes_into_a_new_room_at_one_moment(house: IrcServer) -> None:
+    pupils = [house.irc_join(f"Pupil{chr(ord('a') + n // 10)}{n % 10}x") for n in range(40)]
+    for pupil in pupils:
+        pupil.types("JOIN #lesson")
+    for pupil in pupils:
+        pupil.hears("366", "#lesson", "End of /NAMES list")
