@@ -168,7 +168,7 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
     def opt_port(self, value: str) -> None:
         """Port number, or a Twisted endpoint description such as tcp:12345:interface=127.0.0.1.
-        May be given more than once; none means --tls only. [default: 12345]"""
+        May be given more than once; none means --tls or --irc only. [default: 12345]"""
         self.ports.append(value)
 
     opt_p = opt_port
@@ -306,8 +306,10 @@ class Options(usage.Options, strcred.AuthOptionMixin):
 
         ports = self.ports or [DEFAULT_PORT]
         if "none" in ports:
-            if len(ports) > 1 or not self.tls_ports:
-                raise OptionError("port", "there must be --tls then, and no other --port.", "none")
+            if len(ports) > 1 or not (self.tls_ports or self.irc_ports or self.irc_tls_ports):
+                raise OptionError(
+                    "port", "there must be --tls or --irc then, and no other --port.", "none"
+                )
             ports = []
         self["endpoints"] = [_endpoint(reactor, "port", value) for value in ports]
         self["tls-endpoints"] = [_endpoint(reactor, "tls", value) for value in self.tls_ports]

@@ -73,7 +73,7 @@ def test_it_gives_several_ports(tmp_path: Path) -> None:
         ('auth = "nonsense:x"', ", line 1: auth = nonsense:x: Auth plugin not recognized: nons"),
         ('auth = "file:missing"', ", line 1: auth = file:missing: [Errno 2] No such file"),
         ('proxy-protocol = "10.0.0.300"', ", line 1: proxy-protocol = 10.0.0.300: '10.0.0.300'"),
-        ('certificate = "c.pem"', ", line 1: certificate needs --tls or --web-tls."),
+        ('certificate = "c.pem"', ", line 1: certificate needs --tls, --irc-tls or --web-tls."),
         ('members-only = true\ndatabase = "none"', ", line 1: members-only needs a --database"),
         ('keep = "a while"', ", line 1: keep = a while: a number of messages"),
         ('database = ""', ", line 1: database needs the name of a file"),

@@ -332,7 +332,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
-            ("--certificate c.pem", r"--certificate needs --tls or --web-tls\."),
+            ("--certificate c.pem", r"--certificate needs --tls, --irc-tls or --web-tls\."),
             ("--tls 1 --key k.pem", r"--key needs --certificate\."),
             ("--tls 1 --certificate no.pem", r"no\.pem: No such file or directory\."),
             ("--tls 1 --certificate .", r": Is a directory\."),
@@ -347,7 +347,7 @@ class TestBadInput:
             ("--tls 1 --certificate c.pem --key weak.pem", r"weak\.pem is not its key\."),
             ("--tls 1 --certificate weak.pem", r"weak\.pem: ee key too small\."),
             ("--tls 1 --certificate c.pem --key encrypted.pem", r"the key is encrypted\."),
-            ("--port none", r"--port none: there must be --tls then"),
+            ("--port none", r"--port none: there must be --tls or --irc then"),
             ("--tls 1 --port none --port 2", r"--port none: .* no other --port\."),
             ("--tls none", r"--tls none: neither a port number nor"),
             ("--tls 99999", r"--tls 99999: a port number is 65535 at most\."),
