@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from chatservice.core import names
 from chatservice.core.chat import Chat
@@ -32,6 +32,8 @@ from chatservice.dialects.irc.numerics import Numeric
 
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
+
+T = TypeVar("T")
 
 # Names that one connection may watch for: some clients watch for a whole address book.
 MAX_MONITORED = 100
@@ -94,6 +96,7 @@ class Network:
         self._present: dict[int, tuple[str, Facts]] = {}
         self._gone: OrderedDict[str, deque[Gone]] = OrderedDict()
         self._topics: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._founded: OrderedDict[str, float] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         chat.watchers.append(self._happened)
 
@@ -237,6 +240,10 @@ class Network:
         """Who has set the topic of `room`, and when, if that was seen."""
         return self._topics.get(room.name)
 
+    def founded(self, room: Room) -> float | None:
+        """When `room` was founded, if that was seen."""
+        return self._founded.get(room.name)
+
     def new_id(self) -> str:
         """The msgid of something that stands in no log."""
         self._ids += 1
@@ -253,7 +260,9 @@ class Network:
             if not isinstance(entry, Entry):
                 continue
             match entry.event:
-                case Joined(arrived=False, room=room):
+                case Joined(arrived=False, room=room, at=at):
+                    if entry.founded:
+                        _note(self._founded, room, at)
                     for session in self._elsewhere(entry):
                         session.show_members(self.chat.directory.rooms[room], draft)
                 case Left(reason=LeaveReason.PARTED, room=room, names=names):
@@ -269,10 +278,7 @@ class Network:
                     for user, name in zip(entry.people, entry.event.names, strict=True):
                         self._disappears(user, name, entry.event.at)
                 case TopicChanged(room=room, name=name, at=at):
-                    self._topics[room] = name, at
-                    self._topics.move_to_end(room)
-                    if len(self._topics) > MAX_GONE:
-                        self._topics.popitem(last=False)
+                    _note(self._topics, room, (name, at))
                 case Renamed(old=old, new=new, at=at):
                     (user,) = entry.people
                     self._remember(old, self.facts_of(user), at)
@@ -323,6 +329,14 @@ class Network:
 def irc_sessions(user: User) -> list["IrcSession"]:
     """The IRC connections of `user`."""
     return [s for s in user.sessions if isinstance(s.cursor.dialect, Personal)]  # type: ignore[misc]
+
+
+def _note(noted: OrderedDict[str, T], name: str, what: T) -> None:
+    """Of the newest names."""
+    noted[name] = what
+    noted.move_to_end(name)
+    if len(noted) > MAX_GONE:
+        noted.popitem(last=False)
 
 
 def _key(name: str) -> str:

@@ -27,6 +27,8 @@ NAMES_IN_LINE = 380  # bytes
 # The modes that every channel has: topics are the founder's, and only members are heard.
 ALWAYS = "nt"
 LIST_MODES = "b"
+# A private room is both: nobody else can join it, or knows of it.
+PRIVATE = "is"
 
 
 def shown(room: Room) -> str:
@@ -260,6 +262,8 @@ async def mode(session: "IrcSession", message: Message) -> None:
     if not rest:
         private = "i" if room.private else ""
         session.reply_with(Numeric.CHANNELMODEIS, shown(room), f"+{private}{ALWAYS}")
+        if (at := session.network.founded(room)) is not None:
+            session.reply_with(Numeric.CREATIONTIME, shown(room), str(int(at)))
         return
     await _change_modes(session, room, rest[0], rest[1:])
 
@@ -273,7 +277,7 @@ async def _change_modes(
             on = letter == "+"
         elif letter in LIST_MODES and not parameters:
             session.reply(Numeric.ENDOFBANLIST, shown(room))
-        elif letter == "i":
+        elif letter in PRIVATE:
             if room.private is not on:
                 request = requests.RoomMode(room.name, on)
                 session.charge(request)
@@ -281,7 +285,7 @@ async def _change_modes(
                 session.answered_by_the_log()
         elif letter in ALWAYS and on:
             session.answered_by_the_log()
-        elif letter in ALWAYS or letter in "bovqs":
+        elif letter in ALWAYS or letter in "bovq":
             session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
             return
         else:
