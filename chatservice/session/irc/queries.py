@@ -33,7 +33,7 @@ def welcome(session: "IrcSession") -> None:
     session.reply(Numeric.WELCOME, server=name, nick=session.nick)
     session.reply(Numeric.YOURHOST, server=name, version=version)
     session.reply(Numeric.CREATED, since=time_text(session.network.started))
-    session.reply_with(Numeric.MYINFO, name, f"chatservice-{version}", "i", "binoqst", "boq")
+    session.reply_with(Numeric.MYINFO, name, f"chatservice-{version}", "i", "binoqt", "boq")
     _isupport(session)
     lusers(session, Message("LUSERS"))
     motd(session, Message("MOTD"))
@@ -46,7 +46,7 @@ def _isupport(session: "IrcSession") -> None:
         f"AWAYLEN={people.MAX_AWAY}",
         "CASEMAPPING=ascii",
         f"CHANLIMIT=#:{network.MAX_CHANNELS}",
-        "CHANMODES=b,,,inst",
+        "CHANMODES=b,,,int",
         f"CHANNELLEN={MAX_LENGTH + 1}",
         "CHANTYPES=#",
         f"CHATHISTORY={history.MAX_MESSAGES}",

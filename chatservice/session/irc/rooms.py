@@ -27,8 +27,6 @@ NAMES_IN_LINE = 380  # bytes
 # The modes that every channel has: topics are the founder's, and only members are heard.
 ALWAYS = "nt"
 LIST_MODES = "b"
-# A private room is both: nobody else can join it, or knows of it.
-PRIVATE = "is"
 
 
 def shown(room: Room) -> str:
@@ -277,7 +275,7 @@ async def _change_modes(
             on = letter == "+"
         elif letter in LIST_MODES and not parameters:
             session.reply(Numeric.ENDOFBANLIST, shown(room))
-        elif letter in PRIVATE:
+        elif letter == "i":
             if room.private is not on:
                 request = requests.RoomMode(room.name, on)
                 session.charge(request)
@@ -285,7 +283,7 @@ async def _change_modes(
                 session.answered_by_the_log()
         elif letter in ALWAYS and on:
             session.answered_by_the_log()
-        elif letter in ALWAYS or letter in "bovq":
+        elif letter in ALWAYS or letter in "bovqs":
             session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
             return
         else:
