@@ -161,7 +161,7 @@ class Network:
         watched = self._watched.setdefault(key, Watched())
         watched.watchers[session] = name
         session.monitored[key] = name
-        watched.shown = self._called(name)
+        watched.shown = self.called(name)
         return watched.shown
 
     def watch_no_more(self, session: "IrcSession", name: str) -> None:
@@ -181,13 +181,13 @@ class Network:
         for name in list(session.monitored.values()):
             self.watch_no_more(session, name)
 
-    def _called(self, name: str) -> str:
-        user = self.chat.users.get(name)
-        if user is None:
-            folded = name.casefold()
-            users = self.chat.users
-            user = next((u for n, u in users.items() if n.casefold() == folded), None)
-        return user.name if user is not None else ""
+    def called(self, name: str) -> str:
+        """How whoever is called `name`, in whatever case, writes it; empty: nobody is."""
+        try:
+            user = self.chat.directory.user(name)
+        except Refusal:
+            return ""
+        return user.name if user.name.casefold() == name.casefold() else ""
 
     # What is told to those who asked for it.
 

@@ -161,6 +161,7 @@ def whowas(session: "IrcSession", message: Message) -> None:
 def userhost(session: "IrcSession", message: Message) -> None:
     """The user names and hosts of some people."""
     found = []
+    session.spend(min(len(message.parameters), MAX_NAMES))
     for name in message.parameters[:MAX_NAMES]:
         try:
             user = session.services.chat.directory.user(name)
@@ -175,9 +176,8 @@ def userhost(session: "IrcSession", message: Message) -> None:
 def ison(session: "IrcSession", message: Message) -> None:
     """Which of some people are here."""
     asked = " ".join(message.parameters).split()
-    users = session.services.chat.users
-    here = {name.casefold(): name for name in users}
-    found = [here[name.casefold()] for name in asked if name.casefold() in here]
+    session.spend(len(asked))
+    found = [here for name in asked if (here := session.network.called(name))]
     session.reply_with(Numeric.ISON, " ".join(found))
 
 
@@ -215,6 +215,7 @@ def monitor(session: "IrcSession", message: Message) -> None:
     subcommand, *rest = message.parameters
     targets = [name for name in rest[0].split(",") if name] if rest else []
     network = session.network
+    session.spend(len(targets))
     match subcommand.upper():
         case "+":
             _monitor(session, targets)
@@ -255,6 +256,7 @@ def _monitor(session: "IrcSession", targets: list[str]) -> None:
 
 def _show_monitored(session: "IrcSession", names: list[str]) -> None:
     network = session.network
+    session.spend(len(names))
     online, offline = [], []
     for name in names:
         if shown := network.watch(session, name):
