@@ -109,8 +109,7 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together. `rooms`: all that they left, if those are several. `farewells`:
-    what some of them said in leaving (their names, and that), which is not kept."""
+    """People who went together. `rooms`: all that they left, if those are several."""
 
     id: Id
     at: Time
@@ -118,6 +117,7 @@ class Left:
     names: tuple[str, ...]
     reason: LeaveReason
     rooms: tuple[str, ...] = ()
+    # What some of them said in leaving: names, and that. It is not kept, nor told to programs.
     farewells: tuple[tuple[str, str], ...] = field(
         default=(), compare=False, metadata={"hidden": True}
     )
