@@ -31,6 +31,14 @@ def hears_line(person: Person, wanted: str) -> None:
         pass
 
 
+def two(house: IrcServer) -> tuple[Person, Client]:
+    """Sara at the line door, and Wee at that for IRC."""
+    sara = house.join("Sara")
+    wee = house.irc_join("Wee")
+    hears_line(sara, joined("Wee"))
+    return sara, wee
+
+
 def plain(name: str, password: str) -> str:
     return base64.b64encode(f"{name}\0{name}\0{password}".encode()).decode()
 
@@ -56,9 +64,7 @@ def test_irc_and_nc_share_the_lobby(house: IrcServer) -> None:
 
 
 def test_private_messages_cross_doors(house: IrcServer) -> None:
-    sara = house.join("Sara")
-    wee = house.irc_join("Wee")
-    hears_line(sara, joined("Wee"))
+    sara, wee = two(house)
     sara.types("/msg Wee psst")
     sara.next_line()
     assert wee.hears("PRIVMSG", "Wee", "psst").source.startswith("Sara!")
@@ -70,9 +76,7 @@ def test_private_messages_cross_doors(house: IrcServer) -> None:
 
 
 def test_rooms_are_channels(house: IrcServer) -> None:
-    sara = house.join("Sara")
-    wee = house.irc_join("Wee")
-    hears_line(sara, joined("Wee"))
+    sara, wee = two(house)
     sara.types("/join dev")
     sara.next_line()
     wee.types("JOIN #DEV")
@@ -328,9 +332,7 @@ def test_limits_hold_at_this_door_too(tmp_path: Path) -> None:
 
 
 def test_a_guest_of_the_irc_door_is_like_any_other(house: IrcServer) -> None:
-    sara = house.join("Sara")
-    wee = house.irc_join("Wee")
-    hears_line(sara, joined("Wee"))
+    sara, wee = two(house)
     sara.types("/who", "/whois Wee")
     assert "Wee" in sara.next_line()
     assert "Wee" in sara.next_line()

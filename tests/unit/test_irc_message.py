@@ -15,6 +15,7 @@ from chatservice.dialects.irc.message import (
     BadMessage,
     Message,
     cut,
+    pack,
     parse,
     parse_tags,
     serialise,
@@ -143,6 +144,13 @@ def test_pieces_fit_and_are_the_text_when_joined(text: str, size: int) -> None:
 def test_pieces_end_between_words() -> None:
     assert split("one two three four", 10) == ["one two ", "three four"]
     assert split("سلام دنیا", 12) == ["سلام ", "دنیا"]
+
+
+@given(st.lists(st.text("aسد👋", min_size=1, max_size=20)), st.integers(1, 60))
+def test_packed_words_are_all_there_in_order(words: list[str], size: int) -> None:
+    pieces = list(pack(words, size, ","))
+    assert [word for piece in pieces for word in piece.split(",")] == words
+    assert all(len(piece.encode()) < size or "," not in piece for piece in pieces)
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=5))

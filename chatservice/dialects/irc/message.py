@@ -5,7 +5,7 @@ See RFC 1459, section 2.3, and https://ircv3.net/specs/extensions/message-tags.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -152,6 +152,22 @@ def split(text: str, size: int) -> list[str]:
         data = data[len(piece) :]
     pieces.append(data.decode())
     return pieces
+
+
+def pack(words: Iterable[str], size: int, separator: str) -> Iterator[str]:
+    """`words`, joined in order by the `separator` (one byte) into pieces that have room for `size`
+    bytes with a separator after each word. A longer word has a piece to itself."""
+    piece: list[str] = []
+    used = 0
+    for word in words:
+        length = len(word.encode()) + 1
+        if piece and used + length > size:
+            yield separator.join(piece)
+            piece, used = [], 0
+        piece.append(word)
+        used += length
+    if piece:
+        yield separator.join(piece)
 
 
 def _unescaped(found: re.Match[str]) -> str:

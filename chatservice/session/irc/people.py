@@ -9,7 +9,7 @@ from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
-from chatservice.dialects.irc.message import Message, serialise
+from chatservice.dialects.irc.message import Message, pack, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session.irc.network import MAX_MONITORED
 from chatservice.session.irc.rooms import channels_of, matches, prefix, shown
@@ -21,7 +21,7 @@ MAX_AWAY = 200  # characters
 MAX_REALNAME = 128
 MAX_WHO = 500  # people in one answer to a mask
 MAX_NAMES = 5  # in one USERHOST
-NAMES_IN_LINE = 300  # bytes
+TARGETS_IN_LINE = 300  # bytes, of MONITOR
 WHOX = "tcuihsnfdlaor"  # the order in which the fields of a WHOX reply stand
 _WHOIS_NAMES = 4  # in one WHOIS
 
@@ -225,7 +225,7 @@ def monitor(session: "IrcSession", message: Message) -> None:
         case "C":
             network.forget(session)
         case "L":
-            for line in _lines(session.monitored.values()):
+            for line in pack(session.monitored.values(), TARGETS_IN_LINE, ","):
                 session.reply_with(Numeric.MONLIST, line)
             session.reply(Numeric.ENDOFMONLIST)
         case "S":
@@ -264,19 +264,5 @@ def _show_monitored(session: "IrcSession", names: list[str]) -> None:
         else:
             offline.append(name)
     for numeric, found in ((Numeric.MONONLINE, online), (Numeric.MONOFFLINE, offline)):
-        for line in _lines(found):
+        for line in pack(found, TARGETS_IN_LINE, ","):
             session.reply_with(numeric, line)
-
-
-def _lines(names: Iterable[str]) -> Iterable[str]:
-    line: list[str] = []
-    size = 0
-    for name in names:
-        length = len(name.encode()) + 1
-        if line and size + length > NAMES_IN_LINE:
-            yield ",".join(line)
-            line, size = [], 0
-        line.append(name)
-        size += length
-    if line:
-        yield ",".join(line)

@@ -13,7 +13,7 @@ from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
-from chatservice.dialects.irc.message import Message
+from chatservice.dialects.irc.message import Message, pack
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import rooms
 from chatservice.session.asker import committed
@@ -171,7 +171,7 @@ def _show_members(session: "IrcSession", room: Room) -> None:
 def name_lines(session: "IrcSession", room: Room) -> Iterator[tuple[str, ...]]:
     """The parameters of each NAMREPLY for `room`, but for the first."""
     symbol = "@" if room.private else "="
-    for line in _lines_of(_member_names(session, room)):
+    for line in pack(_member_names(session, room), NAMES_IN_LINE, " "):
         yield symbol, shown(room), line
 
 
@@ -190,20 +190,6 @@ def _member_names(session: "IrcSession", room: Room) -> Iterator[str]:
             facts = session.network.facts_of(user)
             name += f"!{facts.user}@{facts.host}"
         yield name
-
-
-def _lines_of(words: Iterator[str]) -> Iterator[str]:
-    line: list[str] = []
-    size = 0
-    for word in words:
-        length = len(word.encode()) + 1
-        if line and size + length > NAMES_IN_LINE:
-            yield " ".join(line)
-            line, size = [], 0
-        line.append(word)
-        size += length
-    if line:
-        yield " ".join(line)
 
 
 def list_(session: "IrcSession", message: Message) -> None:
