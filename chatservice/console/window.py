@@ -17,6 +17,8 @@ from chatservice.console.lines import Lines
 from chatservice.console.logview import LogView
 from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
+from chatservice.console.rooms import Rooms
+from chatservice.core.room import Room
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, Palette
 from chatservice.service import ChatService
@@ -27,6 +29,7 @@ LOG_SECONDS = 0.1  # between updates of the log
 PEOPLE_SECONDS = 0.5
 SAMPLE_SECONDS = 1.0  # between points of the plots
 MEBIBYTE = 1024 * 1024
+TO_EVERYONE = "To everyone"
 LONG_NAME = 16  # characters; a button has no room for more
 
 
@@ -61,7 +64,7 @@ class Window:
         panes = ttk.PanedWindow(body, orient="horizontal")  # Tab goes in the order of making
         self._announcing(body).pack(side="bottom", fill="x", pady=(gap, 0))
         panes.pack(fill="both", expand=True)
-        panes.add(self._people_and_kick(panes), weight=2)
+        panes.add(self._people_or_rooms(panes), weight=2)
         self.log_view = LogView(
             panes, self.look, lines, log_messages=service.factory.settings.log_messages
         )
@@ -124,12 +127,30 @@ class Window:
         frame.columnconfigure((1, 3), minsize=self.look.px(12))
         return frame
 
-    def _people_and_kick(self, parent: tk.Misc) -> ttk.Frame:
+    def _people_or_rooms(self, parent: tk.Misc) -> ttk.Frame:
+        """One table in the place of the other, and buttons that choose which is shown."""
         px = self.look.px
         frame = ttk.Frame(parent, padding=(0, 0, px(4), 0))
-        ttk.Label(frame, text="Online", style="Head.TLabel", padding=(0, px(4))).pack(
-            anchor="w", pady=(0, px(6))
-        )
+        head = ttk.Frame(frame)
+        head.pack(fill="x", pady=(0, px(6)))
+        self._shows_rooms = tk.BooleanVar(frame, False)
+        for text, shows_rooms in (("Online", False), ("Rooms", True)):
+            ttk.Radiobutton(
+                head,
+                text=text,
+                value=shows_rooms,
+                variable=self._shows_rooms,
+                command=self._turn,
+                style="Filter.Toolbutton",
+            ).pack(side="left", padx=(0, px(2)))
+        self._people_and_kick = self._make_people(frame)
+        self.rooms = Rooms(frame, self.look, self._chat, self._say_to_whom)
+        self._people_and_kick.pack(fill="both", expand=True)
+        return frame
+
+    def _make_people(self, parent: tk.Misc) -> ttk.Frame:
+        px = self.look.px
+        frame = ttk.Frame(parent)
         self.people = People(frame, self.look, self._chat, self._say_whom)
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=(px(8), 0))
@@ -149,7 +170,8 @@ class Window:
     def _announcing(self, parent: tk.Misc) -> ttk.Frame:
         px = self.look.px
         frame = ttk.Frame(parent)
-        ttk.Label(frame, text="To everyone", style="Dim.TLabel").pack(side="left", padx=(0, px(8)))
+        self._to = ttk.Label(frame, text=TO_EVERYONE, style="Dim.TLabel")
+        self._to.pack(side="left", padx=(0, px(8)))
         self._entry = ttk.Entry(frame)
         self._announce = ttk.Button(
             frame, text="Announce", underline=0, command=self._say_to_all, style="Accent.TButton"
@@ -163,9 +185,10 @@ class Window:
         tree = self.people.tree
         for key, do in (
             ("<Alt-a>", self._entry.focus_set),
-            ("<Alt-o>", tree.focus_set),
+            ("<Alt-o>", lambda: self._show_table(rooms=False)),
+            ("<Alt-r>", lambda: self._show_table(rooms=True)),
             ("<Alt-l>", self.log_view.text.focus_set),
-            ("<Alt-k>", self._reason.focus_set),
+            ("<Alt-k>", self._go_to_reason),
             ("<Control-q>", self._ask_to_stop),
         ):
             self._root.bind(key, lambda _, do=do: do())  # type: ignore[misc]
@@ -174,6 +197,8 @@ class Window:
         for key in ("<Delete>", "<Return>"):
             tree.bind(key, lambda _: self._reason.focus_set())
         self._reason.bind("<Escape>", lambda _: tree.focus_set())
+        self.rooms.tree.bind("<Return>", lambda _: self._entry.focus_set())
+        self.rooms.tree.bind("<Escape>", lambda _: self.rooms.choose_none())
         self._root.protocol("WM_DELETE_WINDOW", self._ask_to_stop)
 
     # What the operator does.
@@ -182,8 +207,10 @@ class Window:
         lines = [line for line in self._entry.get().splitlines() if line.strip()]
         if not lines or self._stopping:
             return
-        self._chat.announce(lines)
-        log.info("The operator announces: {text!r}", text="\n".join(lines))
+        room = self._room
+        self._chat.announce(lines, room)
+        where = "" if room is None else f" in #{room.name}"
+        log.info("The operator announces{where}: {text!r}", where=where, text="\n".join(lines))
         self._entry.delete(0, "end")
 
     def _kick_chosen(self) -> None:
@@ -203,16 +230,45 @@ class Window:
 
     # What it shows.
 
+    @property
+    def _room(self) -> Room | None:
+        """The room to which an announcement goes; None: to everyone."""
+        return self.rooms.chosen if self._shows_rooms.get() else None
+
+    def _show_table(self, *, rooms: bool) -> None:
+        self._shows_rooms.set(rooms)
+        self._turn()
+        (self.rooms.tree if rooms else self.people.tree).focus_set()
+
+    def _go_to_reason(self) -> None:
+        self._show_table(rooms=False)
+        self._reason.focus_set()
+
+    def _turn(self) -> None:
+        """Show the table that has been chosen."""
+        rooms = self._shows_rooms.get()
+        tables: tuple[ttk.Frame, ttk.Frame] = (self._people_and_kick, self.rooms)
+        other, shown_now = tables if rooms else tables[::-1]
+        other.pack_forget()
+        shown_now.pack(fill="both", expand=True)
+        self._follow_people()
+
+    def _say_to_whom(self) -> None:
+        room = self._room
+        to = TO_EVERYONE if room is None else f"To {shown('#' + _short(room.name))}"
+        self._to.configure(text=to)
+
     def _say_whom(self) -> None:
         user = self.people.chosen
-        name = "" if user is None else user.name
-        if len(name) > LONG_NAME:
-            name = name[: LONG_NAME - 1] + "…"
+        name = "" if user is None else _short(user.name)
         self._kick.configure(text=f"Kick {shown(name)}".rstrip())
         self._kick.state(["!disabled" if user is not None and not self._stopping else "disabled"])
 
     def _follow_people(self) -> None:
         self.people.refresh()
+        if self._shows_rooms.get():
+            self.rooms.refresh()
+        self._say_to_whom()
         self._say_whom()
         self._say_how_many()
 
@@ -233,6 +289,10 @@ class Window:
         self._sampled, self._messages = now, messages
         self.connections.add(len(self._service.factory.connections))
         self.memory.add(resident() / MEBIBYTE)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONG_NAME else name[: LONG_NAME - 1] + "…"
 
 
 def resident() -> float:

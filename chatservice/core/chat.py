@@ -624,21 +624,18 @@ class Chat:
             raise Refusal(ErrorCode.GONE, name=correspondent.name)
         return self._send_private(user, session, here, text)
 
-    def announce(self, lines: Iterable[str]) -> None:
-        """The operator says `lines` to everyone."""
-        self.tell_all(Announced(tuple(map(sanitize, lines))))
+    def announce(self, lines: Iterable[str], room: Room | None = None) -> None:
+        """The operator says `lines` to everyone, or to everyone who hears `room`."""
+        texts = tuple(map(sanitize, lines))
+        if room is None:
+            self.tell_all(Announced(texts))
+        else:
+            _tell(list(room.cursors), Announced(texts, room.name))
 
     def tell_all(self, event: PersonalEvent) -> None:
         """Everyone is told of `event`, after what they have heard until now; but not those who have
         stopped reading for so long that nothing more should be addressed to them."""
-        for user in list(self.users.values()):
-            for cursor in user.cursors:
-                if cursor.backlogged:
-                    continue
-                try:
-                    cursor.send(event)
-                except Exception:
-                    cursor.fail()
+        _tell([cursor for user in self.users.values() for cursor in user.cursors], event)
 
     def kick(self, user: User, reason: str = "") -> None:
         """The operator ends the connections of `user`, who is told the `reason` if there is one.
@@ -789,6 +786,16 @@ class Chat:
 
     def _forget_token(self, session: UserSession) -> None:
         self._by_token.pop(self._tokens.pop(session, ""), None)
+
+
+def _tell(cursors: Iterable[Cursor], event: PersonalEvent) -> None:
+    for cursor in cursors:
+        if cursor.backlogged:
+            continue
+        try:
+            cursor.send(event)
+        except Exception:
+            cursor.fail()
 
 
 def _allowed(name: str, account: Account | None) -> str:

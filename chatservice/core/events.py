@@ -191,9 +191,11 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Lines of the operator's own: the message of the day, or an announcement at any time."""
+    """Lines of the operator's own: the message of the day, or an announcement at any time, to
+    everyone or to those in `room`."""
 
     lines: tuple[str, ...]
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ EXAMPLES: tuple[Any, ...] = (
     Saving(True, lost=3),
     AccountChanged("Alice", Change.REGISTERED),
     Acked(8, _NOON, "Carol", True),
-    Announced(("Be kind.",)),
+    Announced(("Be kind.",), "dev"),
     Closed("Alice", CloseReason.EXIT),
     Error(ErrorCode.NAME_TAKEN, "Alice is taken."),
 )

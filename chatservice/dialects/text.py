@@ -176,8 +176,9 @@ class Text:
             case Welcomed(name=name, names=names):
                 welcome = words.welcome.format(name=name)
                 return (welcome, f"*** {words.help_hint}", self._online(names))
-            case Announced(lines=lines):
-                return [f"*** {line}".rstrip() for line in lines]
+            case Announced(lines=lines, room=room):
+                where = f"#{room}: " if room else ""
+                return [f"*** {where}{line}".rstrip() for line in lines]
             case Online(names=names, room=room) if room:
                 return (f"*** {words.people_in_room(room, names)}",)
             case Online(names=names):

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 
 from chatservice.core import requests
 from chatservice.core.drafts import Outcome, Then
-from chatservice.core.events import Answered, Refusal, Refused, Sent, Style
+from chatservice.core.events import LOBBY, Answered, Refusal, Refused, Sent, Style
 from chatservice.session.asker import Asker
 
 log = Logger()
@@ -25,8 +25,9 @@ def say_all(asker: Asker, texts: tuple[str, ...], room: str, style: Style | None
     then = _refused(asker)
     services.chat.say(user, asker, texts, room, style=style, ref=asker.ref, then=then)
     if services.settings.log_messages:
+        where = _where(asker, room)
         for text in texts:
-            log.info("{name}: {text!r}", name=user.name, text=text)
+            log.info("{where}{name}: {text!r}", where=where, name=user.name, text=text)
 
 
 def emote(asker: Asker, request: requests.Emote) -> None:
@@ -34,8 +35,15 @@ def emote(asker: Asker, request: requests.Emote) -> None:
     texts, room = lines_of(request), asker.room(request.room)
     services.chat.emote(user, asker, texts, room, ref=asker.ref, then=_refused(asker))
     if services.settings.log_messages:
+        where = _where(asker, room)
         for text in texts:
-            log.info("* {name} {text!r}", name=user.name, text=text)
+            log.info("{where}* {name} {text!r}", where=where, name=user.name, text=text)
+
+
+def _where(asker: Asker, room: str) -> str:
+    """What stands in the log before a message in `room`: nothing if that is the lobby."""
+    name = asker.services.chat.own_room(asker.user, room).name
+    return "" if name == LOBBY else f"#{name} "
 
 
 def _refused(asker: Asker) -> Then:

@@ -22,6 +22,7 @@ from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, 
 from chatservice.console.logview import FILTERS, MAX_ALL, MAX_NEW, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
+from chatservice.console.rooms import Rooms
 from chatservice.core.peer import Peer
 from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
@@ -103,6 +104,30 @@ def test_the_operator_announces_and_kicks_from_the_keyboard(console: Console) ->
     bob.types("still here")
     console.join("Alice")  # the name is free
     assert "Alice has left from" in console.log
+
+
+def test_the_operator_speaks_to_one_room(tmp_path: Path, display: Display) -> None:
+    with Console(tmp_path, display, "--log-messages") as console:
+        alice, bob = console.join("Alice"), console.join("Bob")
+        alice.hears("*** Bob has joined the chat.")
+        alice.types("/join dev")
+        alice.hears("*** In #dev (1): Alice")
+        alice.types("Shall we release?")
+        console.wait_for_log("#dev Alice: 'Shall we release")
+        hands = console.display
+
+        def speak() -> None:
+            hands.key("alt+r", "Home", "Down", "Return", "ctrl+a")
+            hands.type("Not today.")
+            hands.key("Return")
+
+        console.does_until(speak, "The operator announces in #dev: 'Not today.'")
+        alice.hears("*** #dev: Not today.")
+        hands.key("alt+o", "alt+a")
+        hands.type("We close at noon.")
+        hands.key("Return")
+        for person in (alice, bob):  # and Bob has heard nothing of the room
+            person.hears("*** We close at noon.")
 
 
 @pytest.mark.parametrize("how", ["close", "key", "SIGTERM", "SIGINT"])
@@ -293,6 +318,42 @@ def test_of_a_crowd_some_are_shown_at_a_time(
     house.quiet()
     table.refresh()
     assert rows(table) == []
+
+
+def test_the_table_of_rooms_stays_true(
+    root: tk.Tk, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatservice.console.rooms.MAX_LISTED", 3)
+    house = Crowd()
+    chat = house.chat
+    table = Rooms(root, look, chat, lambda: None)
+    alice, bob = house.comes("Alice", 1), house.comes("Bob", 2)
+
+    def shows() -> list[tuple[str, ...]]:
+        house.quiet()
+        table.refresh()
+        items = table.tree.get_children()
+        return [tuple(map(str, table.tree.item(item, "values"))) for item in items]
+
+    assert shows() == [("#lobby", "2", "open", "")]
+    for name in ("dev", "42"):
+        chat.join_room(alice, house.sessions["Alice"], name, "here", then=lambda _: None)
+    house.quiet()
+    chat.set_topic(alice, house.sessions["Alice"], "dev", "Release", then=lambda _: None)
+    chat.set_private(alice, house.sessions["Alice"], "42", True, then=lambda _: None)
+    chat.join_room(bob, house.sessions["Bob"], "dev", "here", then=lambda _: None)
+    assert shows() == [
+        ("#dev", "2", "open", "Release"),
+        ("#lobby", "2", "open", ""),
+        ("#42", "1", "private", ""),
+    ]
+    table.tree.selection_set("42")
+    assert table.chosen is chat.directory.rooms["42"]
+    chat.join_room(bob, house.sessions["Bob"], "zoo", "here", then=lambda _: None)
+    assert len(shows()) == 3  # of four
+    house.goes(alice)
+    assert [row[:2] for row in shows()] == [("#dev", "1"), ("#lobby", "1"), ("#zoo", "1")]
+    assert table.chosen is None
 
 
 def peer_log(lines: Lines) -> Logger:

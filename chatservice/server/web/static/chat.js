@@ -201,7 +201,7 @@ export class Chat {
         this.view.lists();
         break;
       case "announced":
-        this.note(current, ...event.lines);
+        this.note(this.conversations.get(event.room) ?? current, ...event.lines);
         break;
       case "saving":
         this.note(current, words.saving(event.on, event.trouble, event.lost));
