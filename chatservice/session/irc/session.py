@@ -383,6 +383,7 @@ class IrcSession(Session):
         chat, settings, user = self.services.chat, self.services.settings, self.user
         self.network.introduce(user, self.ident, self.realname)
         self._move(State.IN)
+        self.password = ""
         self._connection.let_in()
         self._count_registered()
         queries.welcome(self)
