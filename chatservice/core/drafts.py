@@ -265,7 +265,8 @@ class Arrive(Draft):
         )
 
     def settle(self, outcome: Outcome, position: int) -> None:
-        super().settle(outcome, position)
+        """What newcomers are told now comes before those who arrive with them."""
+        super().settle(outcome, outcome.event.id if isinstance(outcome, Entry) else position)
         if isinstance(outcome, Entry):
             for arrival in self.arrivals:
                 if arrival.user in outcome.people:

@@ -40,8 +40,8 @@ class Gathering:
         self._departures: dict[tuple[Move, tuple[str, ...]], list[User]] = {}
         self._count = 0
         self._due: DelayedCall | None = None
-        self._single = 0
-        self._since = clock.seconds() - GATHER_SECONDS
+        self._since = clock.seconds() - GATHER_SECONDS  # when the window began
+        self._in_window = 0
 
     def arrive(self, arrival: Arrival) -> None:
         """Somebody comes in."""
@@ -60,7 +60,6 @@ class Gathering:
             self._due.cancel()
         self._due = None
         self._count = 0
-        self._since = self._clock.seconds()
         departures, self._departures = self._departures, {}
         arrivals, self._arrivals = self._arrivals, {}
         at = self._now()
@@ -75,14 +74,22 @@ class Gathering:
 
     def _gather(self) -> None:
         self._count += 1
-        elapsed = self._clock.seconds() - self._since
-        if elapsed >= GATHER_SECONDS:
-            self._single = 0
-        self._single += 1
-        if (self._due is None and self._single <= MAX_SINGLE) or self._count >= MAX_GATHERED:
+        if self._due is None and self._clock.seconds() - self._since >= GATHER_SECONDS:
+            self._begin_window(0)
+        self._in_window += 1
+        if (self._due is None and self._in_window <= MAX_SINGLE) or self._count >= MAX_GATHERED:
             self.flush()
         elif self._due is None:
-            self._due = self._clock.callLater(GATHER_SECONDS, self.flush)
+            self._due = self._clock.callLater(GATHER_SECONDS, self._end_window)
+
+    def _begin_window(self, already: int) -> None:
+        self._since = self._clock.seconds()
+        self._in_window = already
+
+    def _end_window(self) -> None:
+        """A crowd goes on in the next window; if few have gathered in this one, it is over."""
+        self._begin_window(self._count)
+        self.flush()
 
 
 def _order(move: Move) -> int:

@@ -206,21 +206,22 @@ def test_a_name_is_free_again_when_its_owner_has_left(server: Server) -> None:
 @tcp_alone
 def test_two_who_ask_for_one_name_at_once(server: Server) -> None:
     """500 times: exactly one has it each time."""
-    for number in range(500):
-        name = f"n{number}"
-        pair = [server.connect(), server.connect()]
-        for person in pair:
+    for first in range(0, 500, 25):
+        pairs = {f"n{n}": (server.connect(), server.connect()) for n in range(first, first + 25)}
+        people = [person for pair in pairs.values() for person in pair]
+        for person in people:
             person.hears(QUESTION)
-        for person in pair:
-            person.types(name)
-        answers = sorted(person.next_line() for person in pair)
-        assert answers == [
-            f"Error: {name} is taken. {QUESTION}",
-            f"Welcome {name}, you are connected to the server.",
-        ]
-        for person in pair:
+        for name, pair in pairs.items():
+            for person in pair:
+                person.types(name)
+        for name, pair in pairs.items():
+            assert sorted(person.next_line() for person in pair) == [
+                f"Error: {name} is taken. {QUESTION}",
+                f"Welcome {name}, you are connected to the server.",
+            ]
+        for person in people:
             person.leaves()
-        server.forget(pair)
+        server.forget(people)
 
 
 def who(person: Person) -> str:

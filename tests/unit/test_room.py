@@ -179,6 +179,23 @@ class TestComingAndGoing:
             "the chat.",
         ]
 
+    def test_whoever_comes_after_a_crowd_does_not_wait(self, house: House) -> None:
+        """Nor do those who come one after the other, each when the one before is in."""
+        (alice,) = house.populate("Alice")
+        for number in range(100):
+            house.enter(f"u{number}")
+        house.quiet()
+        alice.heard()
+        waited = 0
+        for number in range(50):
+            house.enter(f"v{number}")
+            house.turn()
+            while not (heard := alice.heard()):
+                house.clock.advance(gathering.GATHER_SECONDS)
+                waited += 1
+            assert heard == [f"*** v{number} has joined the chat."]
+        assert waited <= 50 // gathering.MAX_SINGLE
+
     def test_a_crowd_is_told_of_in_parts(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
