@@ -47,11 +47,13 @@ class Said:
 class Style(NamedTuple):
     """How something was said, at doors that can tell. It is not kept, and other doors do not show
     it: there a notice is a message, and `raw` is the text without its formatting. `tags` are those
-    that its author's client has attached."""
+    that its author's client has attached. With `continued`, the texts of `raw` are the lines of one
+    message, and it says which of them go on with the one before."""
 
     notice: bool = False
     tags: tuple[tuple[str, str], ...] = ()
     raw: tuple[str, ...] = ()
+    continued: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,67 @@ def test_8192_bytes_of_persian_are_joined_again(house: IrcServer) -> None:
     assert "".join(pieces) == text
 
 
+def read_multiline(client: Client) -> str:
+    """The next message of several lines, as its client shows it."""
+    begins = client.hears("BATCH")
+    assert "msgid" in begins.tags
+    batch, text = begins.parameters[0][1:], ""
+    while (line := client.next_message()).command == "PRIVMSG":
+        assert line.tags["batch"] == batch
+        text += ("" if "draft/multiline-concat" in line.tags else "\n") + line.parameters[1]
+    assert line.parameters == (f"-{batch}",)
+    return text[1:]
+
+
+def test_a_message_of_several_lines(house: IrcServer) -> None:
+    sara, wee = two(house)
+    caps = "message-tags batch draft/multiline echo-message labeled-response"
+    tall, other = house.irc_join("Tall", caps), house.irc_join("Otto", "message-tags")
+    hears_line(sara, joined("Otto"))
+    tall.types(
+        "@label=l BATCH +1 draft/multiline #lobby",
+        "@batch=1 PRIVMSG #lobby :one, ",
+        "@batch=1;draft/multiline-concat PRIVMSG #lobby :and on",
+        "@batch=1 PRIVMSG #lobby :",
+        "@batch=1 PRIVMSG #lobby :three",
+        "BATCH -1",
+    )
+    assert sara.next_line() == "Tall: one, and on"
+    assert sara.next_line() == "Tall: three"
+    assert read_multiline(tall) == "one, and on\n\nthree"
+    first, *more = [other.hears("PRIVMSG") for _ in range(3)]
+    assert [each.parameters[1] for each in (first, *more)] == ["one, ", "and on", "three"]
+    assert "msgid" in first.tags
+    assert not any("msgid" in each.tags for each in more)
+    assert wee.hears("PRIVMSG", "one, ").tags == {}
+    long = " ".join(f"word{number}" for number in range(300))
+    sara.types(long)
+    assert read_multiline(tall) == long
+
+
+def test_a_message_of_several_lines_that_cannot_be(house: IrcServer) -> None:
+    sara, _ = two(house)
+    tall = house.irc_join("Tall", "message-tags batch draft/multiline")
+    hears_line(sara, joined("Tall"))
+    begin, end, line = "BATCH +1 draft/multiline #lobby", "BATCH -1", "@batch=1 PRIVMSG #lobby :"
+    for code, *lines in (
+        ("MULTILINE_INVALID", "BATCH +1 draft/other #lobby"),
+        ("MULTILINE_INVALID", end),
+        ("MULTILINE_INVALID", line + "nothing has begun"),
+        ("MULTILINE_INVALID", begin, line, line, end),
+        ("MULTILINE_INVALID", begin, line + "a", "@batch=1 NOTICE #lobby :b", end),
+        ("MULTILINE_INVALID", begin, "@batch=1;draft/multiline-concat PRIVMSG #lobby :a", end),
+        ("MULTILINE_INVALID_TARGET", begin, line + "a", "@batch=1 PRIVMSG Sara :b", end),
+        ("MULTILINE_MAX_LINES", begin, *[line + "a"] * 101, end),
+        ("MULTILINE_MAX_BYTES", begin, *[line + "a" * 400] * 21, end),
+    ):
+        tall.types(*lines)
+        failed = tall.everything()
+        assert [each.parameters[:2] for each in failed] == [("BATCH", code)], lines
+    tall.types("PRIVMSG #lobby :the only thing that is heard")
+    assert sara.next_line() == "Tall: the only thing that is heard"
+
+
 def test_bad_bytes_cost_nothing_but_an_answer(house: IrcServer) -> None:
     wee = house.irc_join("Wee", "labeled-response batch")
     wee.sends(b"@label=q PRIVMSG #lobby :caf\xe9\r\n")

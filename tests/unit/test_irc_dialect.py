@@ -37,7 +37,7 @@ FACTS = Facts("user", "host.guest", "", "Real Name")
 SCENE = Scene("chat.test", lambda: "epoch", lambda name: FACTS, lambda: 0.0)
 MEMBER = SCENE._replace(facts=lambda name: FACTS._replace(account="acc"))
 PLAIN = Irc(SCENE, frozenset())
-FULL = Irc(MEMBER, IN_ROOMS)
+FULL = Irc(MEMBER, IN_ROOMS - {Cap.MULTILINE})
 
 
 def personal(*caps: Cap) -> Personal:

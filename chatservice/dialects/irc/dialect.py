@@ -6,7 +6,7 @@ is rendered by its own `Personal`, since it names the recipient.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ from chatservice.core.events import (
     Typing,
 )
 from chatservice.dialects.dialect import Asked, Expected, Wants
-from chatservice.dialects.irc.capabilities import IN_ROOMS, Cap
+from chatservice.dialects.irc.capabilities import IN_ROOMS, Cap, usable
 from chatservice.dialects.irc.message import MAX_LINE, serialise, serialise_tags, split
 from chatservice.dialects.text import TEXT
 from chatservice.dialects.wording import ENGLISH, Catalogue
@@ -55,6 +55,8 @@ _FORMATTING = re.compile(
 )
 _PLAIN = Style()
 DELIMITER = "\x01"  # of CTCP
+MULTILINE = "draft/multiline"  # the type of a batch
+CONCAT = "draft/multiline-concat"  # the tag of a line that goes on with the one before
 
 
 def without_formatting(text: str) -> str:
@@ -175,6 +177,9 @@ class Irc:
     def lines(self, event: Event, extra: Tags) -> list[bytes]:  # noqa: PLR0911
         """The lines for `event`, each with these tags besides its own."""
         match event:
+            case Burst(room=room, name=name, style=Style(continued=(_, *_))):
+                tags = self._stamp(event, 0, extra)
+                return self._message_of_lines(name, f"#{room}", event.style or _PLAIN, tags)
             case Burst(room=room, name=name, texts=texts):
                 style = event.style or _PLAIN
                 raw = style.raw or texts
@@ -244,7 +249,8 @@ class Irc:
         *,
         action: bool = False,
     ) -> list[bytes]:
-        """The lines for something said: the first has the id of the message and its tags."""
+        """The lines for something said: the first has the id of the message and its tags. For
+        clients that know messages of several lines, what is too long for a line is one of these."""
         command = "NOTICE" if style.notice else "PRIVMSG"
         source = self.scene.source(name)
         around = len(f":{source} {command} {target} :\r\n".encode())
@@ -252,12 +258,42 @@ class Irc:
         pieces = split(text, MAX_LINE - around - len(before + after)) if text else [""]
         if Cap.MESSAGE_TAGS in self.caps:
             tags = {**tags, **dict(style.tags)}
+        if len(pieces) > 1 and Cap.MULTILINE in self.caps and not action:
+            first, *rest = pieces
+            whole = [(first, False), *((piece, True) for piece in rest)]
+            return [self._multiline(command, source, target, whole, tags)]
         lines = []
         for piece in pieces:
             said = before + piece + after
             lines.append(serialise(command, target, said, source=source, tags=tags))
             tags = {key: value for key, value in tags.items() if key in _ON_EACH_LINE}
         return lines
+
+    def _message_of_lines(self, name: str, target: str, style: Style, tags: Tags) -> list[bytes]:
+        if Cap.MULTILINE not in self.caps:
+            lines = []
+            for text in filter(str.strip, style.raw):
+                lines += self.message(name, target, text, style, tags)
+                tags = {key: value for key, value in tags.items() if key in _ON_EACH_LINE}
+            return lines
+        command = "NOTICE" if style.notice else "PRIVMSG"
+        whole = list(zip(style.raw, style.continued, strict=True))
+        source, tags = self.scene.source(name), {**tags, **dict(style.tags)}
+        return [self._multiline(command, source, target, whole, tags)]
+
+    def _multiline(
+        self, command: str, source: str, target: str, whole: Sequence[tuple[str, bool]], tags: Tags
+    ) -> bytes:
+        """One message of several lines (https://ircv3.net/specs/extensions/multiline): each, and
+        whether it goes on with the one before."""
+        around = len(f":{source} {command} {target} :\r\n".encode())
+        parts = [serialise("BATCH", f"+{_BATCH}", MULTILINE, target, source=source, tags=tags)]
+        for text, goes_on in whole:
+            for index, piece in enumerate(split(text, MAX_LINE - around)):
+                own = {"batch": _BATCH, **({CONCAT: ""} if goes_on or index else {})}
+                parts.append(serialise(command, target, piece, source=source, tags=own))
+        parts.append(serialise("BATCH", f"-{_BATCH}", source=self.scene.server))
+        return b"".join(parts)
 
     def line(self, name: str, command: str, *parameters: str, tags: Tags) -> bytes:
         """A line whose source is somebody."""
@@ -295,6 +331,7 @@ class Irc:
 
 
 _ON_EACH_LINE = frozenset(("time", "batch", "account"))
+_BATCH = "m"  # each is over before another begins
 
 
 class SharedDialects:
@@ -306,7 +343,7 @@ class SharedDialects:
 
     def for_caps(self, caps: Iterable[Cap]) -> Irc:
         """What those hear who have negotiated `caps`."""
-        key = IN_ROOMS.intersection(caps)
+        key = IN_ROOMS & usable(caps)
         found = self._made.get(key)
         if found is None:
             found = self._made[key] = Irc(self.scene, key)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chatservice.dialects.irc.message import Message
 from chatservice.dialects.irc.numerics import Numeric
-from chatservice.session.irc import history, people, queries, registration, rooms, talk
+from chatservice.session.irc import history, multiline, people, queries, registration, rooms, talk
 
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
@@ -36,6 +36,7 @@ _BEFORE, _ANY = When.BEFORE, When.ANY_TIME
 COMMANDS: Mapping[str, Command] = {
     "AUTHENTICATE": Command(registration.authenticate, 1, _ANY),
     "AWAY": Command(people.away),
+    "BATCH": Command(multiline.batch, 1),
     "CAP": Command(registration.cap, 1, _ANY),
     "CHATHISTORY": Command(history.chathistory, 1),
     "HELP": Command(queries.help_),
@@ -53,13 +54,13 @@ COMMANDS: Mapping[str, Command] = {
     "MOTD": Command(queries.motd),
     "NAMES": Command(rooms.names),
     "NICK": Command(registration.nick, 0, _ANY),
-    "NOTICE": Command(talk.notice),
+    "NOTICE": Command(multiline.notice),
     "OPER": Command(queries.oper, 2),
     "PART": Command(rooms.part, 1),
     "PASS": Command(registration.password, 1, _BEFORE),
     "PING": Command(queries.ping, 1, _ANY),
     "PONG": Command(queries.pong, 0, _ANY),
-    "PRIVMSG": Command(talk.privmsg),
+    "PRIVMSG": Command(multiline.privmsg),
     "QUIT": Command(registration.quit_, 0, _ANY),
     "REGISTER": Command(registration.register, 3, _ANY),
     "SETNAME": Command(people.setname, 1),

@@ -26,7 +26,7 @@ from chatservice.core.peer import Peer
 from chatservice.core.requests import Hello, Nick, Request
 from chatservice.core.room import Room
 from chatservice.core.stores import ReadPosition
-from chatservice.dialects.irc.capabilities import WITH_PASSWORDS, Cap
+from chatservice.dialects.irc.capabilities import WITH_PASSWORDS, Cap, usable
 from chatservice.dialects.irc.dialect import Personal, timestamp
 from chatservice.dialects.irc.message import NO_TAGS, BadMessage, Message, parse, serialise
 from chatservice.dialects.irc.numerics import OF_REFUSALS, WORDS, Numeric
@@ -41,6 +41,7 @@ from chatservice.session.session import REFUSED_NAMES, Connection, Session
 from chatservice.session.state import State
 
 if TYPE_CHECKING:
+    from chatservice.session.irc.multiline import Multiline
     from chatservice.session.irc.network import Network
 
 TALK = ("PRIVMSG", "NOTICE")
@@ -61,7 +62,8 @@ class Reply(NamedTuple):
 class IrcSession(Session):
     """The conversation with one IRC client. What registration has gathered so far: `wanted`, the
     nickname; `ident` and `realname`, of USER; `password`, of PASS; `proven`, the account of SASL.
-    `negotiating`: CAP has begun it, and CAP END has not ended it."""
+    `negotiating`: CAP has begun it, and CAP END has not ended it. `multiline`: a message of several
+    lines that they have begun."""
 
     __slots__ = (
         "_answered",
@@ -72,6 +74,7 @@ class IrcSession(Session):
         "caps",
         "ident",
         "monitored",
+        "multiline",
         "negotiating",
         "network",
         "password",
@@ -101,6 +104,7 @@ class IrcSession(Session):
         self.sasl: str | None = None  # what has come of it so far; None: none is going on
         self.negotiating = False
         self.version = 301
+        self.multiline: Multiline | None = None
         self.monitored: dict[str, str] = {}
         self._message = Message("")
         self._replies: list[Reply | Told] = []
@@ -160,7 +164,7 @@ class IrcSession(Session):
         """They have negotiated `caps`."""
         self.caps = caps
         shared = self.network.dialects.for_caps(caps)
-        self.personal = Personal(shared, lambda: self.nick, caps)
+        self.personal = Personal(shared, lambda: self.nick, usable(caps))
         self._speak(self.personal)
 
     def reply(self, numeric: Numeric, *parameters: str, **values: object) -> None:
@@ -239,7 +243,7 @@ class IrcSession(Session):
         try:
             message = parse(line)
         except BadMessage as bad:
-            self._begin_command(Message("*", tags=bad.tags))
+            self.begin_command(Message("*", tags=bad.tags))
             self._refuse_line(bad.code)
             self._flush()
             return
@@ -248,7 +252,7 @@ class IrcSession(Session):
         if self.cursor.is_closed and message.command in commands.PASSING:
             self._connection.spend(-1)
             return
-        self._begin_command(message)
+        self.begin_command(message)
         try:
             outcome = commands.carry_out(self, message)
         except Refusal as refusal:
@@ -259,7 +263,8 @@ class IrcSession(Session):
         else:
             self._flush()
 
-    def _begin_command(self, message: Message) -> None:
+    def begin_command(self, message: Message) -> None:
+        """What is replied from now on answers `message`."""
         self._message = message
         label = message.tags.get("label", "")
         has_label = Cap.LABELED_RESPONSE in self.caps and len(label.encode()) <= MAX_LABEL

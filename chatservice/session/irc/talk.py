@@ -1,6 +1,7 @@
 """PRIVMSG, NOTICE and TAGMSG."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chatservice.core import requests
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 MAX_TARGETS = 4  # of one message
 _ACTION = re.compile(r"\x01ACTION ?([^\x01]*)\x01?")
 _TYPING = ("+typing", "+draft/typing")
-
-
-async def privmsg(session: "IrcSession", message: Message) -> None:
-    """Say something, in rooms or to people."""
-    await _say(session, message, notice=False)
-
-
-async def notice(session: "IrcSession", message: Message) -> None:
-    """The same, and nobody answers by itself; neither does the server."""
-    await _say(session, message, notice=True)
 
 
 async def tagmsg(session: "IrcSession", message: Message) -> None:
@@ -80,7 +71,9 @@ def _tagmsg(
     return serialise("TAGMSG", shown, source=session.source, tags=stamped)
 
 
-async def _say(session: "IrcSession", message: Message, *, notice: bool) -> None:
+async def say(session: "IrcSession", message: Message, *, notice: bool) -> None:
+    """Say something, in rooms or to people. Nobody answers a notice by itself; neither does the
+    server."""
     if not message.parameters:
         if not notice:
             session.reply(Numeric.NORECIPIENT)
@@ -103,6 +96,42 @@ async def _say(session: "IrcSession", message: Message, *, notice: bool) -> None
         except Refusal as refusal:
             if not notice:
                 _refuse(session, target, refusal)
+
+
+async def say_multiline(
+    session: "IrcSession",
+    target: str,
+    message: Message,
+    lines: Sequence[tuple[str, bool]],
+    *,
+    notice: bool,
+) -> None:
+    """One message of several lines: each, and whether it goes on with the one before."""
+    whole: list[str] = []
+    for line, goes_on in lines:
+        if goes_on:
+            whole[-1] += line
+        else:
+            whole.append(line)
+    session.network.profile(session.user).spoke = session.services.chat.now()
+    try:
+        if not target.startswith("#"):
+            for text in filter(str.strip, whole):
+                await _tell(session, target, text, message, notice=notice)
+            return
+        texts = [sanitize(without_formatting(text.strip(DELIMITER))) for text in whole]
+        said = tuple(text for text in texts if text.strip())
+        raw, continued = zip(*lines, strict=True)
+        style = Style(notice, tuple(_client_tags(message).items()), raw, continued)
+        room = session.services.chat.own_room(session.user, target).name
+        for text in said:
+            session.charge(requests.Say(text, room))
+        talk.say_all(session, said, room, style)
+        if session.ref is not None:
+            session.answered_by_the_log()
+    except Refusal as refusal:
+        if not notice:
+            _refuse(session, target, refusal)
 
 
 def _refuse(session: "IrcSession", target: str, refusal: Refusal) -> None:
