@@ -153,6 +153,11 @@ class ChatClient:
     def typing(self) -> set[str]:
         return self._feed.user_map.typing
 
+    def people_in(self, room: str) -> set[str] | None:
+        """Who is in `room`; None: that has not been told since the last welcome. The answers to
+        `Join` and `Who` tell; of the lobby, take `users`."""
+        return self._feed.user_map.people_in(room)
+
     def typing_in(self, room: str) -> set[str]:
         """Who is typing in `room`."""
         return self._feed.user_map.typing_in(room)

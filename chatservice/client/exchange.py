@@ -326,8 +326,12 @@ class Exchange:
                 self._login.password = ""
             case Join() if isinstance(answer, RoomInfo):
                 self._feed.room_map.enter(answer)
+                self._feed.user_map.meet(answer.room, answer.users)
             case Part(room=room):
                 self._feed.room_map.leave(room)
+                self._feed.user_map.only_in(self._feed.room_map.topics)
+            case Who() if isinstance(answer, Online) and answer.room in self._feed.room_map.topics:
+                self._feed.user_map.meet(answer.room, answer.names)
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
                 pass
             case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():

@@ -64,6 +64,7 @@ class Feed:
         if not past:
             self.user_map.apply(event)
             self.room_map.apply(event, self._login.name)
+            self.user_map.only_in(self.room_map.topics)
             if isinstance(event, Renamed) and event.old == self._login.name:
                 self._login.name = event.new
         self.put(event)

@@ -1,6 +1,6 @@
-"""Who is online, and who is typing, as far as a client has been told."""
+"""Who is online, in which rooms, and who is typing, as far as a client has been told."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from chatservice.core.events import (
     Emoted,
@@ -23,11 +23,13 @@ MAX_NAME = 128  # characters; the server allows 32
 
 
 class UserMap:
-    """The names of those who are online, and of those who are typing in each room."""
+    """The names of those who are online, of those who are in each room of which that has been told,
+    and of those who are typing there."""
 
     def __init__(self) -> None:
         self.users: set[str] = set()
         self._typing: dict[str, set[str]] = {}
+        self._in: dict[str, set[str]] = {}
 
     @property
     def typing(self) -> set[str]:
@@ -38,11 +40,26 @@ class UserMap:
         """Everyone who is typing in `room`."""
         return self._typing.get(room, set())
 
+    def people_in(self, room: str) -> set[str] | None:
+        """Everyone who is in `room`; None: that has not been told."""
+        return self._in.get(room)
+
+    def meet(self, room: str, names: Iterable[str]) -> None:
+        """These are in `room`."""
+        there = self._in[room] = set()
+        _add(there, names)
+
+    def only_in(self, rooms: Container[str]) -> None:
+        """Of other rooms we hear nothing any longer."""
+        for room in [room for room in self._in if room not in rooms]:
+            del self._in[room]
+
     def reset(self, names: Iterable[str]) -> None:
         """These are online, and nobody is typing."""
         self.users.clear()
+        self._in.clear()
         self.nobody_types()
-        self._add(names)
+        _add(self.users, names)
 
     def nobody_types(self) -> None:
         """As far as we know."""
@@ -54,20 +71,29 @@ class UserMap:
             case Said(name=name, room=room) | Emoted(name=name, room=room):
                 self._stops(name, room)
             case Joined(names=names):
-                self._add(names)
+                _add(self.users, names)
+                for room in event.rooms or (event.room,):
+                    if (there := self._in.get(room)) is not None:
+                        _add(there, names)
             case Left(names=names, room=room, reason=LeaveReason.PARTED):
+                self._in.get(room, set()).difference_update(names)
                 for name in names:  # who stay in the chat
                     self._stops(name, room)
             case Left(names=names):
-                self.users.difference_update(names)
+                for there in (self.users, *self._in.values()):
+                    there.difference_update(names)
                 for room in list(self._typing):
                     for name in names:
                         self._stops(name, room)
             case Renamed(old=old, new=new):
+                for there in self._in.values():
+                    if old in there:
+                        there.discard(old)
+                        _add(there, (new,))
                 self.users.discard(old)
                 for room in list(self._typing):
                     self._stops(old, room)
-                self._add((new,))
+                _add(self.users, (new,))
             case Typing(name=name, room=room, on=True):  # which may come before they join
                 if len(self.typing) < MAX_TYPING and len(name) <= MAX_NAME:
                     self._typing.setdefault(room, set()).add(name)
@@ -82,9 +108,10 @@ class UserMap:
             if not there:
                 del self._typing[room]
 
-    def _add(self, names: Iterable[str]) -> None:
-        for name in names:
-            if len(self.users) >= MAX_USERS:
-                return
-            if len(name) <= MAX_NAME:
-                self.users.add(name)
+
+def _add(there: set[str], names: Iterable[str]) -> None:
+    for name in names:
+        if len(there) >= MAX_USERS:
+            return
+        if len(name) <= MAX_NAME:
+            there.add(name)

@@ -4,7 +4,7 @@ import time
 import tkinter as tk
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import chain, islice
 from tkinter import ttk
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from chatservice.gui.wording import ENGLISH, WindowWords
 KEPT = 5000  # lines, while the end is in view
 # While somebody reads further up nothing must move, and the log in memory has no more than this.
 KEPT_READING = 25_000
+KEPT_HIDDEN = 500  # while another conversation is in view: there may be a hundred
 FRAME_MS = 16  # between two looks at what is to be shown
 BUDGET_SECONDS = 0.008  # of a frame, for what is new; typing stays immediate
 CHUNK = 40  # lines between two looks at the clock
@@ -49,6 +50,8 @@ class Conversation(ttk.Frame):
         self._follow = follow
         self._shown: deque[Line] = deque()  # each is a line of the widget
         self._coming: deque[Line] = deque()
+        self._hidden = False
+        self._cut = False  # some of what came while it was hidden has been dropped
         self._scheduled = False
         self._day: str | None = None  # of the last line
         self._follows = True  # the end is in view, and stays there
@@ -68,14 +71,41 @@ class Conversation(ttk.Frame):
                 self._day = day
                 self._coming.append(lines.day_line(line.at))
             self._coming.append(line)
-        if self._coming and not self._scheduled:
+        if self._hidden:
+            while len(self._coming) > KEPT_HIDDEN:
+                self._coming.popleft()
+                self._cut = True
+        elif self._coming and not self._scheduled:
             self._scheduled = True
             self.after(FRAME_MS, self._show_new)
+
+    def hide(self) -> None:
+        """Another conversation is in view: Tk draws nothing of this one."""
+        self._hidden = True
+        self._trim()
+
+    def appear(self) -> None:
+        """It is in view."""
+        self._hidden = False
+        if self._cut:
+            self._begin_anew()
+        self._show_new()
+
+    def _begin_anew(self) -> None:
+        """Show only what has come last: what is between that and the lines so far was dropped."""
+        coming = self._coming.copy()
+        self.clear()
+        if coming[0].at is not None:
+            coming.appendleft(lines.day_line(coming[0].at))
+        self._coming = coming
+        self._day = next((line.pieces[0][1] for line in reversed(coming) if line.is_day), None)
 
     def put_before(self, older: list[Line]) -> None:
         """Insert older lines at the top. What is in view stays in place."""
         if not older:
             return
+        if not self._shown and self._coming:
+            self._show_new()
         top = int(self.text.index("@0,0").partition(".")[0])
         first = next((line for line in self._shown if line.at is not None), None)
         removed = 0
@@ -104,7 +134,8 @@ class Conversation(ttk.Frame):
     @property
     def first_id(self) -> int:
         """The id of the first line that has one. 0: none has; STALE: nothing can precede it."""
-        return next((line.id for line in self._shown if line.id), 0)
+        told = chain(() if self._cut else self._shown, self._coming)
+        return next((line.id for line in told if line.id), 0)
 
     def make_stale(self) -> None:
         """Note that the lines so far belong to a log that no longer exists."""
@@ -116,6 +147,7 @@ class Conversation(ttk.Frame):
         self._shown.clear()
         self._coming.clear()
         self._day, self._follows, self._unseen, self._link = None, True, 0, ""
+        self._cut = False
         self.text.configure(state="normal")
         self.text.delete("1.0", "end")
         self.text.configure(state="disabled")
@@ -250,6 +282,8 @@ class Conversation(ttk.Frame):
     def _show_new(self) -> None:
         """Show as many new lines as the time of a frame allows."""
         self._scheduled = False
+        if self._hidden:
+            return
         self._follows = self._at_end()
         if self._follows:  # nobody will see those that are too many anyhow
             while len(self._coming) > KEPT:
@@ -261,8 +295,8 @@ class Conversation(ttk.Frame):
             self._insert(chunk)
             if time.monotonic() >= until:
                 break
-        self._trim()
         self.text.configure(state="disabled")
+        self._trim()
         self._keep_end()
         self._show_unseen()
         if self._coming:
@@ -281,9 +315,12 @@ class Conversation(ttk.Frame):
             self._unseen += sum(line.at is not None for line in chunk)
 
     def _trim(self) -> None:
-        excess = len(self._shown) - (KEPT if self._follows else KEPT_READING)
+        kept = KEPT_HIDDEN if self._hidden else KEPT
+        excess = len(self._shown) - (kept if self._follows else KEPT_READING)
         if excess > 0:
+            self.text.configure(state="normal")
             self.text.delete("1.0", f"{excess + 1}.0")
+            self.text.configure(state="disabled")
             for _ in range(excess):
                 self._shown.popleft()
 

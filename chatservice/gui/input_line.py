@@ -101,7 +101,8 @@ class InputLine(ttk.Entry):
         if self._typed(text):
             if text.strip() and not secret:
                 self._keep(text)
-            self.line = ""
+            if self.line == text:  # and not what was being typed in another conversation
+                self.line = ""
         return "break"
 
     def _finish_pasted(self) -> None:

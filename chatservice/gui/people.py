@@ -1,4 +1,4 @@
-"""The list of those who are online."""
+"""The list of those who are online, or in a room."""
 
 import tkinter as tk
 from bisect import bisect
@@ -10,7 +10,6 @@ from chatservice.client.faces.looks import PALETTE, colour
 from chatservice.core.sanitize import limit_marks
 from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
-from chatservice.gui.wording import ENGLISH, WindowWords
 
 TYPING = " …"
 # In a room with thousands, the next ones come or go with the next look, and nobody reads on beyond
@@ -26,10 +25,8 @@ class People(ttk.Frame):
         parent: tk.Misc,
         look: ChatLook,
         chosen: Callable[[str], None],
-        words: WindowWords = ENGLISH,
     ) -> None:
         super().__init__(parent)
-        self._words = words
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
         self._typing: set[str] = set()
@@ -51,8 +48,10 @@ class People(ttk.Frame):
         self.list.bind("<Return>", lambda _: self._choose(self.list.focus()))
         self.list.bind("<FocusIn>", lambda _: self._focus_first())
 
-    def show(self, users: Collection[str], typing: Collection[str], me: str | None) -> None:
-        """Show these people. Only what has changed is drawn again."""
+    def show(
+        self, users: Collection[str], typing: Collection[str], me: str | None, title: str
+    ) -> None:
+        """Show these people, under the `title`. Only what has changed is drawn again."""
         users = set(users)
         before = {name for _, name in self._names}
         for name in islice(before - users, AT_ONCE):
@@ -73,7 +72,7 @@ class People(ttk.Frame):
                 style = (colour(either), "me") if either == me else (colour(either),)
                 self.list.item(either, tags=style)
         self._me = me
-        self._head.configure(text=self._words.online.format(count=len(users)))
+        self._head.configure(text=title.format(count=len(users)))
 
     def _focus_first(self) -> None:
         if not self.list.focus() and self._names:

@@ -1,4 +1,4 @@
-"""The chat's window: tabs with conversations, who is online, a line to type in, the state."""
+"""The chat's window: rooms and private conversations, who is there, a line to type in, a state."""
 
 import threading
 import tkinter as tk
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Gone
-from chatservice.client.events import Disconnected, Heard
+from chatservice.client.events import Disconnected, Heard, Missed
 from chatservice.client.faces.completion import Completion, completions
 from chatservice.client.faces.looks import mentions
 from chatservice.client.faces.status import Status, typing_in_words
@@ -24,27 +24,27 @@ from chatservice.client.faces.typing_notices import TypingNotices
 from chatservice.client.faces.words import Shown, Wording
 from chatservice.client.state import State
 from chatservice.core.events import (
-    ALL_ROOMS,
     LOBBY,
+    Announced,
     Emoted,
     Error,
-    Explained,
-    Helped,
+    Joined,
     LeaveReason,
     Left,
     NameAsked,
-    Online,
     Recalled,
-    Refused,
     Renamed,
     Replayed,
+    RoomEvent,
+    RoomLeft,
+    RoomSwitched,
     Said,
     Sent,
     Told,
     Typing,
     Welcomed,
 )
-from chatservice.core.requests import History
+from chatservice.core.requests import History, Who
 from chatservice.core.sanitize import limit_marks, sanitize
 from chatservice.dialects.wording import ENGLISH
 from chatservice.gui import lines
@@ -79,7 +79,7 @@ class Window(ttk.Frame):
         self._look = look
         self._reactor = reactor
         self._words = words
-        self._wording = Wording("", ENGLISH)
+        self._where = ""
         # The connection.
         self._lost = False  # and that has been said
         self._again = 0.0  # when there will be another attempt
@@ -87,9 +87,7 @@ class Window(ttk.Frame):
         self._hopeless: ChatError | None = None
         # What is there to be loaded.
         self._epoch = ""
-        self._before = 0  # the first id that will not be shown as something new
-        self._loading = False
-        self._oldest = 0  # the first id that is kept, if it has been seen
+        self._asked_who: set[str] = set()  # rooms, since the last welcome
         self._notices = TypingNotices(self._tell_typing, reactor.seconds)
         self._choices = ""  # that Tab has
         self._make()
@@ -102,10 +100,10 @@ class Window(ttk.Frame):
         self.talk = Talk(self._show)
         self.client = self.talk.client = client
         self.changes_server = False
-        self._wording = Wording(where, ENGLISH, lambda: self.talk.rooms.current)
+        self._where = where
         self._lost = self._asked_name = False
         self._hopeless = None
-        self._epoch, self._before, self._oldest = "", 0, 0
+        self._epoch = ""
         self._tabs.reset()
         refreshing = LoopingCall(self._refresh)
         refreshing.clock = self._reactor
@@ -114,7 +112,7 @@ class Window(ttk.Frame):
         try:
             async for event in client:
                 self._heard(event)
-                while self._tabs.everyone.conversation.is_full:  # Tk is slower than the network
+                while self._tabs.is_full:  # Tk is slower than the network
                     await deferLater(self._reactor, REFRESH_SECONDS)
         finally:
             refreshing.stop()
@@ -173,75 +171,98 @@ class Window(ttk.Frame):
                 pass  # in a room that is to be quiet
 
     def _show(self, event: Shown) -> None:
+        self._stay_in_rooms()
+        if isinstance(event, RoomEvent | Said):
+            self._show_in_rooms(event)
+            return
         match event:
             case Typing() | NameAsked():
                 return  # the list and the line say so
             case Told() | Sent():
                 self._show_private(event)
                 return
-            case Left(names=names, reason=reason) if reason is not LeaveReason.PARTED:
-                for name in names:
-                    if (private := self._tabs.private(name)) is not None:
-                        private.conversation.add(self._lines(event))
-            case Renamed(old=old, new=new):
-                self._tabs.rename(old, new)
-            case Said() | Emoted() if event.name != self.talk.client.name:
-                for_you = mentions(event, self.talk.client.name)
-                self._count(self._tabs.everyone, for_you=for_you)
+            case Announced(room=room) if room:
+                self._add(self._tabs.rooms.get(room, self._tabs.home), event)
+                return
+            case RoomSwitched(room=room):
+                self._go_to_room(room)
+            case RoomLeft():
+                self._tabs.show(self._tabs.home)
+            case Missed() if len(self._tabs.rooms) > 1:
+                event = self._words.missed(ENGLISH.counted(event.count), event.gone)
             case Welcomed():
                 self._welcomed(event)
-                event = self._wording.lines(event)[0]  # the rest is in the list
+                event = self._tabs.home.wording.lines(event)[0]  # the rest is in the list
             case Disconnected(again=again):
                 self._again = self._reactor.seconds() + again
                 if self._lost:  # the state says the rest
                     return
                 self._lost = True
-            case (
-                str()
-                | ChatError()
-                | Error()
-                | Refused()
-                | Online()
-                | Helped()
-                | Explained()
-                | Replayed()
-            ):
-                self._tabs.current.conversation.add(self._lines(event))
+            case _:
+                self._add(self._tabs.current, event)
                 return
+        self._add(self._tabs.home, event)
+
+    def _show_in_rooms(self, event: RoomEvent | Said) -> None:
+        """Show it in each of the rooms where it happened."""
+        me = self.talk.client.name
+        rooms = getattr(event, "rooms", ()) or (event.room,)
+        tabs = [self._tabs.rooms[room] for room in rooms if room in self._tabs.rooms]
+        match event:
+            case Left(names=names, reason=reason) if reason is not LeaveReason.PARTED:
+                private = map(self._tabs.private, names)
+                tabs += [tab for tab in private if tab is not None]
+            case Renamed(old=old, new=new):
+                self._tabs.rename(old, new)
+            case Said() | Emoted() if event.name != me:
+                for tab in tabs:
+                    self._count(tab, for_you=mentions(event, me))
             case _:
                 pass
-        self._tabs.everyone.conversation.add(self._lines(event))
+        if isinstance(event, Joined | Left | Renamed):
+            tabs = [tab for tab in tabs if not self.talk.rooms.is_quiet(tab.room)]
+        for tab in tabs or [self._tabs.home]:
+            self._add(tab, event)
 
     def _show_private(self, event: Told | Sent) -> None:
-        """Show it in the tab of that person; in the common one if there are too many."""
+        """Show it in the tab of that person; in that of the room if there are too many."""
         me = self.talk.client.name
         name = event.sender if isinstance(event, Told) else event.recipient
         tab = self._tabs.open_private(name)
         if isinstance(event, Told):
-            self._count(tab or self._tabs.everyone, for_you=True)
+            self._count(tab or self._tabs.home, for_you=True)
         if tab is not None:
-            tab.conversation.add(self._lines(lines.private(event, me)))
+            self._add(tab, lines.private(event, me))
         else:
-            self._tabs.everyone.conversation.add(self._lines(event))
+            self._add(self._tabs.home, event)
 
-    def _lines(self, event: Shown) -> list[Line]:
-        found = list(lines.lines(event, self._wording, self.talk.client.name))
+    def _add(self, tab: Tab, event: Shown) -> None:
+        found = list(lines.lines(event, tab.wording, self.talk.client.name))
         for line in found:
-            if line.id and line.id < self._before:
-                self._before = line.id
-        return found
+            if line.id and tab.before is not None and line.id < tab.before:
+                tab.before = line.id
+        tab.conversation.add(found)
+
+    def _stay_in_rooms(self) -> None:
+        """Have a tab for each room that we are in."""
+        client = self.client
+        if client is not None and self._tabs.rooms.keys() != (client.rooms.keys() or {LOBBY}):
+            self._tabs.stay_in(client.rooms)
 
     def _welcomed(self, event: Welcomed) -> None:
         self._again, self._lost, self._asked_name = 0.0, False, False
+        self._asked_who.clear()
         if event.epoch == self._epoch:
             return
-        is_first = not self._epoch
-        self._tabs.make_stale()
-        self._epoch = event.epoch
-        self._before = (event.last_id if event.seen is None else event.seen) + 1
-        self._oldest = 0
+        self._tabs.begin_again()
+        for tab in self._tabs.rooms.values():
+            tab.before = (event.last_id if event.seen is None else event.seen) + 1
+        is_first, self._epoch = not self._epoch, event.epoch
         if is_first:
-            self._load_older()
+            self._load_first()
+        else:  # what is new there is told
+            for tab in self._tabs.rooms.values():
+                tab.loaded = True
 
     def _count(self, tab: Tab, *, for_you: bool) -> None:
         """Count an unread message, unless the tab is in view."""
@@ -256,40 +277,57 @@ class Window(ttk.Frame):
 
     # Older lines.
 
+    def _load_first(self) -> None:
+        """Ask for what was said before the room was opened here, when it is first looked at."""
+        tab = self._tabs.current
+        if self._epoch and tab.room and not tab.loaded:
+            tab.loaded = True
+            self._load_older()
+
     def _load_older(self) -> None:
         """Ask for what was said before the first line."""
-        conversation = self._tabs.everyone.conversation
-        first = conversation.first_id or self._before
-        if self._loading or self.client is None or first == STALE or first <= self._oldest:
+        tab = self._tabs.current
+        first = tab.conversation.first_id or tab.before
+        if tab.loading or self.client is None or not tab.room or first == STALE:
             return
-        self._loading = True
-        asked = self.client.request(History(first, limit=OLDER, room=ALL_ROOMS))
-        asked.addCallback(self._loaded, conversation)
+        if first is not None and first <= tab.oldest:
+            return
+        tab.loading = True
+        asked = self.client.request(History(first, limit=OLDER, room=tab.room))
+        asked.addCallback(self._loaded, tab)
         asked.addErrback(lambda failure: failure.trap(ChatError))
-        asked.addBoth(self._end_loading)
+        asked.addBoth(self._end_loading, tab)
         asked.addErrback(self._broken)
 
-    def _loaded(self, page: Recalled, conversation: Conversation) -> None:
-        older = lines.history(page.events, self._wording, self.talk.client.name)
+    def _loaded(self, page: Recalled, tab: Tab) -> None:
+        if tab is not self._tabs.rooms.get(tab.room):
+            return  # it has been closed meanwhile
+        first = tab.conversation.first_id  # something may have been said since we asked
+        events = [event for event in page.events if not first or event.id < first]
+        older = lines.history(events, tab.wording, self.talk.client.name)
         if not page.events or page.events[0].id <= page.first_id:
-            self._oldest = page.events[0].id if page.events else self._before
+            tab.oldest = page.events[0].id if page.events else first or tab.before or 0
             older.insert(0, Line([("day", self._words.nothing_older)], is_day=True))
-        conversation.put_before(older)
+        tab.conversation.put_before(older)
 
-    def _end_loading(self, _: Any) -> None:
-        self._loading = False
+    def _end_loading(self, _: Any, tab: Tab) -> None:
+        tab.loading = False
 
     # Tabs.
 
-    def _conversation_in(self, parent: tk.Misc, everyone: bool) -> Conversation:
+    def _conversation_in(self, parent: tk.Misc) -> Conversation:
         return Conversation(
             parent,
             self._look,
-            more=self._load_older if everyone else lambda: None,
+            more=self._load_older,
             typed=self._typed_elsewhere,
             follow=follow,
             words=self._words,
         )
+
+    def _wording_of(self, room: str) -> Wording:
+        """That of what is shown in `room`."""
+        return Wording(self._where, ENGLISH, lambda: room)
 
     def _choose(self, name: str) -> None:
         """Open the private tab of `name`."""
@@ -300,13 +338,29 @@ class Window(ttk.Frame):
                 self._show(self._words.no_tab)
         self.line.focus_set()
 
+    def _go_to_room(self, room: str) -> None:
+        """Show `room`, as was asked in words. What has been typed since was meant for it."""
+        tab = self._tabs.rooms.get(room)
+        if tab is not None and tab is not self._tabs.current:
+            typed, self.line.line = self.line.line, ""
+            self._tabs.show(tab)
+            self.line.line += typed
+
     def _turned(self, before: Tab) -> None:
         """Keep what is being typed with the tab it was meant for."""
+        tab = self._tabs.current
         if self.finding.is_open:
             self.finding.close()
+        if not self._tabs.has(before):
+            self.line.set_aside()  # others must not read it
         before.draft = self.line.line
-        self.line.line = self._tabs.current.draft
-        self.line.focus_set()
+        self._notices.changed("")
+        if tab.room:
+            self.talk.rooms.switch(tab.room)
+        self.line.line = tab.draft
+        if self._top.focus_get() is not self._tabs.list:  # where one may go on to the next
+            self.line.focus_set()
+        self._load_first()
         self._refresh()
 
     # The line.
@@ -323,14 +377,17 @@ class Window(ttk.Frame):
             return False
         self._notices.sent()
         tab = self._tabs.current
-        self.talk.typed(text, to=None if self.talk.asks_name else tab.name)
-        tab.conversation.to_end()
+        self.line.line = ""
+        self.talk.typed(text, to=None if self.talk.asks_name else tab.name or None)
+        if tab.room:
+            self._go_to_room(self.talk.rooms.current)
+        self._tabs.current.conversation.to_end()
         self._refresh()
         return True
 
     def _changed(self, text: str) -> None:
         self._choices = ""
-        if self._tabs.current is self._tabs.everyone and not self.talk.asks_name:
+        if self._tabs.current.room and not self.talk.asks_name:
             self._notices.changed(text)
 
     def _tell_typing(self, on: bool) -> None:
@@ -361,18 +418,18 @@ class Window(ttk.Frame):
             return
         self._tabs.refresh(looked_at=self._is_looked_at())
         self._show_title(client)
+        self._stay_in_rooms()
         is_in = client.state in (State.CATCHING_UP, State.LIVE)
-        typing = client.typing_in(self.talk.rooms.current)
-        self.people.show(client.users if is_in else (), typing, client.name)
+        self._show_people(client, is_in=is_in)
+        self._show_topic(client)
         status = Status(
-            self._wording.where,
+            self._where,
             client.state,
             again=self._again - self._reactor.seconds(),
             asked=self.talk.asks_name,
             queued=client.outstanding,
             leaving=self.talk.leaving,
             name=None if self.talk.asks_name else client.name,
-            unread=self.talk.rooms.unread,
             online=len(client.users),
             abort="Ctrl-Q",
         )
@@ -384,13 +441,38 @@ class Window(ttk.Frame):
             self.line.is_secret = self.talk.asks_password
         self._label.configure(text=self._label_of_line())
 
+    def _show_people(self, client: ChatClient, *, is_in: bool) -> None:
+        """Those in the room that is shown; in a private conversation, everyone."""
+        room = self._tabs.current.room
+        title, people = self._words.online, client.users
+        if room not in ("", LOBBY):
+            title, people = self._words.in_room, client.people_in(room) or set()
+            if client.people_in(room) is None and client.connected and room not in self._asked_who:
+                self._asked_who.add(room)
+                client.request(Who(room)).addErrback(lambda failure: failure.trap(ChatError))
+        if not is_in:
+            people = set()
+        self.people.show(people, self._typing(client), client.name, title)
+
+    def _typing(self, client: ChatClient) -> set[str]:
+        """Those who are typing in the room that is shown."""
+        room = self._tabs.current.room
+        return client.typing_in(room) if room else set()
+
+    def _show_topic(self, client: ChatClient) -> None:
+        tab = self._tabs.current
+        topic = client.rooms.get(tab.room, "") if tab.room else self._words.private
+        for label, text in ((self._title, tab.title), (self._topic, shown(limit_marks(topic)))):
+            if label.cget("text") != text:
+                label.configure(text=text)
+
     def _hint_for(self, client: ChatClient) -> str:
         """The text above the input line."""
         if self.line.pasted:
             return self._words.pasted(len(self.line.pasted))
         line = "" if self.line.holds_password else self.line.line
         turned = shown(line)  # Tk's entry cannot show it so
-        typing = client.typing_in(self.talk.rooms.current)
+        typing = self._typing(client)
         return self._choices or (
             turned if turned != line else shown(limit_marks(typing_in_words(typing)))
         )
@@ -400,18 +482,14 @@ class Window(ttk.Frame):
             return self._words.password
         if self.talk.asks_name:
             return ENGLISH.question
-        name = self._tabs.current.name
-        room = self.talk.rooms.current
-        if name is None and room == LOBBY:
-            return self._words.to_everyone
-        if name is None:
-            return self._words.to_room.format(room=shown(limit_marks(room)))
-        return self._words.to_person.format(name=shown(limit_marks(name)))
+        tab = self._tabs.current
+        template = self._words.to_room if tab.room else self._words.to_person
+        return template.format(title=tab.title)
 
     def _show_title(self, client: ChatClient) -> None:
         marks = self._tabs.marks
         title = self._words.title.format(
-            marks=f"({marks}) " if marks else "", name=client.name or "", where=self._wording.where
+            marks=f"({marks}) " if marks else "", name=client.name or "", where=self._where
         )
         if self._top.title() != title:
             self._top.title(title)
@@ -441,8 +519,22 @@ class Window(ttk.Frame):
         body = ttk.Frame(self, padding=(gap, px(8), gap, px(8)))
         body.pack(fill="both", expand=True)
         panes = ttk.PanedWindow(body, orient="horizontal")
-        left = ttk.Frame(panes)
-        self._tabs = Tabs(left, self._look, self._words, self._conversation_in, self._turned)
+        middle = ttk.Frame(panes)
+        head = ttk.Frame(middle)
+        self._title = ttk.Label(head, style="Head.TLabel", padding=(px(4), 0, px(10), 0))
+        self._title.pack(side="left")
+        self._topic = ttk.Label(head, style="Dim.TLabel")
+        self._topic.pack(side="left", fill="x", expand=True)
+        head.pack(side="top", fill="x", pady=(px(7), px(4)))
+        self._tabs = Tabs(
+            panes,
+            middle,
+            self._look,
+            self._words,
+            make=self._conversation_in,
+            word=self._wording_of,
+            turned=self._turned,
+        )
         below = ttk.Frame(body)
         self._hint = ttk.Label(below, style="Small.TLabel")
         self._hint.pack(side="top", fill="x", pady=(px(4), px(2)))
@@ -456,13 +548,16 @@ class Window(ttk.Frame):
             tell=self._tell_choices,
         )
         self.line.pack(side="left", fill="x", expand=True)
+        self._tabs.list.bind("<ButtonRelease-1>", lambda _: self.line.focus_set())
+        self._tabs.list.bind("<Return>", lambda _: self.line.focus_set())
         self.finding = FindBar(
-            left, self._look, self._conversation, self.line.focus_set, self._words
+            middle, self._look, self._conversation, self.line.focus_set, self._words
         )
-        self._tabs.book.pack(side="top", fill="both", expand=True)
-        self.people = People(panes, self._look, self._choose, self._words)
-        panes.add(left, weight=4)
-        panes.add(self.people, weight=1)
+        self._tabs.stage.pack(side="top", fill="both", expand=True)
+        self.people = People(panes, self._look, self._choose)
+        panes.add(self._tabs.frame, weight=0)
+        panes.add(middle, weight=1)
+        panes.add(self.people, weight=0)
         below.pack(side="bottom", fill="x")
         panes.pack(side="top", fill="both", expand=True)
 
@@ -488,7 +583,9 @@ class Window(ttk.Frame):
         on("<Control-C>", do=lambda: self._conversation().copy(selected=False))
         on("<Control-Tab>", "<Control-Next>", do=partial(self._tabs.turn, 1))
         on("<Control-ISO_Left_Tab>", "<Control-Prior>", do=partial(self._tabs.turn, -1))
-        on("<Control-w>", do=self._tabs.close_current)
+        on("<Control-w>", do=lambda: self._tabs.close(self._tabs.current))
+        for number in range(9):
+            on(f"<Alt-Key-{number + 1}>", do=partial(self._tabs.choose, number))
         on("<Prior>", do=partial(scroll, -1, "pages"))
         on("<Next>", do=partial(scroll, 1, "pages"))
         on("<Control-Home>", do=lambda: self._conversation().to_top())
@@ -506,7 +603,7 @@ class Window(ttk.Frame):
         self.line.focus_set()
 
     def _next_pane(self) -> None:
-        panes = (self.line, self._conversation().text, self.people.list)
+        panes = (self.line, self._conversation().text, self.people.list, self._tabs.list)
         here = self._top.focus_get()
         place = next((place for place, each in enumerate(panes) if each is here), -1)
         panes[(place + 1) % len(panes)].focus_set()

@@ -8,6 +8,11 @@ def _pasted(count: int) -> str:
     return f"{count} lines pasted. Enter sends them, Escape drops them."
 
 
+def _missed(messages: str, gone: int) -> str:
+    lost = " (older ones are no longer kept)" if gone else ""
+    return f"*** {messages} in your rooms while you were away{lost}."
+
+
 @dataclass(frozen=True)
 class WindowWords:
     """The words of the window in one language (by default English)."""
@@ -24,16 +29,18 @@ class WindowWords:
     # The window.
     chat: str = "Chat"
     title: str = "{marks}Chat – {name} at {where}"
-    everyone: str = "Everyone"
-    to_everyone: str = "To everyone"
-    to_person: str = "To {name} (private)"
-    to_room: str = "To #{room}"
+    rooms: str = "Rooms"
+    private: str = "private conversation"
+    to_person: str = "To {title} (private)"
+    to_room: str = "To {title}"
     online: str = "Online ({count})"
+    in_room: str = "Here ({count})"
+    missed: Callable[[str, int], str] = _missed
     new_below: str = "↓  {count} new"
     keys_hint: str = "F1: keys"
     change_server: str = "Change server"
     nothing_older: str = "Nothing older is kept."
-    no_tab: str = "There are too many private tabs; close one (Ctrl-W) to open another."
+    no_tab: str = "There are too many private conversations; close one (Ctrl-W) to open another."
     pasted: Callable[[int], str] = _pasted
     find: str = "Find"
     found: str = "{place} of {count}"
@@ -41,8 +48,10 @@ class WindowWords:
     keys: str = """\
 Tab completes names and commands; Up and Down go through what you have said.
 Page Up and Page Down scroll, Ctrl-Home and Ctrl-End go to the first and the last line.
-F6 goes on to the conversation, the list of people, and back; Enter there opens a private tab.
-Ctrl-Tab and Ctrl-Shift-Tab change tabs; Ctrl-W closes a private one.
+F6 goes on to the conversation, the people, the rooms, and back.
+Enter on a name opens a private conversation.
+Ctrl-Tab and Ctrl-Shift-Tab go to the next room or conversation, Alt-1 to Alt-9 to the first nine.
+Ctrl-W closes a private conversation.
 Ctrl-F finds words here: Enter goes back in time, Shift-Enter forward, Escape closes it.
 Ctrl-L chooses a link, Enter opens it. Ctrl-Shift-C copies the conversation.
 Ctrl-O leaves, and asks for another server or name.

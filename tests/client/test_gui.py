@@ -23,12 +23,12 @@ from chatservice.core.events import Emoted, Helped, Joined, Said, Sent
 from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.gui import glyphs, lines, memory
-from chatservice.gui.conversation import KEPT, Conversation
+from chatservice.gui.conversation import KEPT, KEPT_HIDDEN, Conversation
 from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
 from chatservice.gui.memory import Connection
 from chatservice.gui.people import People
-from chatservice.gui.tabs import MAX_PRIVATE, Tabs
+from chatservice.gui.tabs import MAX_PRIVATE, MAX_ROOMS, Tabs
 from chatservice.gui.theme import LEGIBLE, ChatLook, contrast, legible
 from chatservice.gui.wording import ENGLISH
 from tests.support.addresses import elsewhere
@@ -553,16 +553,16 @@ def test_lines() -> None:
 def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
     chosen: list[str] = []
     people = People(root, ChatLook(root, DARK), chosen.append)
-    people.show({"bob", "Alice", "Zoë"}, set(), "bob")
+    people.show({"bob", "Alice", "Zoë"}, set(), "bob", "Online ({count})")
     assert people.list.get_children() == ("Alice", "bob", "Zoë")
-    people.show({"Bert", "Alice", "bob"}, {"Alice"}, "Bert")
+    people.show({"Bert", "Alice", "bob"}, {"Alice"}, "Bert", "Online ({count})")
     assert people.list.get_children() == ("Alice", "Bert", "bob")
     assert people.list.item("Alice", "text") == "Alice …"
     assert people.list.tag_has("me") == ("Bert",)
     odd = {"a{b", "$x", "[exit]", "a\\b", 'q"'}  # to Tcl
-    people.show({"bob"} | odd, odd, None)
+    people.show({"bob"} | odd, odd, None, "Online ({count})")
     assert set(people.list.get_children()) == {"bob"} | odd
-    people.show({"bob"}, set(), None)
+    people.show({"bob"}, set(), None, "Online ({count})")
     assert people.list.get_children() == ("bob",)
     people.destroy()
 
@@ -780,19 +780,59 @@ def test_a_few_pasted_lines_are_sent_and_more_wait_for_enter(server: Server, bob
     alice.hears(*(f"Bob: line {number}" for number in range(40)))
 
 
-def test_what_is_said_in_another_room_begins_with_its_name(server: Server, bob: Window) -> None:
+def test_each_room_has_its_conversation(server: Server, bob: Window) -> None:
+    alice, carol = server.join("Alice"), server.join("Carol")
+    alice.types("/join dev", "said before Bob came")
+    alice.hears("*** Carol has joined the chat.", "*** In #dev (1): Alice")
+    bob.types("/join dev")
+    bob.shows("*** In #dev (2): Alice, Bob")
+    bob.shows("Alice: said before Bob came")
+    alice.hears("*** Bob has joined #dev.")
+    carol.types("to the lobby", "Bob: are you there?")
+    alice.hears("#lobby Carol: to the lobby", "#lobby Carol: Bob: are you there?")
+    bob.is_called("(2!) Chat")
+    bob.types("hi")
+    alice.hears("Bob: hi")
+    assert "Carol" not in bob.conversation()
+    bob.hands.key("alt+1")
+    bob.shows("Carol: Bob: are you there?")
+    bob.is_called("Chat")
+    assert "hi" not in bob.conversation().split()
+    bob.types("I am")
+    carol.hears_until("Bob: I am")
+    bob.hands.type("half a line, ")
+    bob.hands.key("ctrl+Tab")
+    bob.types("in dev")
+    alice.hears_until("Bob: in dev")
+    alice.types("/part", "/exit")
+    bob.shows("Alice has left #dev.")
+    bob.hands.key("F6", "F6", "F6", "Up")  # the list of rooms
+    bob.shows("Alice has left the chat.")
+    bob.hands.key("Return")
+    bob.types("and the rest")
+    carol.hears_until("Bob: half a line, and the rest")
+    bob.types("/switch dev", "/part")
+    bob.shows("*** You have left #dev. You are now speaking in #lobby.")
+    bob.shows("Bob: half a line, and the rest")
+    bob.types("over here")
+    carol.hears("Bob: over here")
+
+
+def test_a_room_that_is_not_in_view_keeps_its_newest_lines(server: Server, bob: Window) -> None:
     alice = server.join("Alice")
+    bob.shows("Alice has joined")
     bob.types("/join dev")
     bob.shows("*** In #dev (1): Bob")
-    alice.types("/join dev", "hello from dev", "/in lobby and hello, lobby")
-    bob.shows("Alice: hello from dev")
-    bob.shows("#lobby Alice: and hello, lobby")
-    bob.types("hi")
-    alice.hears("*** In #dev (2): Alice, Bob", "Bob: hi")
-    bob.types("/part")
-    bob.shows("*** You have left #dev. You are now speaking in #lobby.")
-    bob.types("over here")
-    alice.hears("*** Bob has left #dev.", "#lobby Bob: over here")
+    total = KEPT_HIDDEN + 100
+    alice.sends("".join(f"number {number}.\r\n" for number in range(total)).encode())
+    bob.is_called(f"({total}) Chat")
+    bob.hands.key("alt+1")
+    bob.shows(f"number {total - 1}.")
+    assert "number 50." not in bob.conversation()
+    bob.hands.key("ctrl+Home")
+    bob.shows("number 50.")
+    said = [line.split()[-1] for line in bob.conversation().splitlines() if "number" in line]
+    assert said == [f"{number}." for number in range(total)]
 
 
 def test_help_stands_in_columns(reader: Reader) -> None:
@@ -830,13 +870,16 @@ def test_rows_that_go_on_are_indented(reader: Reader) -> None:
 def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
     look = ChatLook(root, LIGHT)
 
-    def make(parent: tk.Misc, everyone: bool) -> Conversation:
+    def make(parent: tk.Misc) -> Conversation:
         return Conversation(parent, look, lambda: None, lambda text: None, lambda link: None)
 
-    tabs = Tabs(root, look, ENGLISH, make, lambda tab: None)
+    tabs = Tabs(root, root, look, ENGLISH, make=make, word=lambda _: WORDING, turned=lambda _: None)
     for number in range(MAX_PRIVATE):
         assert tabs.open_private(f"sender{number}") is not None
     assert tabs.open_private("one more") is None
     tabs.reset()
     assert tabs.open_private("one more") is not None
-    tabs.book.destroy()
+    tabs.stay_in([f"room{number}" for number in range(2 * MAX_ROOMS)])
+    assert len(tabs.rooms) == MAX_ROOMS
+    tabs.frame.destroy()
+    tabs.stage.destroy()

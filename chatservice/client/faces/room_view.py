@@ -38,6 +38,10 @@ class RoomView:
                 pass
         return True
 
+    def is_quiet(self, room: str) -> bool:
+        """Whether comings and goings in `room` are hidden."""
+        return room in self._quiet
+
     def switch(self, room: str) -> None:
         """Speak in `room`."""
         self.current = room

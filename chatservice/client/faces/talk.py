@@ -236,8 +236,10 @@ class Talk:
         match request:
             case Join():
                 self._ask(request, line, self._switched)
-            case Switch(room=room):
-                self._ask(Join(own_room(room, rooms)), line, self._switched)
+            case Switch(room=name):
+                room = own_room(name, rooms)
+                self.rooms.switch(room)  # at once: the next line is for that room
+                self._ask(Join(room), line, self._switched)
             case Part(room=name):
                 room = own_room(name, rooms)
                 self._ask(Part(room), line, lambda _: self._parted(room))
