@@ -13,7 +13,7 @@ from chatservice.client.errors import (
     Unsure,
     Untrusted,
 )
-from chatservice.client.events import Disconnected, Heard, Missed
+from chatservice.client.events import Disconnected, Heard, Missed, RoomLost
 from chatservice.client.state import State
 from chatservice.core.events import (
     AccountChanged,
@@ -75,6 +75,7 @@ __all__ = [
     "Replayed",
     "RoomInfo",
     "RoomList",
+    "RoomLost",
     "Said",
     "Saving",
     "Sent",

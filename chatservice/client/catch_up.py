@@ -5,21 +5,23 @@ the program has taken enough of the last; meanwhile what else comes in is held.
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
 from chatservice.client.connection import Connection
-from chatservice.client.events import Missed
+from chatservice.client.events import Missed, RoomLost
 from chatservice.client.feed import Feed
 from chatservice.client.inbox import size
 from chatservice.client.link import Link
 from chatservice.client.outstanding import Outstanding, Settlement
 from chatservice.client.state import State
 from chatservice.core.events import (
+    ALL_ROOMS,
     Emoted,
+    Error,
     Happening,
     Joined,
     Left,
@@ -27,13 +29,14 @@ from chatservice.core.events import (
     Recalled,
     Replayed,
     ReplayReason,
+    RoomInfo,
     Said,
     Skipped,
 )
-from chatservice.core.requests import History
+from chatservice.core.requests import History, Join
 
 PAGE = 1000  # events to ask for at a time; the server gives fewer
-PAGE_REF = "gap"  # the ref of these requests
+PAGE_REF = "gap"  # the ref of what is asked while catching up
 # Of a chunk. All that a server's memory has of a log (20,000 messages, 4 million characters) fits
 # into one, so that how many messages were missed is nearly always told in one number.
 MAX_CHUNK, MAX_CHUNK_SIZE = 25_000, 8 * 1024 * 1024
@@ -46,19 +49,24 @@ MAX_HELD, MAX_HELD_SIZE = 50_000, 16 * 1024 * 1024
 
 
 class Pages:
-    """Asks for pages of history, one at a time. `send` sends a request."""
+    """Asks for pages of history, one at a time, and for what else is needed. `send` sends a
+    request."""
 
-    def __init__(self, send: Callable[[History], None]) -> None:
+    def __init__(self, send: Callable[[History | Join], None]) -> None:
         self._send = send
         self._awaited: Deferred[ProgramEvent | None] | None = None
 
     async def get(self, request: History) -> Recalled | None:
         """The page; None if there is no answer, or another one."""
+        page = await self.ask(request)
+        return page if isinstance(page, Recalled) else None
+
+    async def ask(self, request: History | Join) -> ProgramEvent | None:
+        """The answer; None if there is none."""
         awaited: Deferred[ProgramEvent | None] = Deferred()
         self._awaited = awaited
         self._send(request)
-        page = await awaited
-        return page if isinstance(page, Recalled) else None
+        return await awaited
 
     def answer(self, event: ProgramEvent | None) -> None:
         """This is the answer. None: there will be none."""
@@ -195,14 +203,21 @@ class CatchUp:
         self._pages = Pages(lambda request: link.send(request, PAGE_REF))
 
     def begin(
-        self, last_id: int, old_name: str | None, name: str, *, same_log: bool, recent: int
+        self,
+        last_id: int,
+        old_name: str | None,
+        name: str,
+        *,
+        same_log: bool,
+        recent: int,
+        rejoin: Sequence[str],
     ) -> None:
-        """Tell of the `recent` newest messages that we need not hear again, and of what happened up
-        to `last_id` while we were away, who were `old_name` before and are `name` now; settle what
-        was asked for."""
+        """Come into the rooms `rejoin` again; tell of the `recent` newest messages that we need not
+        hear again, and of what happened up to `last_id` while we were away, who were `old_name`
+        before and are `name` now; settle what was asked for."""
         self._lifecycle.enter(State.CATCHING_UP)
         settlement = Settlement(self._requests, old_name) if same_log else None
-        self._own(self._catch_up(last_id, name, settlement, recent))
+        self._own(self._catch_up(last_id, name, settlement, recent, rejoin))
 
     def skipped(self, event: Skipped, name: str | None) -> None:
         """Get what the log still has of it. `name`: ours."""
@@ -245,10 +260,38 @@ class CatchUp:
         """Whether `connection` is still there."""
         return connection is self._link.connection
 
+    async def _rejoin(self, rooms: Sequence[str]) -> int:
+        """Come into `rooms` again. Returns the id of the newest event in them, up to which nothing
+        of them was sent to us."""
+        connection = self._link.connection
+        for room in rooms:
+            answer = await self._pages.ask(Join(room))
+            if not self._is_current(connection):
+                return 0
+            if isinstance(answer, RoomInfo):
+                self._feed.room_map.enter(answer)
+                self._feed.user_map.meet(answer.room, answer.users)
+            else:
+                self._feed.room_map.leave(room)
+                why = answer.message if isinstance(answer, Error) else ""
+                self._feed.put(RoomLost(room, why))
+        newest = None
+        if rooms and self._rooms == ALL_ROOMS:
+            newest = await self._pages.get(History(limit=1, room=self._rooms))
+        return newest.events[-1].id if newest is not None and newest.events else 0
+
     async def _catch_up(
-        self, last_id: int, name: str, settlement: Settlement | None, recent: int
+        self,
+        last_id: int,
+        name: str,
+        settlement: Settlement | None,
+        recent: int,
+        rejoin: Sequence[str],
     ) -> None:
         connection = self._link.connection
+        last_id = max(last_id, await self._rejoin(rejoin))
+        if not self._is_current(connection):
+            return
         if recent:
             before = self._feed.position.last_id + 1
             page = await self._pages.get(

@@ -25,4 +25,12 @@ class Missed:
     gone: Id
 
 
-Heard = Event | Disconnected | Missed
+@dataclass(frozen=True, slots=True)
+class RoomLost:
+    """You were in `room` before the connection was lost, and are not in it any more: `why`."""
+
+    room: str
+    why: str
+
+
+Heard = Event | Disconnected | Missed | RoomLost

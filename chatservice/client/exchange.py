@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from chatservice.client.catch_up import PAGE_REF, CatchUp
 from chatservice.client.connection import Connection
 from chatservice.client.errors import ChatError, Declined, Gone
-from chatservice.client.events import Disconnected
+from chatservice.client.events import Disconnected, RoomLost
 from chatservice.client.feed import Feed
 from chatservice.client.greeting import HELLO, Greeting
 from chatservice.client.link import Link
@@ -224,16 +224,27 @@ class Exchange:
             self._link.connection.admit()
         position = self._feed.position
         is_first = not position.epoch
+        rooms = self._feed.room_map
+        before = {} if is_first else dict(rooms.topics)
+        private = set(rooms.private)
         old_name = self._login.name
         same_log = position.enter(event, past=self._past)
         self._login.welcomed(event)
         self._feed.user_map.reset(event.names)
-        self._feed.room_map.reset(event.rooms)
+        rooms.reset(event.rooms)
+        lost = [room for room in before if room not in rooms.topics]
+        rejoin = [room for room in lost if room not in private]
+        for room in rejoin:  # in a moment
+            rooms.enter(RoomInfo(room, before[room]))
         self._feed.put(event)
+        for room in private.intersection(lost):  # which may be anybody's by now
+            self._feed.put(RoomLost(room, self._words.client.was_private))
         recent = 0
         if is_first and self._past:
             recent = event.recent if event.seen is None else RECENT
-        self._catch_up.begin(event.last_id, old_name, event.name, same_log=same_log, recent=recent)
+        self._catch_up.begin(
+            event.last_id, old_name, event.name, same_log=same_log, recent=recent, rejoin=rejoin
+        )
 
     def _take(self, event: ProgramEvent, ref: str | None) -> None:
         """Something that is heard in its turn."""

@@ -8,6 +8,7 @@ from chatservice.core.events import (
     Joined,
     LeaveReason,
     Left,
+    ModeChanged,
     RoomInfo,
     TopicChanged,
 )
@@ -17,14 +18,17 @@ MAX_TOPIC = 1000  # characters; the server allows 200
 
 
 class RoomMap:
-    """`topics` maps the rooms that we are in to what they are about."""
+    """`topics` maps the rooms that we are in to what they are about; `private` are those of them
+    that take an invitation."""
 
     def __init__(self) -> None:
         self.topics: dict[str, str] = {LOBBY: ""}
+        self.private: set[str] = set()
 
     def reset(self, rooms: Iterable[RoomInfo]) -> None:
         """We are in these; a server that knows no rooms has a lobby."""
         self.topics.clear()
+        self.private.clear()
         for room in rooms:
             self.enter(room)
         if not self.topics:
@@ -34,12 +38,14 @@ class RoomMap:
         """We are in `room`."""
         if room.room in self.topics or len(self.topics) < MAX_ROOMS:
             self.topics[room.room] = room.topic[:MAX_TOPIC]
+            self._note(room.room, private=room.private)
 
     def leave(self, room: str) -> None:
         """We are in `room` no longer, which may be written as people write it."""
         wanted = room.removeprefix("#").casefold()
         for name in [name for name in self.topics if name.casefold() == wanted]:
             del self.topics[name]
+            self.private.discard(name)
 
     def apply(self, event: Happening, me: str | None) -> None:
         """What `event` says of the rooms of `me`, at another connection perhaps."""
@@ -50,3 +56,8 @@ class RoomMap:
                 self.leave(room)
             case TopicChanged(room=room, topic=topic) if room in self.topics:
                 self.topics[room] = topic[:MAX_TOPIC]
+            case ModeChanged(room=room, private=private) if room in self.topics:
+                self._note(room, private=private)
+
+    def _note(self, room: str, *, private: bool) -> None:
+        (self.private.add if private else self.private.discard)(room)

@@ -330,6 +330,8 @@ class ClientWords:
     queued: Counted = _queued
     online: str = "{count} online"
     typing: Named = _typing
+    room_lost: str = "*** You are not in #{room} any more: {why}"
+    was_private: str = "it takes an invitation."
     # What becomes of a request, or of a line.
     unsure: str = "The connection broke: it may not have arrived."
     backlog: str = "Too much else has arrived before the answer."

@@ -20,6 +20,7 @@ from chatservice.client import (
     Disconnected,
     Gone,
     Missed,
+    RoomLost,
     Unsure,
     greeting,
 )
@@ -28,6 +29,7 @@ from chatservice.core.events import (
     CloseReason,
     Emoted,
     Left,
+    ModeChanged,
     Said,
     Sent,
     Skipped,
@@ -35,7 +37,7 @@ from chatservice.core.events import (
     TopicChanged,
     Welcomed,
 )
-from chatservice.core.requests import Register, Topic
+from chatservice.core.requests import Register, RoomMode, Rooms, Topic
 from tests.support.people import PATIENCE, Server
 
 reactor: Any = _reactor
@@ -246,7 +248,8 @@ async def test_a_returning_client_hears_what_it_missed_once(server: Server) -> N
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("registered", [True, False])
 async def test_all_rooms_are_heard_and_caught_up_with(tmp_path: Path, registered: bool) -> None:
-    """Whose name is registered stays in their rooms while away; a guest begins in the lobby."""
+    """Whose name is registered stays in their rooms while away; a guest, who begins in the lobby,
+    comes back into theirs."""
     with Server(tmp_path, "--database", str(tmp_path / "chat.sqlite3")) as server:
         wire = Wire(server)
         endpoint = await wire.lay()
@@ -270,16 +273,50 @@ async def test_all_rooms_are_heard_and_caught_up_with(tmp_path: Path, registered
         await heard(bob, Left)
         await bob.say("meanwhile", "dev")
         await bob.say("and here")
-        rooms = ["dev", "lobby"] if registered else ["lobby"]
-        said = [await heard(alice, Said) for _ in rooms]
-        assert [each.room for each in said] == rooms
-        assert set(alice.rooms) == set(rooms)
-        if registered:
-            await alice.part("dev")
-            assert set(alice.rooms) == {"lobby"}
+        said = [await heard(alice, Said) for _ in range(2)]
+        assert [each.room for each in said] == ["dev", "lobby"]
+        assert set(alice.rooms) == {"lobby", "dev"}
+        await bob.say("live again", "dev")
+        assert (await heard(alice, Said)).text == "live again"
+        await alice.part("dev")
+        assert set(alice.rooms) == {"lobby"}
         await end(alice)
         await end(bob)
         await wire.take_up()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_guest_comes_back_into_their_rooms_on_a_new_server(tmp_path: Path) -> None:
+    """But not into a private one, which would be open now."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with Server(tmp_path / "one") as first:
+        port = first.port
+        alice = client_of(first, "Alice", rooms=True)
+        await heard(alice, Welcomed)
+        for room in ("dev", "attic"):
+            await alice.join(room)
+        await alice.request(RoomMode("attic", private=True))
+        await heard(alice, ModeChanged)
+        assert set(alice.rooms) == {"lobby", "dev", "attic"}
+    await heard(alice, Disconnected)
+    waiting = alice.say("in between", "dev")
+    where = ("--port", f"tcp:{port}:interface=127.0.0.1")
+    with Server(tmp_path / "two", *where) as second:
+        second.port = port
+        lost = await heard(alice, RoomLost)
+        assert lost.room == "attic"
+        await waiting
+        assert set(alice.rooms) == {"lobby", "dev"}
+        bob = client_of(second, "Bob", rooms=True)
+        await heard(bob, Welcomed)
+        assert {room.room for room in (await bob.request(Rooms())).rooms} == {"lobby", "dev"}
+        assert (await bob.join("dev")).users == ("Alice", "Bob")
+        await bob.say("welcome back", "dev")
+        assert (await heard(alice, Said)).text == "welcome back"
+        assert alice.people_in("dev") == {"Alice", "Bob"}
+        await end(bob)
+        await end(alice)
 
 
 @pytest_twisted.ensureDeferred

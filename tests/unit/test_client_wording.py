@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatservice.client.errors import ChatError, Declined, Gone, PasswordInClear
-from chatservice.client.events import Disconnected, Missed
+from chatservice.client.events import Disconnected, Missed, RoomLost
 from chatservice.client.faces.completion import completions
 from chatservice.client.faces.looks import look
 from chatservice.client.faces.status import Status
@@ -33,6 +33,7 @@ def shown() -> Iterator[Shown]:
         yield Gone("1", lost=lost)
     yield Disconnected(MARKED.client.closed, 5.0, True)
     yield Missed(3, 2)
+    yield RoomLost("1", "2.")
     yield ChatError("1")
     yield Declined(Error("1", "2"))
     yield PasswordInClear("1", pinned=True)

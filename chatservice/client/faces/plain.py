@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined, Gone
-from chatservice.client.events import Disconnected, Heard, Missed
+from chatservice.client.events import Disconnected, Heard, Missed, RoomLost
 from chatservice.client.faces.looks import bounded
 from chatservice.client.faces.rows import wrap
 from chatservice.client.faces.talk import Talk, on_signals
@@ -51,7 +51,14 @@ MAX_TYPED = 1024 * 1024
 QUIET_SECONDS, REST_SECONDS = 0.2, 5.0
 # Lines from a pipe that may wait for their acknowledgement before no more is read.
 MAX_OUTSTANDING = 200
-OURS = Vocabulary({**EVENTS.types, "disconnected": Disconnected, "missed": Missed})
+OURS = Vocabulary(
+    {
+        **EVENTS.types,
+        "disconnected": Disconnected,
+        "missed": Missed,
+        "room_lost": RoomLost,
+    }
+)
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -314,7 +321,7 @@ def show_typing(on: bool) -> None:
 
 
 def _as_json(event: Heard) -> bytes:
-    if isinstance(event, Disconnected | Missed):
+    if isinstance(event, Disconnected | Missed | RoomLost):
         return line_of(OURS.write(event), None)
     if isinstance(event, Replayed):
         return b"".join(map(_as_json, event.events))

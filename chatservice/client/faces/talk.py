@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from chatservice.client.catch_up import replayed
 from chatservice.client.chat_client import ChatClient
 from chatservice.client.errors import ChatError, Declined, Gone
+from chatservice.client.events import RoomLost
 from chatservice.client.faces.room_view import RoomView, own_room
 from chatservice.client.faces.words import AskedAgain, Shown
 from chatservice.client.state import State
@@ -165,7 +166,7 @@ class Talk:
 
     def hears(self, event: Shown) -> bool:
         """Take note of `event`. Whether it is to be shown."""
-        if isinstance(event, Welcomed):
+        if isinstance(event, Welcomed | RoomLost):
             self.rooms.stay_in(self.client.rooms)
         return self.rooms.hears(event, self.client.name)
 

@@ -11,7 +11,7 @@ from chatservice.client.errors import (
     PasswordInClear,
     Untrusted,
 )
-from chatservice.client.events import Disconnected, Heard, Missed
+from chatservice.client.events import Disconnected, Heard, Missed, RoomLost
 from chatservice.core.events import (
     LOBBY,
     Error,
@@ -53,7 +53,7 @@ class Wording:
         self._room = room
         self._text = Text(zone=None, words=words)  # a person's times are those of their clock
 
-    def lines(self, event: Shown) -> list[str]:  # noqa: PLR0911 (a case each)
+    def lines(self, event: Shown) -> list[str]:  # noqa: PLR0911, PLR0912 (a case each)
         """The lines for `event`, without times; none if there is nothing to say."""
         words = self.words
         match event:
@@ -76,6 +76,8 @@ class Wording:
                 return [self._error(str(event))]
             case Missed(count=count, gone=gone):
                 return [f"*** {words.heading(ReplayReason.AWAY, count, gone=gone)}"]
+            case RoomLost(room=room, why=why):
+                return [words.client.room_lost.format(room=room, why=why)]
             case Told(waited=True):
                 return [f"{line} {words.client.while_away}" for line in self._rendered(event)]
             case Replayed():
