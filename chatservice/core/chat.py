@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from heapq import nsmallest
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ from chatservice.core.events import (
     Recalled,
     Refusal,
     RoomInfo,
+    RoomList,
     Sent,
     Style,
     Told,
@@ -367,6 +369,19 @@ class Chat:
             for name in sorted(self.directory.rooms, key=room_order)
             if self.directory.rooms[name].is_open_to(user, now)
         )
+
+    def list_rooms(self, user: User, after: str | None, limit: int) -> RoomList:
+        """At most `limit` of the rooms that `user` may know of: the first ones, or those after the
+        room `after`."""
+        now, rooms = self.now(), self.directory.rooms
+        last = None if after is None else room_order(after.removeprefix("#"))
+        known = [
+            name
+            for name, room in rooms.items()
+            if (last is None or room_order(name) > last) and room.is_open_to(user, now)
+        ]
+        page = nsmallest(limit, known, key=room_order)
+        return RoomList(tuple(self.info(rooms[name]) for name in page), len(known) - len(page))
 
     def rooms_of(self, user: User) -> tuple[RoomInfo, ...]:
         """The rooms that `user` is in, the lobby first."""

@@ -222,9 +222,10 @@ class RoomInfo:
 
 @dataclass(frozen=True, slots=True)
 class RoomList:
-    """The rooms that you may know of."""
+    """The rooms that you may know of. `more`: so many come after these."""
 
     rooms: tuple[RoomInfo, ...]
+    more: Id = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,11 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Ask which rooms there are."""
+    """Ask which rooms there are: the lobby, and then by name; with `after`, those after that one.
+    At most `limit`."""
+
+    after: str | None = None
+    limit: Annotated[int, Between(1, 1000)] = 100
 
 
 @dataclass(frozen=True, slots=True)

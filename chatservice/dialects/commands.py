@@ -42,6 +42,7 @@ from chatservice.core.requests import (
 
 # Messages that /history shows: as many as fit a screen, or at most several screens.
 SHOWN, MAX_SHOWN = 20, 200
+LISTED = 50  # rooms that /rooms lists
 MAX_FOUND = 20  # messages that /search shows
 
 
@@ -98,7 +99,7 @@ COMMANDS = (
     Command("part", ("leave",), Part, lambda a: Part(a or CURRENT_ROOM)),
     Command("switch", (), Switch, lambda a: Switch(a) if a else None),
     Command("in", (), Say, _in),
-    Command("rooms", ("list",), Rooms, lambda _: Rooms()),
+    Command("rooms", ("list",), Rooms, lambda a: Rooms(a or None, LISTED)),
     Command("topic", (), Topic, lambda a: Topic(CURRENT_ROOM, a or None)),
     Command("private", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, True)),
     Command("public", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, False)),

@@ -185,10 +185,15 @@ class Text:
                 return (self._online(names),)
             case RoomInfo():
                 return [f"*** {line}" for line in words.room(event)]
-            case RoomList(rooms=rooms):
-                return [f"*** {words.rooms_heading(len(rooms))}"] + [
-                    f"***   {line}" for room in rooms for line in words.room(room)
-                ]
+            case RoomList(rooms=rooms, more=more):
+                heading = words.rooms_heading(len(rooms) + more)
+                listed = [f"  {line}" for room in rooms for line in words.room(room)]
+                rest = (
+                    [words.more_rooms.format(count=more, room=rooms[-1].room)]
+                    if more and rooms
+                    else []
+                )
+                return [f"*** {line}" for line in (heading, *listed, *rest)]
             case RoomSwitched(room=room, topic=topic, names=names):
                 people = f"*** {words.people_in_room(room, names)}"
                 shown = f"*** {words.topic.format(room=room, topic=topic)}"

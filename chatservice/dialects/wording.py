@@ -141,7 +141,8 @@ _DETAILS: Mapping[str, str] = {
     "part": "Without ROOM, you leave the one in which you speak.",
     "switch": "What you say from then on is said in ROOM.",
     "in": "You stay where you are.",
-    "rooms": "Rooms to which you are not invited are not listed.",
+    "rooms": "Rooms to which you are not invited are not listed. With the name of a room, those "
+    "that come after it are.",
     "topic": "Without TEXT, it is shown. Only the founder of a room can set it.",
     "private": "Only the founder of a room can do that. Others no longer see that it exists.",
     "public": "Only the founder of a room can do that. What was said before stays private.",
@@ -404,6 +405,7 @@ class Catalogue:
     people_in_room: Callable[[str, Sequence[str]], str] = _people_in_room
     room: Callable[[RoomInfo], Sequence[str]] = _room
     rooms_heading: Counted = _rooms_heading
+    more_rooms: str = "{count} more: /rooms {room} lists those that come next."
     person: Callable[[Person, str], Sequence[str]] = _person
     topic: str = "Topic of #{room}: {topic}"
     no_topic: str = "#{room} has no topic."

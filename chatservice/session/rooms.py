@@ -44,7 +44,7 @@ def switch(asker: Asker, request: requests.Switch) -> PersonalEvent:
 
 
 def rooms(asker: Asker, request: requests.Rooms) -> RoomList:
-    return RoomList(asker.services.chat.rooms_for(asker.user))
+    return asker.services.chat.list_rooms(asker.user, request.after, request.limit)
 
 
 async def topic(asker: Asker, request: requests.Topic) -> PersonalEvent | None:

@@ -17,8 +17,8 @@ SEARCH = 20.0
 HISTORY, EVENTS_IN_A_LINE = 2.0, 50
 # Names in an answer that make another line.
 NAMES_IN_A_LINE = 100
-# Rooms in an answer that make another line.
-ROOMS_IN_A_LINE = 20
+# Rooms in an answer that make another line, and rooms that are looked at for it.
+ROOMS_IN_A_LINE, ROOMS_LOOKED_AT = 20, 500
 HELP = 2.0  # its answer has a dozen lines
 
 
@@ -73,7 +73,9 @@ def who(asker: Asker, request: requests.Who) -> float:
 
 
 def rooms(asker: Asker, request: requests.Rooms) -> float:
-    return 1.0 + len(asker.services.chat.directory.rooms) // ROOMS_IN_A_LINE
+    there = len(asker.services.chat.directory.rooms)
+    listed = min(there, request.limit)
+    return 1.0 + listed // ROOMS_IN_A_LINE + there // ROOMS_LOOKED_AT
 
 
 def history(asker: Asker, request: requests.History) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from chatservice.core import log
+from chatservice.core import log, requests
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     Account,
@@ -22,6 +22,9 @@ from chatservice.core.events import (
     Refusal,
     Renamed,
 )
+from chatservice.core.registry import RoomRecord
+from chatservice.dialects import commands
+from chatservice.dialects.text import TEXT
 from tests.support.house import House, LateArchive, Session, Sink
 
 
@@ -634,3 +637,24 @@ def test_a_busy_room_pushes_nobody_out_of_a_quiet_one(
     bob.heard()
     bob.cursor.resume()
     assert bob.heard() == ["Alice: quiet"]
+
+
+def test_many_rooms_are_listed_page_by_page() -> None:
+    house = House()
+    alice = house.join("Alice")
+    names = [f"room{number:03}" for number in range(120)]
+    for name in reversed(names):
+        house.chat.directory.add_room(RoomRecord(name))
+    listed: list[str] = []
+    after, more = None, [71, 21, 0]
+    for left in more:
+        page = house.chat.list_rooms(alice, after, 50)
+        assert page.more == left
+        listed += [room.room for room in page.rooms]
+        after = f"#{listed[-1]}"
+    assert listed == ["lobby", *names]
+    lines = TEXT.lines(house.chat.list_rooms(alice, None, 50))
+    assert lines[0] == "*** 121 rooms:"
+    assert lines[-1] == "*** 71 more: /rooms room048 lists those that come next."
+    assert commands.parse("/rooms room048") == requests.Rooms("room048", 50)
+    assert len(lines) == 52

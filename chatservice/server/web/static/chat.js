@@ -600,7 +600,7 @@ export class Chat {
   }
 
   async listRooms() {
-    const { rooms } = await this.link.ask({ type: "rooms" });
+    const { rooms } = await this.link.ask({ type: "rooms", limit: 1000 });
     this.known = new Map(rooms.filter(({ room }) => !this.conversations.has(room)).map((room) => [room.room, room]));
     this.view.lists();
     return rooms;
