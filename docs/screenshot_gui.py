@@ -25,6 +25,11 @@ BEFORE = (
     ("Ελένη", "Το δοκίμασα στην 3.13, όλα καλά"),
     ("小明", "大家好，文档已经更新了"),
 )
+ELSEWHERE = (
+    ("Tom", "lobby", "Who is coming to lunch?"),
+    ("小明", "lobby", "我！"),
+    ("Ελένη", "docs", "Max: the page about rooms is ready"),
+)
 SAID = (
     ("نیما", "سلام به همه، خسته نباشید"),
     ("Lena", "Great work, everyone 👏 🎉"),
@@ -49,6 +54,10 @@ def main() -> None:
             Server(Path(folder)) as server,
         ):
             people = {name: enter(server, name) for name in PEOPLE}
+            for name in PEOPLE:
+                people[name].types("/join docs", "/join dev")
+                time.sleep(0.1)
+            people["Alice"].types("/topic Version 1.4 goes out on Friday")
             eve = join(server, "Eve")
             window = subprocess.Popen(  # noqa: S603 (our own)
                 [
@@ -69,10 +78,15 @@ def show(server: Server, people: dict[str, Person], eve: Program, display: Displ
     """A lively chat."""
     display.wait_for_window("Max at")
     time.sleep(0.5)
+    for room in ("docs", "dev"):
+        display.type(f"/join {room}")
+        display.key("Return")
+        time.sleep(0.3)
     say(people, BEFORE)
-    people["Tom"].types("/exit")
+    people["Tom"].types("/part")
     time.sleep(0.3)
     people["Anna"] = enter(server, "Anna")
+    people["Anna"].types("/join dev")
     time.sleep(0.3)
     say(people, SAID)
     display.type("Tagging it now.")
@@ -80,9 +94,13 @@ def show(server: Server, people: dict[str, Person], eve: Program, display: Displ
     time.sleep(0.3)
     people["Lena"].types("/me dances")
     say(people, AFTER)
+    for name, room, text in ELSEWHERE:
+        people[name].types(f"/in {room} {text}")
     people["Lena"].types("/msg Max lunch?")
     time.sleep(0.3)
-    eve.asks("typing", on=True)
+    eve.asks("join", room="dev")
+    time.sleep(0.3)
+    eve.asks("typing", on=True, room="dev")
     display.type("Lunch at noon, th")
     time.sleep(0.5)
 
