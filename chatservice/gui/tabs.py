@@ -92,6 +92,10 @@ class Tabs:
         ttk.Label(
             self.head, text=words.rooms, style="Head.TLabel", padding=(look.px(4), 0, 0, 0)
         ).pack(side="left", pady=(look.px(7), look.px(4)))
+        self.join = ttk.Button(
+            self.head, text="+", width=2, takefocus=False, style="Filter.Toolbutton"
+        )
+        self.join.pack(side="right")
         card = ttk.Frame(self.frame, style="Card.TFrame", borderwidth=1, padding=1)
         card.pack(side="top", fill="both", expand=True)
         self.list = ttk.Treeview(

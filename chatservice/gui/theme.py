@@ -64,6 +64,17 @@ class ChatLook(Look):
         super().__init__(root, colours)
         self._of_names = {each: legible(each, colours) for each in PALETTE}
         self._style_more(ttk.Style(root))
+        for option, value in (
+            ("background", colours.surface),
+            ("foreground", colours.text),
+            ("activeBackground", colours.chosen),
+            ("activeForeground", colours.text),
+            ("activeBorderWidth", 0),
+            ("borderWidth", 1),
+            ("relief", "solid"),
+            ("font", self.font),
+        ):
+            root.option_add(f"*Menu.{option}", value)
 
     def shade(self, of_name: str) -> str:
         """A colour of `looks.PALETTE`, adjusted to be legible in this theme."""

@@ -37,6 +37,7 @@ from chatservice.core.events import (
     Replayed,
     RoomEvent,
     RoomLeft,
+    RoomList,
     RoomSwitched,
     Said,
     Sent,
@@ -44,15 +45,16 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
-from chatservice.core.requests import History, Who
+from chatservice.core.requests import History, Rooms, Who
 from chatservice.core.sanitize import limit_marks, sanitize
 from chatservice.dialects.wording import ENGLISH
-from chatservice.gui import lines
+from chatservice.gui import lines, menus
 from chatservice.gui.conversation import Conversation
 from chatservice.gui.finding import FindBar
 from chatservice.gui.glyphs import shown
 from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
+from chatservice.gui.menus import Item, Menu
 from chatservice.gui.people import People
 from chatservice.gui.tabs import Tab, Tabs
 from chatservice.gui.theme import ChatLook
@@ -62,6 +64,7 @@ from chatservice.gui.wording import WindowWords
 log = Logger()
 
 REFRESH_SECONDS = 0.1  # between two looks at who is here, at the title and at the state
+ROOMS_TO_JOIN = 500  # that are asked for; the largest are offered
 OLDER = 200  # events that are asked for when somebody reads beyond the top
 
 
@@ -92,6 +95,8 @@ class Window(ttk.Frame):
         self._choices = ""  # that Tab has
         self._make()
         self._keys()
+        self._menu = Menu(self, self._chosen)
+        self._menus()
 
     # Talking.
 
@@ -363,6 +368,76 @@ class Window(ttk.Frame):
         self._load_first()
         self._refresh()
 
+    # The menus.
+
+    def _menus(self) -> None:
+        people, rooms = self.people.list, self._tabs.list
+        people.bind("<Button-3>", self._menu_of_person)
+        rooms.bind("<Button-3>", self._menu_of_room)
+        for key in ("<Shift-F10>", "<Menu>"):
+            people.bind(key, lambda _: self._menu_here(people, self._menu_of_person))
+            rooms.bind(key, lambda _: self._menu_here(rooms, self._menu_of_room))
+        self._tabs.join.configure(command=self._menu_to_join)
+
+    def _menu_here(
+        self, tree: ttk.Treeview, show: Callable[["tk.Event[ttk.Treeview]"], object]
+    ) -> str:
+        """Show the menu of the item that has the keyboard."""
+        if box := tree.bbox(tree.focus()):
+            event: tk.Event[ttk.Treeview] = tk.Event()
+            event.y = box[1] + box[3] // 2
+            event.x_root = tree.winfo_rootx() + box[0]
+            event.y_root = tree.winfo_rooty() + box[1] + box[3]
+            show(event)
+        return "break"
+
+    def _menu_of_person(self, event: "tk.Event[ttk.Treeview]") -> None:
+        name = self.people.list.identify_row(event.y)
+        if not name:
+            return
+        self.people.list.selection_set((name,))
+        in_room = self._tabs.current.room != ""
+        items = menus.of_person(name, self.talk.commands, self._words, in_room=in_room)
+        if name != self.talk.client.name:
+            items.insert(0, Item(self._words.message, name))
+        self._menu.show(items, event.x_root, event.y_root)
+
+    def _menu_of_room(self, event: "tk.Event[ttk.Treeview]") -> None:
+        tab = self._tabs.tab_at(event.y)
+        if tab is not None:
+            self._tabs.show(tab)
+            if tab.room:
+                self._menu.show(menus.of_room(tab.room, self._words), event.x_root, event.y_root)
+
+    def _menu_to_join(self) -> None:
+        """Show which rooms there are, once the server has said so."""
+        if self.client is None or not self.client.connected:
+            return
+        client, button = self.client, self._tabs.join
+
+        def listed(found: RoomList) -> None:
+            items = menus.to_join(found.rooms, client.rooms, self._words)
+            below = button.winfo_rooty() + button.winfo_height()
+            self._menu.show(items, button.winfo_rootx(), below)
+
+        asked = client.request(Rooms(limit=ROOMS_TO_JOIN))
+        asked.addCallback(listed)
+        asked.addErrback(lambda failure: failure.trap(ChatError))
+        asked.addErrback(self._broken)
+
+    def _chosen(self, item: Item) -> None:
+        """An item of a menu."""
+        if not item.command.startswith("/"):
+            self._choose(item.command)
+        elif item.begins:
+            self.line.line = item.command
+            self.line.focus_set()
+            self._tell_choices(ENGLISH.usage(item.command[1:].split(" ")[0]))
+        elif not self.talk.asks_name:
+            draft = self.line.line
+            self._typed(item.command)
+            self.line.line += draft
+
     # The line.
 
     def _typed(self, text: str) -> bool:
@@ -583,6 +658,7 @@ class Window(ttk.Frame):
         on("<Control-C>", do=lambda: self._conversation().copy(selected=False))
         on("<Control-Tab>", "<Control-Next>", do=partial(self._tabs.turn, 1))
         on("<Control-ISO_Left_Tab>", "<Control-Prior>", do=partial(self._tabs.turn, -1))
+        on("<Control-j>", do=self._menu_to_join)
         on("<Control-w>", do=lambda: self._tabs.close(self._tabs.current))
         for number in range(9):
             on(f"<Alt-Key-{number + 1}>", do=partial(self._tabs.choose, number))

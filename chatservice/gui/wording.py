@@ -1,11 +1,23 @@
 """The words of the window: labels, keys, what the dialog says. The rest is in `ClientWords`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 def _pasted(count: int) -> str:
     return f"{count} lines pasted. Enter sends them, Escape drops them."
+
+
+_MEASURES = {  # by the command
+    "ignore": "Ignore…",
+    "kick": "Remove from the room…",
+    "mute": "Mute in the room…",
+    "ban": "Ban from the room…",
+}
+
+
+def _room_to_join(room: str, people: int, topic: str) -> str:
+    return f"#{room} ({people})" + (f": {topic}" if topic else "")
 
 
 def _missed(messages: str, gone: int) -> str:
@@ -35,6 +47,19 @@ class WindowWords:
     to_room: str = "To {title}"
     online: str = "Online ({count})"
     in_room: str = "Here ({count})"
+    join_room: str = "Join a room"
+    other_room: str = "Another room…"
+    room_to_join: Callable[[str, int, str], str] = _room_to_join
+    set_topic: str = "Set the topic…"
+    invite_somebody: str = "Invite somebody…"
+    quiet: str = "Hide or show comings and goings"
+    make_private: str = "Admit only people who are invited"
+    make_public: str = "Open to everyone"
+    leave: str = "Leave {room}"
+    message: str = "Private conversation"
+    who_is: str = "Who is that?"
+    invite: str = "Invite into the room"
+    measures: Mapping[str, str] = field(default_factory=lambda: dict(_MEASURES))
     missed: Callable[[str, int], str] = _missed
     new_below: str = "↓  {count} new"
     keys_hint: str = "F1: keys"
@@ -49,9 +74,9 @@ class WindowWords:
 Tab completes names and commands; Up and Down go through what you have said.
 Page Up and Page Down scroll, Ctrl-Home and Ctrl-End go to the first and the last line.
 F6 goes on to the conversation, the people, the rooms, and back.
-Enter on a name opens a private conversation.
+Enter on a name opens a private conversation. Shift-F10 shows what else can be done there.
 Ctrl-Tab and Ctrl-Shift-Tab go to the next room or conversation, Alt-1 to Alt-9 to the first nine.
-Ctrl-W closes a private conversation.
+Ctrl-J joins a room; Ctrl-W closes a private conversation.
 Ctrl-F finds words here: Enter goes back in time, Shift-Enter forward, Escape closes it.
 Ctrl-L chooses a link, Enter opens it. Ctrl-Shift-C copies the conversation.
 Ctrl-O leaves, and asks for another server or name.

@@ -19,10 +19,10 @@ import tkinter as tk
 
 from chatservice.client.faces.looks import PALETTE
 from chatservice.client.faces.words import Wording
-from chatservice.core.events import Emoted, Helped, Joined, Said, Sent
+from chatservice.core.events import Emoted, Helped, Joined, RoomInfo, Said, Sent
 from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
-from chatservice.gui import glyphs, lines, memory
+from chatservice.gui import glyphs, lines, memory, menus
 from chatservice.gui.conversation import KEPT, KEPT_HIDDEN, Conversation
 from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
@@ -833,6 +833,43 @@ def test_a_room_that_is_not_in_view_keeps_its_newest_lines(server: Server, bob: 
     bob.shows("number 50.")
     said = [line.split()[-1] for line in bob.conversation().splitlines() if "number" in line]
     assert said == [f"{number}." for number in range(total)]
+
+
+def test_rooms_are_joined_and_left_with_the_menus(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    alice.types("/join dev", "/topic releases", "/who dev")
+    alice.hears_until("*** In #dev (1): Alice")
+    bob.hands.key("ctrl+j")
+    time.sleep(0.5)
+    bob.hands.key("Down", "Return")
+    bob.shows("*** Topic of #dev: releases")
+    alice.hears_until("*** Bob has joined #dev.")
+    bob.types("hi")
+    alice.hears("Bob: hi")
+    bob.hands.key("F6", "F6", "shift+F10")  # Alice, who is first
+    time.sleep(0.3)
+    bob.hands.key("Down", "Down", "Return")
+    bob.shows("*** Alice (not registered) has been here since")
+    bob.hands.key("Escape", "F6", "F6", "F6", "shift+F10")  # the room
+    time.sleep(0.3)
+    bob.hands.key(*("Down",) * 6, "Return")
+    alice.hears("*** Bob has left #dev.")
+    bob.shows("*** You have left #dev. You are now speaking in #lobby.")
+
+
+def test_what_the_menus_offer() -> None:
+    offered = menus.to_join(
+        [RoomInfo("lobby", people=3), RoomInfo("a", people=1), RoomInfo("dev", "x" * 99, people=2)],
+        {"lobby"},
+        ENGLISH,
+    )
+    assert [item.command for item in offered] == ["/join dev", "/join a", "", "/join "]
+    assert all(len(item.label) <= menus.MAX_LABEL for item in offered)
+    labels = [item.label for item in menus.of_person("Eve", ("ban",), ENGLISH, in_room=True)]
+    assert labels == [ENGLISH.who_is, ENGLISH.invite, "", ENGLISH.measures["ban"]]
+    labels = [item.label for item in menus.of_person("Eve", ("ban",), ENGLISH, in_room=False)]
+    assert labels == [ENGLISH.who_is]
+    assert ENGLISH.make_private not in [item.label for item in menus.of_room("lobby", ENGLISH)]
 
 
 def test_help_stands_in_columns(reader: Reader) -> None:
