@@ -26,6 +26,7 @@ from chatservice.service import ChatService, Listener
 from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
+from chatservice.storage.sqlite.hooks import SqliteHookStore
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Argon2
@@ -64,7 +65,7 @@ def makeService(options: Options) -> ChatService:
     return ChatService(
         reactor,
         factory,
-        _listeners(options, reactor, factory),
+        _listeners(options, reactor, factory, archive),
         monitor=_monitor(options, factory),
         reload=Reload(reactor, options, factory, archive),
         certificate=options["server-certificate"],
@@ -75,7 +76,9 @@ def makeService(options: Options) -> ChatService:
     )
 
 
-def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Listener]:
+def _listeners(
+    options: Options, reactor: Any, factory: ChatFactory, archive: SqliteArchive | None
+) -> list[Listener]:
     def listener(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Listener:
         if options.proxies:
             served = ProxiedFactory(served, options.proxies, reactor, factory.peer_log.about)
@@ -97,7 +100,7 @@ def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Lis
                 for each in options["irc-tls-endpoints"]
             ]
     if options["web-endpoints"] or options["web-tls-endpoints"]:
-        door = _web_door(options, factory)
+        door = _web_door(options, factory, archive)
         listeners += [
             listener(endpoint, door, " for browsers") for endpoint in options["web-endpoints"]
         ]
@@ -118,16 +121,22 @@ def _secured(
     return TLSFactory(options["server-certificate"], door, factory.clock, factory.turns, speaks)
 
 
-def _web_door(options: Options, factory: ChatFactory) -> IProtocolFactory:
+def _web_door(
+    options: Options, factory: ChatFactory, archive: SqliteArchive | None
+) -> IProtocolFactory:
     from chatservice.server.web.browsers import WebDoor  # noqa: PLC0415 (what it needs is an extra)
     from chatservice.server.web.forwarded import Forwarding  # noqa: PLC0415
+    from chatservice.server.web.hooks import hook_routes  # noqa: PLC0415
     from chatservice.server.web.hosts import Hosts  # noqa: PLC0415
     from chatservice.server.web.machines import health_routes  # noqa: PLC0415
 
     certificate = options["server-certificate"]
     hosts = Hosts(options.web_hosts, tuple if certificate is None else certificate.names)
     forwarding = Forwarding(options.web_proxies)
-    return WebDoor(factory, hosts, forwarding, health_routes(factory))
+    routes = health_routes(factory)
+    if archive is not None:
+        routes |= hook_routes(factory, SqliteHookStore(archive))
+    return WebDoor(factory, hosts, forwarding, routes)
 
 
 def _monitor(options: Options, factory: ChatFactory) -> list[Listener]:

@@ -19,6 +19,7 @@ from chatservice.core.drafts import (
     Join,
     Outcome,
     Part,
+    Post,
     Rename,
     Speak,
     Stale,
@@ -589,6 +590,11 @@ class Chat:
                     then=then if is_last else None,
                 ),
             )
+
+    def post(self, room: str, name: str, texts: tuple[str, ...], then: Then) -> None:
+        """A hook says something in `room`, under a `name` that no person can have."""
+        self._expect_saving()
+        self.log.submit(Post(self.now(), room, name, texts, then=then))
 
     def set_typing(self, user: User, session: UserSession, on: bool, room: str = LOBBY) -> None:
         """`user` is typing something, or no longer."""

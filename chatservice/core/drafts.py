@@ -214,6 +214,28 @@ class Speak(Draft):
         )
 
 
+class Post(Draft):
+    """A hook, which is nobody's connection, says `texts` in `room` as `name`."""
+
+    __slots__ = ("name", "room", "texts")
+
+    def __init__(
+        self, at: float, room: str, name: str, texts: tuple[str, ...], *, then: Then
+    ) -> None:
+        super().__init__(at, then=then)
+        self.room = room
+        self.name = name
+        self.texts = texts
+        self.messages = len(texts)
+
+    def decide(self, registry: Registry, id_: int) -> Entry:
+        if self.room not in registry.rooms:
+            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=self.room)
+        event = Burst(id_, self.at, self.room, self.name, self.texts)
+        size = sum(map(len, self.texts)) + len(self.texts) * (len(self.name) + _AROUND)
+        return Entry(event, (self.room,), messages=self.messages, size=size, acknowledged=0)
+
+
 class Arrival(NamedTuple):
     """`user` comes in at `connection`, as `name`, into these rooms as far as they still exist.
     `since`: the ids since which they have been in rooms before. `then`: as that of a draft."""

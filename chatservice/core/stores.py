@@ -5,7 +5,9 @@ policy. `asker` is the network that something is looked up for: askers take turn
 Deferred behind an answer that is awaited takes the question back.
 """
 
+import hashlib
 from collections.abc import Awaitable, Iterable, Mapping
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from chatservice.core.cursor import Pages
@@ -198,3 +200,40 @@ class OfflineMessageStore(Protocol):
 
 class AccountsAndMessages(AccountStore, OfflineMessageStore, Protocol):
     """What a server with accounts needs: removing an account removes its messages."""
+
+
+class HookKind(StrEnum):
+    """What a hook may do in its room."""
+
+    SPEAK = "speak"
+    LISTEN = "listen"
+
+
+class Hook(NamedTuple):
+    """A program's right to one room. `number` is how its operator calls it, and `shown` how its
+    messages are signed. `secret`: what signs the requests, if they have to be signed; empty: they
+    need not be. `created`: in seconds since 1970."""
+
+    number: int
+    kind: HookKind
+    name: str
+    room: str
+    secret: str
+    created: float
+
+    @property
+    def shown(self) -> str:
+        """Its name with an ending that no person's name can have: it holds brackets."""
+        return f"{self.name}[bot]"
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token. It is random, with 192 bits, so that one fast hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+class HookStore(Protocol):
+    """Hooks. They are made and removed by a program of the operator's."""
+
+    def find(self, token: str, asker: str = "") -> Awaitable[Hook | None]:
+        """Whose token it is."""

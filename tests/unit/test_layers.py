@@ -34,6 +34,7 @@ MAY_IMPORT = {
     },
     "console": {"core", "desktop", "options", "service", "tap"},
     "programs": set(),
+    "hooks": {"core", "dialects", "programs", "storage"},
     "export": {"core", "dialects", "programs", "storage"},
     "backup": {"programs", "storage"},
 }

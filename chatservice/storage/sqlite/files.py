@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from chatservice.core.events import Account, Change, Happening
 from chatservice.core.log import Reach
-from chatservice.core.stores import Credentials
+from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.rows import MAX_ID, Row
-from chatservice.storage.sqlite import account_changes, accounts, rows, schema, wal
+from chatservice.storage.sqlite import account_changes, accounts, hooks, rows, schema, wal
 from chatservice.storage.sqlite.database import (
     BadDatabase,
     explained,
@@ -62,8 +62,15 @@ def accounts_in(path: Path) -> list[Account]:
         return accounts.all_accounts(connection)
 
 
+def hooks_in(path: Path) -> list[Hook]:
+    """All of them, in the order in which they were made."""
+    with closing(open_to_read(path)) as connection, explained(path):
+        return hooks.all_hooks(connection)
+
+
 class AccountFile:
-    """Changes accounts in the file at `path`; `create`: in a new one, if there is none."""
+    """Changes accounts, and hooks, in the file at `path`; `create`: in a new one, if there is
+    none."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self._path = path
@@ -106,6 +113,16 @@ class AccountFile:
         with self._change() as connection:
             accounts.remove(connection, account)
             account_changes.add(connection, account, Change.UNREGISTERED)
+
+    def add_hook(self, token: str, hook: Hook) -> int | None:
+        """See `hooks.add`."""
+        with self._change() as connection:
+            return hooks.add(connection, token, hook)
+
+    def remove_hook(self, number: int) -> bool:
+        """Whether there was one of that number."""
+        with self._change() as connection:
+            return hooks.remove(connection, number)
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

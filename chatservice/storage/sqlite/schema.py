@@ -116,6 +116,18 @@ UPGRADES: tuple[str, ...] = (
     ALTER TABLE readers ADD COLUMN messages TEXT;
     UPDATE readers SET messages = '{"lobby": ' || earlier || '}' WHERE id IS NOT NULL;
     """,
+    # Programs that may speak in a room, or listen. `token`: a hash of it (see `stores.token_hash`).
+    """
+    CREATE TABLE hooks(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        room TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        created REAL NOT NULL
+    );
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

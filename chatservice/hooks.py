@@ -1,0 +1,90 @@
+"""``python -m chatservice.hooks``: programs that speak in a room. The server may be running."""
+
+import argparse
+import secrets
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chatservice.core import names
+from chatservice.core.events import Refusal
+from chatservice.core.stores import Hook, HookKind
+from chatservice.dialects.wording import ENGLISH
+from chatservice.programs import one_line_errors
+from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.sqlite.files import AccountFile, hooks_in
+
+TOKEN_BYTES = 24
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m chatservice.hooks",
+        description="Let programs speak in a room, by POST /hooks/TOKEN on a web port. The server "
+        "may be running. A token is shown once, when it is made.",
+    )
+    parser.add_argument(
+        "--database",
+        type=Path,
+        default=Path("chat.sqlite3"),
+        metavar="FILE",
+        help="the server's database; add makes it if there is none (default: %(default)s)",
+    )
+    words = parser.add_subparsers(dest="command", required=True)
+    words.add_parser("list", help="list number, name, room, whether requests are signed, and date")
+    add = words.add_parser("add", help="make a hook, and print its path")
+    add.add_argument("name", help="what it is called; its messages are signed NAME[bot]")
+    add.add_argument("room")
+    add.add_argument(
+        "--signed",
+        action="store_true",
+        help="make a secret, too, with which GitHub signs; what is not signed is refused",
+    )
+    remove = words.add_parser("remove", help="remove a hook: its token is good for nothing then")
+    remove.add_argument("number", type=int)
+    return parser.parse_args(argv)
+
+
+def list_(options: argparse.Namespace) -> None:
+    for hook in hooks_in(options.database):
+        made = datetime.fromtimestamp(hook.created, UTC)
+        signed = "signed" if hook.secret else "-"
+        print(f"{hook.number}\t{hook.name}\t#{hook.room}\t{signed}\t{made:%Y-%m-%d %H:%M:%S}")
+
+
+def add(options: argparse.Namespace) -> None:
+    name, room = names.checked(options.name), names.checked_room(options.room)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    secret = secrets.token_urlsafe(TOKEN_BYTES) if options.signed else ""
+    with AccountFile(options.database, create=True) as file:
+        number = file.add_hook(token, Hook(0, HookKind.SPEAK, name, room, secret, time.time()))
+    if number is None:
+        raise SystemExit("hooks: there are too many; remove one first.")
+    print(f"/hooks/{token}")
+    if secret:
+        print(f"Secret: {secret}")
+
+
+def remove(options: argparse.Namespace) -> None:
+    with AccountFile(options.database) as file:
+        if not file.remove_hook(options.number):
+            raise SystemExit(f"hooks: there is no hook {options.number}.")
+
+
+COMMANDS = {"list": list_, "add": add, "remove": remove}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program. Its status is 1 if that could not be done."""
+    options = arguments(argv)
+    with one_line_errors("hooks", BadDatabase):
+        try:
+            COMMANDS[options.command](options)
+        except Refusal as refusal:
+            raise SystemExit(f"hooks: {ENGLISH.refusal(refusal)}") from None
+
+
+if __name__ == "__main__":
+    main()
