@@ -26,6 +26,8 @@ def test_a_slack_client() -> None:
     assert said(payload) == (line,)
     form = urlencode({"payload": json.dumps(payload)}).encode()
     assert texts_of(form, "application/x-www-form-urlencoded") == (line,)
+    as_curl_sends_it = json.dumps(payload).encode()
+    assert texts_of(as_curl_sends_it, "application/x-www-form-urlencoded") == (line,)
 
 
 def test_alertmanager_by_its_slack_receiver() -> None:

@@ -39,7 +39,8 @@ def texts_of(body: bytes, content_type: str, github_event: str = "") -> tuple[st
 
 def _parsed(body: bytes, content_type: str) -> Mapping[str, Any]:
     try:
-        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        form = content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+        if form and not body.lstrip().startswith(b"{"):  # curl calls JSON a form, too
             fields = parse_qs(body.decode(), max_num_fields=20)
             if "payload" not in fields:
                 raise BadPayload("The form has no field payload.")
