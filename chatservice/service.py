@@ -122,7 +122,8 @@ class ChatService(Service):
         if self._archive is not None:  # twistd has changed to the user of --uid by now
             try:
                 self._archive.open(may_have_accounts=self._hashing is not None)
-                self.factory.chat.restore(self._archive.rooms)
+                archive = self._archive
+                self.factory.chat.restore(archive.rooms, archive.operators, archive.sanctions)
             except BadDatabase as error:
                 raise self._cannot_start(f"--database {error}") from None
         if self._hashing is not None:

@@ -12,7 +12,7 @@ from chatservice.core.delivery import Delivery
 from chatservice.core.directory import Directory
 from chatservice.core.drafts import (
     Arrival,
-    Control,
+    Barred,
     Draft,
     Enroll,
     Join,
@@ -20,7 +20,6 @@ from chatservice.core.drafts import (
     Part,
     Rename,
     Speak,
-    Stale,
     Then,
     later,
 )
@@ -31,7 +30,6 @@ from chatservice.core.events import (
     Announced,
     CloseReason,
     ErrorCode,
-    Invited,
     Person,
     PersonalEvent,
     Recalled,
@@ -44,9 +42,12 @@ from chatservice.core.events import (
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
 from chatservice.core.log import Batch, Clock, Log, Messages, Now, Reach
-from chatservice.core.registry import RoomRecord, room_order
+from chatservice.core.measures import Commission
+from chatservice.core.moderation import Moderation
+from chatservice.core.registry import RoomRecord, room_order, shown_room
 from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
+from chatservice.core.sanctions import Sanction, Sanctions
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition
 from chatservice.core.users import Departing, User, UserSession
@@ -54,7 +55,6 @@ from chatservice.core.users import Departing, User, UserSession
 # Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
 # name before it.
 MAX_BURST = 500
-MAX_TOPIC = 200  # characters: a line
 # New rooms from one address: so many at once, and another one after so many seconds. A class of
 # students is at one address.
 ROOMS_AT_ONCE, ROOM_SECONDS = 30, 60.0
@@ -97,7 +97,13 @@ class Chat:
     ) -> None:
         self.directory = Directory(clock)
         self.archive = archive
-        delivery = Delivery(self.directory, arrived=self._arrived, renamed=self._renamed)
+        self.moderation = Moderation(self.directory, archive, self._submit, now)
+        delivery = Delivery(
+            self.directory,
+            arrived=self._arrived,
+            renamed=self._renamed,
+            measured=self.moderation.apply,
+        )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
         # Each is called with every batch that has come true, before anybody hears it.
@@ -122,11 +128,34 @@ class Chat:
         """Everyone who is here, by the name that is shown."""
         return self.directory.users
 
-    def restore(self, rooms: Iterable[RoomRecord]) -> None:
-        """The rooms that the archive has kept."""
+    def restore(
+        self,
+        rooms: Iterable[RoomRecord],
+        operators: Iterable[Account] = (),
+        sanctions: Iterable[Sanction] = (),
+    ) -> None:
+        """The rooms that the archive has kept, the operators of the server, bans and mutes."""
         for record in rooms:
             if record.name != LOBBY:
                 self.directory.add_room(record)
+            else:
+                self.directory.lobby.operators = set(record.operators)
+        self.directory.operators = set(operators)
+        for each in sanctions:
+            there = self.directory.sanctions.setdefault(each.scope, Sanctions(each.scope))
+            there.add(each)
+
+    def commission(self, account: Account, on: bool) -> None:
+        """The owner of `account` is an operator of the server, or no longer."""
+
+        def decided(outcome: Outcome) -> None:
+            operators = self.directory.operators
+            if on:
+                operators.add(account)
+            else:
+                operators.discard(account)
+
+        self.log.submit(Commission(self.now(), account, on, decided))
 
     # Coming and going.
 
@@ -186,7 +215,16 @@ class Chat:
         there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
         since = {room: rooms[room] for room in there if rooms[room]}
 
+        def gather(rooms: tuple[str, ...]) -> None:
+            network = session.peer.network
+            self._gathering.arrive(
+                Arrival(user, session.cursor, user.name, rooms, since, arrived, network)
+            )
+
         def arrived(outcome: Outcome) -> None:
+            if isinstance(outcome, Barred):
+                gather(tuple(room for room in there if room not in outcome.rooms))
+                return
             arriving = self._arriving.pop(account) if account is not None else None
             if isinstance(outcome, Refusal):
                 then(outcome)
@@ -199,7 +237,7 @@ class Chat:
 
         if account is not None:
             self._arriving[account] = _Arriving(user, [])
-        self._gathering.arrive(Arrival(user, session.cursor, user.name, there, since, arrived))
+        gather(there)
 
     def token(self, user: User, session: UserSession) -> str:
         """What proves, from another connection, that somebody is `user`."""
@@ -221,9 +259,14 @@ class Chat:
         founded = [room for room in self.directory.rooms.values() if room.founder == before]
         for room in founded:
             room.founder = user.identity
-        if account is not None:
-            self.archive.enroll(account, user.rooms, [room.record for room in founded])
-        self.log.submit(Enroll(self.now(), user))
+
+        def enrolled(outcome: Outcome) -> None:
+            if account is not None:
+                followed = self.moderation.follow(user, account)
+                records = [room.record for room in founded]
+                self.archive.enroll(account, user.rooms, records, followed)
+
+        self.log.submit(Enroll(self.now(), user, enrolled))
 
     def end_account(self, account: Account, why: CloseReason) -> None:
         """What has been proven of `account` proves nothing any longer."""
@@ -336,7 +379,7 @@ class Chat:
     def room_for(self, user: User, name: str) -> Room:
         """The room of that name, if `user` may know of it. Raises UNKNOWN_ROOM."""
         room = self.directory.room(name)
-        if room is None or not room.is_open_to(user, self.now()):
+        if room is None or not self.moderation.is_open_to(user, room):
             raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(name))
         return room
 
@@ -361,11 +404,10 @@ class Chat:
 
     def rooms_for(self, user: User) -> tuple[RoomInfo, ...]:
         """The rooms that `user` may know of, the lobby first."""
-        now = self.now()
         return tuple(
             self.info(self.directory.rooms[name])
             for name in sorted(self.directory.rooms, key=room_order)
-            if self.directory.rooms[name].is_open_to(user, now)
+            if self.moderation.is_open_to(user, self.directory.rooms[name])
         )
 
     def rooms_of(self, user: User) -> tuple[RoomInfo, ...]:
@@ -421,87 +463,6 @@ class Chat:
         self._submit(
             session, Part(at, cursor, user, room.name, farewell=farewell, ref=ref, then=then)
         )
-
-    def set_topic(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        topic: str,
-        *,
-        ref: str | None = None,
-        then: Then,
-    ) -> None:
-        """`user` sets the topic of the room `name`."""
-        if len(topic) > MAX_TOPIC:
-            raise Refusal(ErrorCode.TOPIC_TOO_LONG, limit=MAX_TOPIC)
-        self._control(user, session, name, ref, then, topic=topic)
-
-    def set_private(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        private: bool,
-        *,
-        ref: str | None = None,
-        then: Then,
-    ) -> None:
-        """`user` makes the room `name` private, or public."""
-        self._control(user, session, name, ref, then, private=private)
-
-    def invite(self, user: User, name: str, whom: str) -> User:
-        """`user` invites `whom` into the room `name`, and they are told. Returns who that is."""
-        room = self.own_room(user, name)
-        self._expect_founder(user, room)
-        invited = self.directory.user(whom)
-        if not room.invite(invited, self.now()):
-            raise Refusal(ErrorCode.TOO_MANY_INVITATIONS, room=shown_room(room.name))
-        for cursor in invited.cursors:
-            if not cursor.backlogged:
-                cursor.send(Invited(room.name, user.name))
-        return invited
-
-    def _control(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        ref: str | None,
-        then: Then,
-        *,
-        topic: str | None = None,
-        private: bool | None = None,
-    ) -> None:
-        self._expect_saving()
-        room = self.own_room(user, name)
-        self._expect_founder(user, room)
-
-        def decided(outcome: Outcome) -> None:
-            if not isinstance(outcome, Stale):
-                then(outcome)
-                return
-            try:
-                self._control(user, session, name, ref, then, topic=topic, private=private)
-            except Refusal as refusal:
-                then(refusal)
-
-        draft = Control(
-            self.now(),
-            session.cursor,
-            user,
-            room.name,
-            room.control,
-            topic=topic,
-            private=private,
-            ref=ref,
-            then=decided,
-        )
-        self._submit(session, draft)
-
-    def _expect_founder(self, user: User, room: Room) -> None:
-        if not room.is_founder(user):
-            raise Refusal(ErrorCode.NOT_FOUNDER, room=shown_room(room.name))
 
     def _expect_saving(self) -> None:
         """Names, rooms and memberships do not change while they cannot be saved."""
@@ -577,7 +538,9 @@ class Chat:
 
     def set_typing(self, user: User, session: UserSession, on: bool, room: str = LOBBY) -> None:
         """`user` is typing something, or no longer."""
-        self.own_room(user, room).typing.set(session.cursor, user.name, on)
+        here = self.own_room(user, room)
+        if not self.moderation.is_muted(user, here.name):
+            here.typing.set(session.cursor, user.name, on)
 
     def rename(
         self,
@@ -700,8 +663,9 @@ class Chat:
     def _newest(self, before: int | None) -> int:
         return self.log.end if before is None else min(before, self.log.end)
 
-    def _submit(self, session: UserSession, draft: Draft) -> None:
-        session.cursor.submitted = draft
+    def _submit(self, session: UserSession | None, draft: Draft) -> None:
+        if session is not None:
+            session.cursor.submitted = draft
         self.log.submit(draft)
 
     def _keep_position(self, user: User, session: UserSession) -> None:
@@ -752,6 +716,7 @@ class Chat:
         text: str,
         style: Style | None = None,
     ) -> Sent:
+        self.moderation.expect_voice(sender)
         if not recipient.present:
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
         if recipient.backlogged:
@@ -798,8 +763,3 @@ def _allowed(name: str, account: Account | None) -> str:
     if names.is_reserved(name) and (account is None or not account.is_called(name)):
         raise Refusal(ErrorCode.NAME_RESERVED, name=name)
     return name
-
-
-def shown_room(name: str) -> str:
-    """As people see it: ``#dev``."""
-    return "#" + name.removeprefix("#")

@@ -7,13 +7,16 @@ from chatservice.core.directory import Directory
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     LOBBY,
+    Banned,
     Burst,
     Emoted,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Renamed,
+    RoleChanged,
     TopicChanged,
 )
 from chatservice.core.log import Batch, Look
@@ -25,7 +28,7 @@ class Delivery:
     """Applies each batch to `directory`, and lets everyone hear it who may.
 
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
-    before somebody has another name.
+    before somebody has another name; `measured` once what somebody in charge has done is true.
     """
 
     def __init__(
@@ -34,10 +37,12 @@ class Delivery:
         *,
         arrived: Callable[[User, int], None],
         renamed: Callable[[User, str], None],
+        measured: Callable[[Entry], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
         self._renamed = renamed
+        self._measured = measured
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -92,7 +97,7 @@ class Delivery:
             except Exception:
                 cursor.fail()
 
-    def _apply(self, entry: Entry, batch: Batch) -> None:
+    def _apply(self, entry: Entry, batch: Batch) -> None:  # noqa: PLR0912 (a case each)
         directory = self._directory
         match entry.event:
             case Burst() | Emoted():  # nearly all
@@ -104,11 +109,16 @@ class Delivery:
                 (user,) = entry.people
                 self._join(user, entry.rooms[0], entry.event.id, batch)
             case Left(reason=LeaveReason.PARTED):
-                (user,) = entry.people
-                self._part(user, entry.rooms[0])
-            case Left():
+                for user in entry.people:
+                    self._part(user, entry.rooms[0])
+                self._measured(entry)
+            case Left(by=by):
                 for user in entry.people:
                     self._depart(user)
+                if by:
+                    self._measured(entry)
+            case Banned() | Muted() | RoleChanged():
+                self._measured(entry)
             case Renamed(new=new):
                 (user,) = entry.people
                 self._rename(user, new)
@@ -168,6 +178,8 @@ class Delivery:
         self._directory.add(user)
 
     def _depart(self, user: User) -> None:
+        for cursor in user.cursors:  # of somebody who was removed
+            self._directory.hear_no_more(user, cursor)
         for name in user.rooms:
             room = self._directory.rooms[name]
             room.members.pop(user, None)

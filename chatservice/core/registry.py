@@ -5,13 +5,15 @@ are, who is in them. What people are shown lags behind until it is delivered (se
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
 
 from chatservice.core import names
-from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
+from chatservice.core.events import ALL_ROOMS, LOBBY, Account, ErrorCode, Refusal, SanctionKind
 from chatservice.core.lookalikes import LookAlikes
+from chatservice.core.sanctions import Person, Sanction, Sanctions, of_kind
 
 # Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
 # 100 bytes a connection.
@@ -21,6 +23,8 @@ MAX_ROOMS = 10_000
 # Rooms that a guest and the owner of an account may have founded at a time: a guest's go with
 # their last member, an account's stay.
 MAX_FOUNDED_BY_GUEST, MAX_FOUNDED_BY_ACCOUNT = 3, 20
+# People whom one founder may put in charge of a room.
+MAX_OPERATORS = 100
 
 
 class Claimant(Protocol):
@@ -35,8 +39,9 @@ class Claimant(Protocol):
 
 @dataclass(slots=True)
 class RoomRecord:
-    """A room. `founder`: an account, or the id of a guest. `open_from`: newcomers may see what was
-    said from this id on. `control`: the id of the last entry that changed its rights."""
+    """A room. `founder`: an account, or the id of a guest. `operators`: whom the founder has put in
+    charge, too. `open_from`: newcomers may see what was said from this id on. `control`: the id of
+    the last entry that changed its rights."""
 
     name: str
     founder: Account | int | None = None
@@ -45,6 +50,7 @@ class RoomRecord:
     open_from: int = 0
     control: int = 0
     members: int = 0
+    operators: set[Account] = field(default_factory=set)
 
     @property
     def stays(self) -> bool:
@@ -52,12 +58,30 @@ class RoomRecord:
         return self.name == LOBBY or isinstance(self.founder, Account)
 
 
+class Rank(IntEnum):
+    """Who is in charge of whom: of those who have less of it."""
+
+    MEMBER = 0
+    OPERATOR = 1  # of the room
+    FOUNDER = 2
+    SERVER_OPERATOR = 3  # in charge everywhere
+    CONSOLE = 4  # whoever runs the server
+
+
 @dataclass(slots=True)
 class _Claim:
+    person: "Claimant"
     name: str
     account: Account | None
     founder: Account | int
     rooms: tuple[str, ...] = ()  # in `room_order`
+    networks: tuple[str, ...] = ()  # that they came from
+    held_in: tuple[str, ...] = ()  # where bans and mutes hold them
+
+    @property
+    def suspect(self) -> Person:
+        """Who may be held by a ban or mute."""
+        return Person(self.person.id, self.name, self.account, self.networks)
 
     @property
     def is_registered(self) -> bool:
@@ -72,37 +96,69 @@ class _Claim:
 
 
 class Registry:
-    """Who has which name and is in which rooms. What may not be raises `Refusal`."""
+    """Who has which name and is in which rooms, and who may do what. What may not be raises
+    `Refusal`.
 
-    def __init__(self, rooms: Iterable[RoomRecord] = ()) -> None:
+    `operators`: those of the server. `sanctions`: bans and mutes, by their scope.
+    """
+
+    def __init__(
+        self,
+        rooms: Iterable[RoomRecord] = (),
+        operators: Iterable[Account] = (),
+        sanctions: Iterable[Sanction] = (),
+    ) -> None:
         self.rooms: dict[str, RoomRecord] = {}
+        self.operators = set(operators)
+        self.sanctions: dict[str, Sanctions] = {}
         self._room_keys: dict[str, str] = {}
         self._claims: dict[int, _Claim] = {}
         self._alike: LookAlikes[int] = LookAlikes()
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
+        for sanction in sanctions:
+            self.sanctions_of(sanction.scope).add(sanction)
 
-    def claim(self, person: Claimant, name: str) -> None:
-        """`person`, who has none so far, is called `name`. Raises NAME_TAKEN."""
+    def claim(
+        self, person: Claimant, name: str, networks: tuple[str, ...] = (), now: float = 0.0
+    ) -> None:
+        """`person`, who has none so far and comes from these networks, is called `name`. Raises
+        NAME_TAKEN, BANNED."""
         founder = person.id if person.account is None else person.account
-        claim = _Claim(name, person.account, founder)
+        claim = _Claim(person, name, person.account, founder, networks=networks)
         self._expect_free(person.id, claim)
+        for scope in (ALL_ROOMS, LOBBY):
+            self._expect_welcome(claim, scope, now)
         self._claims[person.id] = claim
         self._alike.add(name, person.id)
+        self._hold(claim, (ALL_ROOMS,), now, newcomer=True)
 
-    def rename(self, person: Claimant, name: str) -> str:
-        """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN."""
+    def rename(self, person: Claimant, name: str, now: float = 0.0) -> str:
+        """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN; and MUTED or
+        BANNED, if a name would say what they must not, or holds them."""
         claim = self._claims[person.id]
-        self._expect_free(person.id, _Claim(name, person.account, claim.founder))
+        wanted = _Claim(person, name, person.account, claim.founder)
+        self._expect_free(person.id, wanted)
+        for scope in (ALL_ROOMS, *claim.rooms):
+            if scope in self.sanctions:
+                self._expect_voice(claim, scope, now)
+                meant = self.sanctions[scope].meant(SanctionKind.BAN, wanted.suspect, now)
+                if (ban := of_kind(SanctionKind.BAN, meant)) is not None:
+                    raise banned(ban)
         self._alike.remove(claim.name, person.id)
         self._alike.add(name, person.id)
         old, claim.name, claim.account = claim.name, name, person.account
+        self._hold(claim, (ALL_ROOMS, *claim.rooms), now, newcomer=False)
         return old
 
     def enroll(self, person: Claimant) -> None:
-        """`person` owns another account now, or none: what they founded stays theirs."""
+        """`person` owns another account now, or none: what they founded stays theirs, and what
+        holds them goes on to."""
         if (claim := self._claims.get(person.id)) is None:
             return
+        if person.account is not None:
+            for sanctions in self.sanctions.values():
+                sanctions.follow(person.id, person.account)
         founder = person.id if person.account is None else person.account
         for room in self.rooms.values():
             if room.founder == claim.founder:
@@ -113,6 +169,9 @@ class Registry:
         """`person` is gone. Returns the rooms that they were in."""
         claim = self._claims.pop(person.id)
         self._alike.remove(claim.name, person.id)
+        for scope in claim.held_in:
+            if scope in self.sanctions:
+                self.sanctions[scope].forget(person.id)
         for room in claim.rooms:
             self._lose_member(room)
         return claim.rooms
@@ -142,10 +201,12 @@ class Registry:
         if person.id not in self._claims:
             raise Refusal(ErrorCode.GONE, name="")
 
-    def founded(self, person: Claimant, room: RoomRecord) -> bool:
-        """Whether `person` is the founder of `room`."""
+    def is_trusted(self, person: Claimant, room: str) -> bool:
+        """Whether `person` may come into `room`, though it is private: they are in charge of it."""
         claim = self._claims.get(person.id)
-        return claim is not None and room.founder == claim.founder
+        if claim is None:
+            return False
+        return self.rank(claim.founder, room) in (Rank.FOUNDER, Rank.OPERATOR)
 
     def found(self, person: Claimant, name: str, id_: int) -> RoomRecord:
         """`person` makes the room `name`, with the entry that has this id. Raises NAME_TAKEN,
@@ -162,11 +223,14 @@ class Registry:
             )
         return self._add(RoomRecord(name, founder, open_from=id_, control=id_))
 
-    def join(self, person: Claimant, room: str) -> bool:
-        """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS."""
+    def join(self, person: Claimant, room: str, now: float = 0.0) -> bool:
+        """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS,
+        BANNED."""
         claim = self._claims[person.id]
         if room in claim.rooms:
             return False
+        self._hold(claim, (room,), now, newcomer=True)
+        self._expect_welcome(claim, room, now)
         if len(claim.rooms) >= MAX_ROOMS_JOINED:
             raise Refusal(ErrorCode.TOO_MANY_ROOMS)
         claim.rooms = _shared(tuple(sorted((*claim.rooms, room), key=room_order)))
@@ -179,6 +243,104 @@ class Registry:
         claim = self._claims[person.id]
         claim.rooms = _shared(tuple(each for each in claim.rooms if each != room))
         self._lose_member(room)
+
+    # Who may do what.
+
+    def sanctions_of(self, scope: str) -> Sanctions:
+        """The bans and mutes of a room, or of the whole chat (ALL_ROOMS)."""
+        found = self.sanctions.get(scope)
+        if found is None:
+            found = self.sanctions[scope] = Sanctions(scope)
+        return found
+
+    def expect_in_charge(self, person: Claimant | None, scope: str) -> tuple[Rank, str]:
+        """The rank of `person` in a room that they are in, or in the whole chat, and what they are
+        called; None: whoever runs the server. Raises NOT_IN_CHARGE, UNKNOWN_ROOM, GONE."""
+        if scope != ALL_ROOMS and scope not in self.rooms:
+            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(scope))
+        if person is None:
+            return Rank.CONSOLE, ""
+        self.expect_here(person)
+        claim = self._claims[person.id]
+        rank = self.rank(claim.founder, scope)
+        if rank is Rank.MEMBER or (rank < Rank.SERVER_OPERATOR and scope not in claim.rooms):
+            raise Refusal(ErrorCode.NOT_IN_CHARGE, room=shown_room(scope))
+        return rank, claim.name
+
+    def rank(self, identity: Account | int, scope: str) -> Rank:
+        """That of the owner of an account, or of the guest who has that id."""
+        return rank_in(self.rooms.get(scope), identity, self.operators)
+
+    def expect_voice(self, person: Claimant, room: str, now: float) -> str:
+        """What `person` is called, who may speak in `room`. Raises NOT_IN_ROOM, MUTED."""
+        name = self.expect_member(person, room)
+        if self.sanctions:
+            claim = self._claims[person.id]
+            for scope in (room, ALL_ROOMS):
+                self._expect_voice(claim, scope, now)
+        return name
+
+    def found_persons(self, person: Person) -> list[Claimant]:
+        """Those who are here and are `person`: by the id; or if that is nobody's, the owner of the
+        account, or guests of that name."""
+        if person.id in self._claims:
+            return [self._claims[person.id].person]
+        if person.account is not None:
+            return [
+                claim.person for claim in self._claims.values() if claim.account == person.account
+            ]
+        alike = sorted(self._alike.alike(person.name))
+        return [self._claims[id_].person for id_ in alike if self._claims[id_].account is None]
+
+    def person_of(self, person: Claimant) -> Person:
+        """What is known of somebody who is here."""
+        return self._claims[person.id].suspect
+
+    def impose(self, sanction: Sanction, persons: Iterable[Claimant], now: float) -> list[Sanction]:
+        """It holds these `persons`, and whoever it is meant for, instead of what is returned.
+        Raises TOO_MANY_BANS."""
+        replaced = self.sanctions_of(sanction.scope).impose(sanction, now)
+        for person in persons:
+            self._hold_by(self._claims[person.id], sanction.scope, [sanction])
+        return replaced
+
+    def _hold(self, claim: _Claim, scopes: Iterable[str], now: float, *, newcomer: bool) -> None:
+        """What is meant for somebody who comes there, or has another name, holds them."""
+        for scope in scopes:
+            if scope in self.sanctions:
+                found = self.sanctions[scope].found(claim.suspect, now, newcomer=newcomer)
+                self._hold_by(claim, scope, found)
+
+    def _hold_by(self, claim: _Claim, scope: str, sanctions: list[Sanction]) -> None:
+        if sanctions:
+            self.sanctions[scope].hold(claim.person.id, sanctions)
+            if scope not in claim.held_in:
+                claim.held_in = (*claim.held_in, scope)
+
+    def barred(self, person: Claimant, rooms: Iterable[str], now: float) -> tuple[str, ...]:
+        """Those of `rooms` that `person` is banned from."""
+        suspect = self._claims[person.id].suspect
+        return tuple(
+            room
+            for room in rooms
+            if room in self.sanctions
+            and of_kind(SanctionKind.BAN, self.sanctions[room].found(suspect, now, newcomer=True))
+        )
+
+    def _expect_welcome(self, claim: _Claim, scope: str, now: float) -> None:
+        if scope not in self.sanctions:
+            return
+        found = self.sanctions[scope].found(claim.suspect, now, newcomer=True)
+        if (ban := of_kind(SanctionKind.BAN, found)) is not None:
+            raise banned(ban)
+
+    def _expect_voice(self, claim: _Claim, scope: str, now: float) -> None:
+        if scope not in self.sanctions:
+            return
+        if (mute := self.sanctions[scope].holding(SanctionKind.MUTE, claim.person.id, now)) is None:
+            return
+        until = 0 if mute.until is None else int(mute.until)
+        raise Refusal(ErrorCode.MUTED, room=shown_room(scope), until=until)
 
     def like(self, name: str) -> str | None:
         """The room that is called `name`, or looks like it."""
@@ -203,6 +365,7 @@ class Registry:
         room.members -= 1
         if not room.members and not room.stays:
             del self.rooms[name]
+            self.sanctions.pop(name, None)
             for key in names.keys(name):
                 self._room_keys.pop(key, None)
 
@@ -211,6 +374,37 @@ class Registry:
 def _shared(rooms: tuple[str, ...]) -> tuple[str, ...]:
     """The same object for all who are in the same rooms, as most are."""
     return rooms
+
+
+class _HasRoles(Protocol):
+    @property
+    def founder(self) -> Account | int | None: ...
+
+    @property
+    def operators(self) -> set[Account]: ...
+
+
+def rank_in(room: _HasRoles | None, identity: Account | int, operators: set[Account]) -> Rank:
+    """That of the owner of an account, or of the guest who has that id, in `room` (None: in the
+    whole chat). `operators`: those of the server."""
+    if identity in operators:
+        return Rank.SERVER_OPERATOR
+    if room is None:
+        return Rank.MEMBER
+    if identity == room.founder:
+        return Rank.FOUNDER
+    return Rank.OPERATOR if identity in room.operators else Rank.MEMBER
+
+
+def banned(ban: Sanction) -> Refusal:
+    """Why somebody whom `ban` holds may not come in."""
+    until = 0 if ban.until is None else int(ban.until)
+    return Refusal(ErrorCode.BANNED, room=shown_room(ban.scope), until=until)
+
+
+def shown_room(name: str) -> str:
+    """As people see it: ``#dev``. The whole chat is ALL_ROOMS."""
+    return name if name == ALL_ROOMS else "#" + name.removeprefix("#")
 
 
 def room_order(name: str) -> tuple[bool, str]:

@@ -22,6 +22,7 @@ from chatservice.core.events import (
     Refusal,
     Renamed,
 )
+from chatservice.core.room import Room
 from tests.support.house import House, LateArchive, Session, Sink
 
 
@@ -46,6 +47,10 @@ class Rooms(House):
         token = self.chat.token(self.user(name), self.sessions[name])
         self.chat.enter(session, name, self._entered, token=token, beside=True)
         return session.sink
+
+    @property
+    def den(self) -> Room:
+        return self.chat.directory.rooms["den"]
 
     def codes(self) -> list[ErrorCode]:
         outcomes, self.outcomes = self.outcomes, []
@@ -173,7 +178,9 @@ class TestPrivateRooms:
         rooms.joins("Alice", "den")
         rooms.turn()
         user, session = rooms.user("Alice"), rooms.sessions["Alice"]
-        rooms.chat.set_private(user, session, "den", True, then=rooms.outcomes.append)
+        rooms.chat.moderation.set_private(
+            user, session, rooms.den, True, then=rooms.outcomes.append
+        )
         rooms.turn()
         assert rooms.codes() == []
         return alice, bob
@@ -193,7 +200,7 @@ class TestPrivateRooms:
 
     def test_the_invited_come_in(self, rooms: Rooms) -> None:
         _, bob = self.make(rooms)
-        rooms.chat.invite(rooms.user("Alice"), "den", "Bob")
+        rooms.chat.moderation.invite(rooms.user("Alice"), rooms.den, "Bob")
         assert bob.heard() == ["*** Alice invites you to #den. Type /join den to join."]
         rooms.joins("Bob", "den")
         rooms.turn()
@@ -201,15 +208,17 @@ class TestPrivateRooms:
 
     def test_only_its_founder_is_in_charge(self, rooms: Rooms) -> None:
         self.make(rooms)
-        rooms.chat.invite(rooms.user("Alice"), "den", "Bob")
+        rooms.chat.moderation.invite(rooms.user("Alice"), rooms.den, "Bob")
         rooms.joins("Bob", "den")
         rooms.turn()
         user, session = rooms.user("Bob"), rooms.sessions["Bob"]
         with pytest.raises(Refusal) as refused:
-            rooms.chat.set_private(user, session, "den", False, then=rooms.outcomes.append)
-        assert refused.value.code is ErrorCode.NOT_FOUNDER
+            rooms.chat.moderation.set_private(
+                user, session, rooms.den, False, then=rooms.outcomes.append
+            )
+        assert refused.value.code is ErrorCode.NOT_IN_CHARGE
         with pytest.raises(Refusal):
-            rooms.chat.invite(user, "den", "Alice")
+            rooms.chat.moderation.invite(user, rooms.den, "Alice")
 
     def test_rights_that_were_lost_meanwhile_are_decided_again(self) -> None:
         archive = LateArchive()
@@ -222,7 +231,9 @@ class TestPrivateRooms:
         archive.commit()
         user, session = rooms.user("Alice"), rooms.sessions["Alice"]
         for private in (True, False):
-            rooms.chat.set_private(user, session, "den", private, then=rooms.outcomes.append)
+            rooms.chat.moderation.set_private(
+                user, session, rooms.den, private, then=rooms.outcomes.append
+            )
         rooms.turn()
         archive.commit()  # the second was submitted with rights that are stale: decided again
         rooms.turn()

@@ -16,12 +16,21 @@ from twisted.python.threadpool import ThreadPool
 from chatservice.complaints import Complaints
 from chatservice.core.cursor import Pages
 from chatservice.core.drafts import Committed, Draft
-from chatservice.core.events import Account, Change, ErrorCode, Recalled, Refusal, Saving
+from chatservice.core.events import ALL_ROOMS, Account, Change, ErrorCode, Recalled, Refusal, Saving
 from chatservice.core.log import Log, Messages, Now, Origin, Reach
 from chatservice.core.registry import Registry, RoomRecord
+from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage.group_commit import GroupCommit
-from chatservice.storage.sqlite import account_changes, positions, rooms, rows, search, wal
+from chatservice.storage.sqlite import (
+    account_changes,
+    moderation,
+    positions,
+    rooms,
+    rows,
+    search,
+    wal,
+)
 from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
@@ -66,10 +75,14 @@ class SqliteArchive:
         upgrades: Sequence[str] = UPGRADES,
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
-        self.rooms: list[RoomRecord] = []  # that there were when it was opened
+        # What there was when it was opened.
+        self.rooms: list[RoomRecord] = []
+        self.operators: set[Account] = set()
+        self.sanctions: list[Sanction] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._path = path
+        self._now = now
         self._indexed = indexed
         self._upgrades = upgrades
         complaints = Complaints(reactor, known=(sqlite3.Error,))
@@ -109,6 +122,10 @@ class SqliteArchive:
         try:
             origin, gaps = _begin(connection)
             kept = rooms.kept(connection)
+            with transaction(connection):
+                moderation.forget_gone(connection, [room.name for room in kept], self._now())
+            self.operators = moderation.operators(connection, ALL_ROOMS)
+            self.sanctions = moderation.sanctions(connection)
             indexed = self._indexed and search.has_index(connection)
             wal.stamp(connection, opened.path)
             readers = [connect(opened.path, read_only=True) for _ in range(2)]
@@ -119,7 +136,8 @@ class SqliteArchive:
         first_id = origin.next_id if firsts[0] is None else firsts[0]
         self._reading.begin(first_id, gaps, indexed=indexed)
         self.rooms = kept
-        self._commits.begin(origin.next_id, origin.messages, Registry(map(copy, kept)))
+        registry = Registry(map(copy, kept), self.operators, self.sanctions)
+        self._commits.begin(origin.next_id, origin.messages, registry)
         self._log.begin(origin)
         sys.setswitchinterval(SWITCH_SECONDS)
         self._writer.start(opened)
@@ -216,10 +234,14 @@ class SqliteArchive:
         return await self._reader.ask(lambda c: rooms.memberships(c, account), asker=asker)
 
     def enroll(
-        self, account: Account, joined: Mapping[str, int], founded: Iterable[RoomRecord]
+        self,
+        account: Account,
+        joined: Mapping[str, int],
+        founded: Iterable[RoomRecord],
+        sanctions: Iterable[Sanction] = (),
     ) -> None:
-        there, made = dict(joined), list(founded)
-        self.write(lambda c: rooms.enroll(c, account, there, made)).addErrback(
+        there, made, held = dict(joined), list(founded), list(sanctions)
+        self.write(lambda c: rooms.enroll(c, account, there, made, held)).addErrback(
             lambda failure: log.failure("Memberships are not saved.", failure)
         )
 
