@@ -52,6 +52,11 @@ class Rooms(House):
     def den(self) -> Room:
         return self.chat.directory.rooms["den"]
 
+    def set_private(self, name: str, private: bool) -> None:
+        user, session = self.user(name), self.sessions[name]
+        moderation = self.chat.moderation
+        moderation.set_private(user, session, self.den, private, then=self.outcomes.append)
+
     def codes(self) -> list[ErrorCode]:
         outcomes, self.outcomes = self.outcomes, []
         return [outcome.code for outcome in outcomes if isinstance(outcome, Refusal)]
@@ -177,10 +182,7 @@ class TestPrivateRooms:
         alice, bob = rooms.populate("Alice", "Bob")
         rooms.joins("Alice", "den")
         rooms.turn()
-        user, session = rooms.user("Alice"), rooms.sessions["Alice"]
-        rooms.chat.moderation.set_private(
-            user, session, rooms.den, True, then=rooms.outcomes.append
-        )
+        rooms.set_private("Alice", True)
         rooms.turn()
         assert rooms.codes() == []
         return alice, bob
@@ -211,11 +213,9 @@ class TestPrivateRooms:
         rooms.chat.moderation.invite(rooms.user("Alice"), rooms.den, "Bob")
         rooms.joins("Bob", "den")
         rooms.turn()
-        user, session = rooms.user("Bob"), rooms.sessions["Bob"]
+        user = rooms.user("Bob")
         with pytest.raises(Refusal) as refused:
-            rooms.chat.moderation.set_private(
-                user, session, rooms.den, False, then=rooms.outcomes.append
-            )
+            rooms.set_private("Bob", False)
         assert refused.value.code is ErrorCode.NOT_IN_CHARGE
         with pytest.raises(Refusal):
             rooms.chat.moderation.invite(user, rooms.den, "Alice")
@@ -229,11 +229,8 @@ class TestPrivateRooms:
         rooms.joins("Alice", "den")
         rooms.turn()
         archive.commit()
-        user, session = rooms.user("Alice"), rooms.sessions["Alice"]
         for private in (True, False):
-            rooms.chat.moderation.set_private(
-                user, session, rooms.den, private, then=rooms.outcomes.append
-            )
+            rooms.set_private("Alice", private)
         rooms.turn()
         archive.commit()  # the second was submitted with rights that are stale: decided again
         rooms.turn()
