@@ -319,7 +319,7 @@ class Depart(Draft):
         farewells = tuple(
             (name, user.farewell) for name, user in zip(names, here, strict=True) if user.farewell
         )
-        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells)
+        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells=farewells)
         return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
 
 
