@@ -14,6 +14,8 @@ from twisted.logger import Logger
 from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import AccountChecker, Members
+from chatservice.control.commands import Commands
+from chatservice.control.door import Control
 from chatservice.core.chat import Chat, new_secret
 from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
@@ -61,18 +63,31 @@ def makeService(options: Options) -> ChatService:
     if archive is not None:
         archive.account_changed = factory.services.account_changed
     log_file, terminal = _surroundings(options)
+    reload = Reload(reactor, options, factory, archive)
     return ChatService(
         reactor,
         factory,
         _listeners(options, reactor, factory),
         monitor=_monitor(options, factory),
-        reload=Reload(reactor, options, factory, archive),
+        reload=reload,
+        control=_control(options, reactor, factory, reload),
         certificate=options["server-certificate"],
         archive=archive,
         hashing=hashing,
         log_file=log_file,
         terminal=terminal,
     )
+
+
+def _control(
+    options: Options, reactor: Any, factory: ChatFactory, reload: Reload
+) -> Control | None:
+    if options["control-path"] is None:
+        if options["control"] is None and options["database"] != "none":
+            log.warn("There is no operator's socket: its path would be too long (see --control).")
+        return None
+    commands = Commands(factory, reload, options["database"])
+    return Control(reactor, options["control-path"], commands)
 
 
 def _listeners(options: Options, reactor: Any, factory: ChatFactory) -> list[Listener]:

@@ -95,7 +95,7 @@ class WebDoor(HttpDoor):
                 reason = self.admit(network, address)
                 if reason is not None:
                     return _full(reason)
-            connection = Connection(self.factory, address, network)
+            connection = Connection(self.factory, address, network, "web")
             return WebSocketProtocol(connection, handshake, private=private)
 
         return Upgrade(make, network)
