@@ -47,7 +47,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-ind
 
 lock: $(BIN)/uv ## requirements/*.txt, from pyproject.toml (UPGRADE=--upgrade: the newest versions)
 	$(LOCK) --extra docs --extra release --extra test --output-file requirements/development.txt
-	$(LOCK) --extra accounts --extra metrics --extra tls --extra web --constraint requirements/development.txt \
+	$(LOCK) --extra accounts --extra cluster --extra metrics --extra tls --extra web --constraint requirements/development.txt \
 		--output-file requirements/server.txt
 
 audit: $(INSTALLED) ## known vulnerabilities of what is locked (asks PyPI)

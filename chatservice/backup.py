@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatservice.programs import one_line_errors
-from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite.files import back_up
 
 

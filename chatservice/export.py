@@ -10,7 +10,7 @@ from chatservice.core.events import LOBBY, Happening
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
 from chatservice.programs import one_line_errors
-from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite.files import events_in
 
 

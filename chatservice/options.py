@@ -27,7 +27,7 @@ from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
 from chatservice.server.proxy_protocol import Network
 from chatservice.session.asker import Settings
-from chatservice.storage.sqlite.retention import KEEP_ALL, Keep
+from chatservice.storage.keep import KEEP_ALL, Keep
 
 if TYPE_CHECKING:
     from chatservice.server.tls import ServerCertificate

@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from chatservice.core.addresses import address_text
 from chatservice.process import LogFile, Terminal
 from chatservice.server.factory import ChatFactory, Phase
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite.archive import SqliteArchive
-from chatservice.storage.sqlite.database import BadDatabase
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Argon2

@@ -8,11 +8,16 @@ from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.support.people")
 
+from tests.support import postgres  # noqa: E402
 from tests.support.people import Server  # noqa: E402 (its assertions are to be rewritten first)
 from tests.support.xdisplay import Display, is_possible  # noqa: E402
 
 settings.register_profile("noisy", deadline=None)  # the machine may be busy with other things
 settings.load_profile("noisy")
+
+
+def pytest_sessionfinish() -> None:
+    postgres.stop_shared()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chatservice.core import names
 from chatservice.core.events import Account, Refusal
 from chatservice.dialects.wording import ENGLISH
 from chatservice.programs import one_line_errors
-from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite.files import AccountFile, accounts_in
 
 # From a pipe: the longest password takes no more, in bytes, and a line that does not end is none.

@@ -168,6 +168,9 @@ class Delivery:
         self._directory.add(user)
 
     def _depart(self, user: User) -> None:
+        if self._directory.users.get(user.name) is user:  # they were on another server
+            self._directory.remove(user)
+            user.present = False
         for name in user.rooms:
             room = self._directory.rooms[name]
             room.members.pop(user, None)

@@ -251,20 +251,22 @@ class Arrival(NamedTuple):
 class Arrive(Draft):
     """People come into the chat, into the same rooms."""
 
-    __slots__ = ("arrivals",)
+    __slots__ = ("_refused", "arrivals")
     is_move = True
 
     def __init__(self, at: float, arrivals: Sequence[Arrival]) -> None:
         super().__init__(at)
         self.arrivals = arrivals
+        self._refused: list[tuple[Arrival, Refusal]] = []
 
     def decide(self, registry: Registry, id_: int) -> Entry | None:
         here: list[Arrival] = []
+        self._refused = []
         for arrival in self.arrivals:
             try:
                 registry.claim(arrival.user, arrival.name)
             except Refusal as refusal:
-                arrival.then(refusal)
+                self._refused.append((arrival, refusal))
                 continue
             here.append(arrival)
         if not here:
@@ -289,6 +291,10 @@ class Arrive(Draft):
     def settle(self, outcome: Outcome, position: int) -> None:
         """What newcomers are told now comes before those who arrive with them."""
         super().settle(outcome, outcome.event.id if isinstance(outcome, Entry) else position)
+        if isinstance(outcome, Refusal):  # of all of them, undecided
+            self._refused = [(arrival, outcome) for arrival in self.arrivals]
+        for arrival, refusal in self._refused:
+            arrival.then(refusal)
         if isinstance(outcome, Entry):
             for arrival in self.arrivals:
                 if arrival.user in outcome.people:
@@ -474,9 +480,9 @@ class Control(Draft):
 
     def decide(self, registry: Registry, id_: int) -> Entry:
         name = registry.expect_member(self.user, self.room)
-        record = registry.rooms[self.room]
-        if record.control != self.control:
+        if registry.rooms[self.room].control != self.control:
             raise Stale
+        record = registry.room_to_change(self.room)
         event: RoomEvent
         if self.topic is not None:
             record.topic = self.topic

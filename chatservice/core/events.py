@@ -410,7 +410,9 @@ class Replayed:
     room: str = LOBBY
 
 
-SLOW_DISK = "the disk does not respond"  # a trouble of `Saving` that is no error of the disk's
+# Troubles of `Saving` that are no error of the disk's.
+SLOW_DISK = "the disk does not respond"
+NO_DATABASE = "the database does not respond"
 
 
 @dataclass(frozen=True, slots=True)

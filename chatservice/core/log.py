@@ -426,7 +426,7 @@ class Log:
 
     def _end_turn(self) -> None:
         pending, self._pending = self._pending, []
-        self._store.submit(pending, self._committed)
+        self._store.submit(pending, self.committed)
 
     def report(self, error: Exception) -> None:
         """Raise `error` in a turn of the reactor of its own, which logs it: it is not a fault of
@@ -440,7 +440,8 @@ class Log:
 
         self._clock.callLater(0, raise_)
 
-    def _committed(self, committed: Sequence[Committed]) -> None:
+    def committed(self, committed: Sequence[Committed]) -> None:
+        """That has been decided, by this process or another, in the order of the log."""
         for part in _in_parts(committed):
             entries = [each.outcome for each in part if isinstance(each.outcome, Entry)]
             batch = Batch(entries, self.report, part)

@@ -4,10 +4,11 @@ A store decides what was submitted in the order of its commits: who has a name, 
 are, who is in them. What people are shown lags behind until it is delivered (see `chat.Chat`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from copy import copy, deepcopy
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chatservice.core import names
 from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
@@ -71,51 +72,161 @@ class _Claim:
         return self.is_registered and account is not None and not account.is_called(name)
 
 
+class Touched(NamedTuple):
+    """What has changed since `Registry.begin`: people, by their ids, with the names that they had
+    (None: they were not here); and rooms."""
+
+    people: Mapping[int, str | None]
+    rooms: frozenset[str]
+
+
+class Journal(NamedTuple):
+    """As people and rooms were before they were changed."""
+
+    claims: dict[int, "_Claim | None"]
+    rooms: dict[str, RoomRecord | None]
+
+
 class Registry:
-    """Who has which name and is in which rooms. What may not be raises `Refusal`."""
+    """Who has which name and is in which rooms. What may not be raises `Refusal`.
+
+    A store of several servers decides before it knows whether others have changed something
+    meanwhile: what it decides since `begin` is kept with `keep`, or undone.
+    """
 
     def __init__(self, rooms: Iterable[RoomRecord] = ()) -> None:
         self.rooms: dict[str, RoomRecord] = {}
         self._room_keys: dict[str, str] = {}
         self._claims: dict[int, _Claim] = {}
         self._alike: LookAlikes[int] = LookAlikes()
+        self._journal: Journal | None = None
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
 
+    def begin(self) -> None:
+        """What is changed from now on can be undone."""
+        self._journal = Journal({}, {})
+
+    @property
+    def touched(self) -> Touched:
+        """What has been changed since."""
+        claims, rooms = self._journal or Journal({}, {})
+        people = {id_: None if claim is None else claim.name for id_, claim in claims.items()}
+        return Touched(people, frozenset(rooms))
+
+    def keep(self, decided_from: int, first_id: int) -> "Journal":
+        """What was decided with ids from `decided_from` on stands in the log from `first_id` on.
+        Returns what `undo` needs, should that be lost again."""
+        journal, self._journal = self._journal or Journal({}, {}), None
+        for name in journal.rooms:
+            if (room := self.rooms.get(name)) is not None:
+                _renumber(room, decided_from, first_id)
+        return journal
+
+    def undo(self, journal: "Journal | None" = None) -> None:
+        """Everyone and everything is as it was at `begin`; or before what that `journal` is of,
+        which nothing has followed."""
+        if journal is None:
+            journal, self._journal = self._journal or Journal({}, {}), None
+        for id_ in journal.claims:
+            if (now := self._claims.pop(id_, None)) is not None:
+                self._alike.remove(now.name, id_)
+        for id_, claim in journal.claims.items():
+            if claim is not None:
+                self._claims[id_] = claim
+                self._alike.add(claim.name, id_)
+        for name in journal.rooms:
+            if name in self.rooms:
+                self._drop(name)
+        for room in journal.rooms.values():
+            if room is not None:
+                self._add(room)
+
+    def _note_person(self, id_: int) -> None:
+        if self._journal is not None and id_ not in self._journal.claims:
+            self._journal.claims[id_] = copy(self._claims.get(id_))
+
+    def _note_room(self, name: str) -> None:
+        if self._journal is not None and name not in self._journal.rooms:
+            self._journal.rooms[name] = deepcopy(self.rooms.get(name))
+
+    def room_to_change(self, name: str) -> RoomRecord:
+        """That room, of which something is about to be changed."""
+        self._note_room(name)
+        return self.rooms[name]
+
     def claim(self, person: Claimant, name: str) -> None:
         """`person`, who has none so far, is called `name`. Raises NAME_TAKEN."""
+        self._expect_free(person.id, _Claim(name, person.account, person.id))
+        self.accept(person, name)
+
+    # What another server has decided is not decided again.
+
+    def accept(self, person: Claimant, name: str, rooms: Iterable[str] = ()) -> None:
+        """`person` is here, as `name`, in these rooms."""
         founder = person.id if person.account is None else person.account
         claim = _Claim(name, person.account, founder)
-        self._expect_free(person.id, claim)
+        self._note_person(person.id)
         self._claims[person.id] = claim
         self._alike.add(name, person.id)
+        for room in rooms:
+            self.accept_member(person, room)
+
+    def accept_member(self, person: Claimant, room: str) -> None:
+        """`person` has come into `room`, which is there."""
+        claim = self._claims[person.id]
+        if room not in claim.rooms:
+            self._note_person(person.id)
+            claim.rooms = _shared(tuple(sorted((*claim.rooms, room), key=room_order)))
+            self.room_to_change(room).members += 1
+
+    def accept_room(self, record: RoomRecord) -> RoomRecord:
+        """There is such a room."""
+        self._note_room(record.name)
+        return self._add(record)
+
+    def accept_name(self, person: Claimant, name: str) -> str:
+        """`person` is called `name`. Returns what they were called."""
+        claim = self._claims[person.id]
+        self._note_person(person.id)
+        self._alike.remove(claim.name, person.id)
+        self._alike.add(name, person.id)
+        old, claim.name, claim.account = claim.name, name, person.account
+        return old
+
+    # What is decided here.
 
     def rename(self, person: Claimant, name: str) -> str:
         """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN."""
         claim = self._claims[person.id]
         self._expect_free(person.id, _Claim(name, person.account, claim.founder))
-        self._alike.remove(claim.name, person.id)
-        self._alike.add(name, person.id)
-        old, claim.name, claim.account = claim.name, name, person.account
-        return old
+        return self.accept_name(person, name)
 
     def enroll(self, person: Claimant) -> None:
         """`person` owns another account now, or none: what they founded stays theirs."""
         if (claim := self._claims.get(person.id)) is None:
             return
         founder = person.id if person.account is None else person.account
-        for room in self.rooms.values():
+        self._note_person(person.id)
+        for name, room in self.rooms.items():
             if room.founder == claim.founder:
+                self._note_room(name)
                 room.founder = founder
         claim.account, claim.founder = person.account, founder
 
     def release(self, person: Claimant) -> tuple[str, ...]:
         """`person` is gone. Returns the rooms that they were in."""
+        self._note_person(person.id)
         claim = self._claims.pop(person.id)
         self._alike.remove(claim.name, person.id)
         for room in claim.rooms:
             self._lose_member(room)
         return claim.rooms
+
+    def claim_of(self, id_: int) -> tuple[str, tuple[str, ...]] | None:
+        """What the person with that id is called, and their rooms; None: they are not here."""
+        claim = self._claims.get(id_)
+        return None if claim is None else (claim.name, claim.rooms)
 
     def name_of(self, person: Claimant) -> str:
         """What `person` is called."""
@@ -160,7 +271,7 @@ class Registry:
                 ErrorCode.CANNOT_JOIN if self.rooms[like].private else ErrorCode.NAME_TAKEN,
                 name="#" + name,
             )
-        return self._add(RoomRecord(name, founder, open_from=id_, control=id_))
+        return self.accept_room(RoomRecord(name, founder, open_from=id_, control=id_))
 
     def join(self, person: Claimant, room: str) -> bool:
         """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS."""
@@ -169,14 +280,14 @@ class Registry:
             return False
         if len(claim.rooms) >= MAX_ROOMS_JOINED:
             raise Refusal(ErrorCode.TOO_MANY_ROOMS)
-        claim.rooms = _shared(tuple(sorted((*claim.rooms, room), key=room_order)))
-        self.rooms[room].members += 1
+        self.accept_member(person, room)
         return True
 
     def part(self, person: Claimant, room: str) -> None:
         """`person` is in `room` no longer. Raises NOT_IN_ROOM."""
         self.expect_member(person, room)
         claim = self._claims[person.id]
+        self._note_person(person.id)
         claim.rooms = _shared(tuple(each for each in claim.rooms if each != room))
         self._lose_member(room)
 
@@ -199,12 +310,23 @@ class Registry:
         return room
 
     def _lose_member(self, name: str) -> None:
-        room = self.rooms[name]
+        room = self.room_to_change(name)
         room.members -= 1
         if not room.members and not room.stays:
-            del self.rooms[name]
-            for key in names.keys(name):
-                self._room_keys.pop(key, None)
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        del self.rooms[name]
+        for key in names.keys(name):
+            self._room_keys.pop(key, None)
+
+
+def _renumber(room: RoomRecord, decided_from: int, first_id: int) -> None:
+    """Ids that were given from `decided_from` on are from `first_id` on."""
+    for each in fields(room):
+        value = getattr(room, each.name)
+        if isinstance(value, int) and value >= decided_from:
+            setattr(room, each.name, value - decided_from + first_id)
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chatservice.core.events import (
+    NO_DATABASE,
     SLOW_DISK,
     Change,
     CloseReason,
@@ -448,7 +449,9 @@ class Catalogue:
     kind_choice: str = "one of {values}"
     kind_or: str = " or "
     space: str = "a space"
-    troubles: Mapping[str, str] = field(default_factory=lambda: {SLOW_DISK: SLOW_DISK})
+    troubles: Mapping[str, str] = field(
+        default_factory=lambda: {each: each for each in (SLOW_DISK, NO_DATABASE)}
+    )
     client: ClientWords = field(default_factory=ClientWords)
 
     def refusal(self, refusal: Refusal) -> str:

@@ -4,6 +4,7 @@ A test of the contract takes `kind` and opens it with `stores`; another store jo
 a function in `KINDS`.
 """
 
+import select
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,10 +19,11 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice.core.events import Burst, Emoted, Happening, Joined, Renamed, RoomEvent, Said
 from chatservice.core.stores import AccountsAndMessages
+from chatservice.storage.keep import KEEP_ALL, Keep
 from chatservice.storage.memory import MemoryAccountStore, MemoryArchive
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
-from chatservice.storage.sqlite.retention import KEEP_ALL, Keep
+from tests.support import postgres as clusters
 from tests.support.logs import FreeLog
 
 T = TypeVar("T")
@@ -56,6 +58,39 @@ class Turns(Clock):
             results[0].raiseException()
         result: T = results[0]
         return result
+
+
+class PollingTurns(Turns):
+    """The same, for what waits for sockets as well. While a reader is `busy` (an answer is due to
+    it), a turn waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: dict[Any, None] = {}
+        self.writers: dict[Any, None] = {}
+
+    def addReader(self, reader: Any) -> None:
+        self.readers[reader] = None
+
+    def addWriter(self, writer: Any) -> None:
+        self.writers[writer] = None
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.pop(reader, None)
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writers.pop(writer, None)
+
+    def advance(self, rightNow: float) -> None:
+        super().advance(rightNow)
+        patience = 5.0 if any(reader.busy for reader in self.readers) else 0.0
+        able = select.select(list(self.readers), list(self.writers), [], patience)
+        for reader in able[0]:
+            if reader in self.readers:
+                reader.doRead()
+        for writer in able[1]:
+            if writer in self.writers:
+                writer.doWrite()
 
 
 async def _awaited(awaited: Awaitable[T]) -> T:
@@ -151,7 +186,27 @@ def sqlite(**options: Any) -> Iterator[Kept]:
         made.clock.wait_for(made.archive.close())
 
 
+@contextmanager
+def postgresql(**options: Any) -> Iterator[Kept]:
+    """A database of a cluster that all tests of this process share, emptied."""
+    from chatservice.storage.postgres.archive import PostgresArchive  # noqa: PLC0415 (an extra)
+
+    cluster = clusters.shared()
+    uri = cluster.uri("postgres")
+    cluster.empty()
+    clock = PollingTurns()
+    clock.advance(1e9)
+    archive = PostgresArchive(uri, clock, now=clock.seconds, seconds=clock.seconds, **options)
+    log = FreeLog(clock, archive)
+    archive.attach(log)
+    archive.open()
+    yield Kept(clock, archive, log, archive.accounts)
+    clock.wait_for(archive.close())
+
+
 KINDS: dict[str, Callable[[], AbstractContextManager[Kept]]] = {"memory": memory, "sqlite": sqlite}
+if clusters.is_installed():
+    KINDS["postgresql"] = postgresql
 
 
 def stores(kind: str) -> AbstractContextManager[Kept]:

@@ -10,8 +10,9 @@ import pytest
 from chatservice.accounts.__main__ import main
 from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite import accounts
-from chatservice.storage.sqlite.database import BadDatabase, open_for_server
+from chatservice.storage.sqlite.database import open_for_server
 from chatservice.storage.sqlite.schema import APPLICATION, UPGRADES
 
 # What the first version of the schema had as keys. Of the names, one pair has become alike.

@@ -20,9 +20,11 @@ from chatservice.core.drafts import Entry
 from chatservice.core.events import Burst, Emoted, ErrorCode, Refusal
 from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage import group_commit
+from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.keep import DAY, Keep
 from chatservice.storage.sqlite import database, retention, rows, search
-from chatservice.storage.sqlite.database import CRASH_GAP, BadDatabase
-from chatservice.storage.sqlite.retention import DAY, Keep, Pruning
+from chatservice.storage.sqlite.database import CRASH_GAP
+from chatservice.storage.sqlite.retention import Pruning
 from chatservice.storage.sqlite.schema import UPGRADES
 from tests.support.logs import LOBBY
 from tests.support.people import TWISTD

@@ -50,6 +50,11 @@ def short_log(kind: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if kind != "memory":
             patch.setattr(log, "LOG_MESSAGES", 10)
+        if kind == "postgresql":
+            from chatservice.storage.postgres import reading  # noqa: PLC0415 (an extra)
+
+            patch.setattr(reading, "SEARCH_ROWS", 2)
+            patch.setattr(reading, "SCANNED_FIRST", 3)
         yield
 
 

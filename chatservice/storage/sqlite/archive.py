@@ -20,19 +20,20 @@ from chatservice.core.events import Account, Change, ErrorCode, Recalled, Refusa
 from chatservice.core.log import Log, Messages, Now, Origin, Reach
 from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.stores import MissedCount, ReadPosition
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.group_commit import GroupCommit
+from chatservice.storage.keep import KEEP_ALL, Keep
 from chatservice.storage.sqlite import account_changes, positions, rooms, rows, search, wal
 from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
-    BadDatabase,
     connect,
     open_for_server,
     transaction,
 )
 from chatservice.storage.sqlite.positions import PendingPositions
 from chatservice.storage.sqlite.reading import Reading
-from chatservice.storage.sqlite.retention import KEEP_ALL, Housekeeping, Keep
+from chatservice.storage.sqlite.retention import Housekeeping
 from chatservice.storage.sqlite.schema import UPGRADES
 from chatservice.storage.sqlite.threads import (
     SEARCH_SECONDS,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite import schema, wal
 from chatservice.storage.sqlite.schema import APPLICATION, UPGRADES, renew_keys
 
@@ -34,10 +35,6 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
-
-
-class BadDatabase(Exception):
-    """The file cannot be used, and why. It has not been touched."""
 
 
 class Opened(NamedTuple):

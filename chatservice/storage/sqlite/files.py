@@ -17,10 +17,10 @@ from urllib.parse import quote
 from chatservice.core.events import Account, Change, Happening
 from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials, Hook
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.rows import MAX_ID, Row
 from chatservice.storage.sqlite import account_changes, accounts, hooks, rows, schema, wal
 from chatservice.storage.sqlite.database import (
-    BadDatabase,
     explained,
     open_existing,
     open_for_server,

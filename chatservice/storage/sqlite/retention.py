@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.events import Refusal
+from chatservice.storage.keep import DAY, KEEP_ALL, Keep
 from chatservice.storage.rows import Row
 from chatservice.storage.sqlite import account_changes, positions, rows, search
 from chatservice.storage.sqlite.account_changes import AccountChange
@@ -25,17 +26,6 @@ PRUNE_SIZE = 256 * 1024
 POSITIONS_SECONDS = 60.0  # between looks at read positions: each sorts all of them
 STEP_SECONDS = 0.1  # between steps
 IDLE_SECONDS = 1.0  # the same when there is nothing to do
-DAY = 86400.0
-
-
-class Keep(NamedTuple):
-    """What is kept: messages for so many days, or so many of them, or all."""
-
-    days: float | None = None
-    messages: int | None = None
-
-
-KEEP_ALL = Keep()
 
 
 class _Done(NamedTuple):

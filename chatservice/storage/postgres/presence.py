@@ -1,0 +1,288 @@
+"""Who is in the chat on all servers, and which rooms there are: as of what has been appended.
+
+What changes is told to the other servers by the entries of the log, and kept in tables for those
+that start later.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from chatservice.core.drafts import Committed, Enroll, Entry
+from chatservice.core.events import (
+    LOBBY,
+    Account,
+    Joined,
+    LeaveReason,
+    Left,
+    ModeChanged,
+    Renamed,
+    TopicChanged,
+)
+from chatservice.core.registry import Journal, Registry, RoomRecord
+from chatservice.core.users import User
+
+# Ids of what is decided, and has no place in the log so far, count from here.
+UNDECIDED = 1 << 60
+
+
+class Kept(NamedTuple):
+    """How everything was before an append."""
+
+    journal: Journal
+    people: dict[str, User]
+    since: dict[int, dict[str, int] | None]
+    foreign: dict[int, tuple[int, str]]
+
+
+class Presence:
+    """Everyone who is here, and the rooms. `node` is this server.
+
+    People of other servers have numbers below 0 (`User.id`); in the tables everyone has an id that
+    no two servers give.
+    """
+
+    def __init__(self, node: int) -> None:
+        self.registry = Registry()
+        self.people: dict[str, User] = {}
+        self._node = node
+        self._newcomers = 0
+        self._foreign: dict[int, tuple[int, str]] = {}  # where others are, and their ids there
+        self._numbers: dict[str, int] = {}  # by those ids
+        self._since: dict[int, dict[str, int]] = {}  # since which id people are in their rooms
+        self._changing: dict[int, tuple[User, dict[str, int]]] = {}
+
+    def restore(
+        self, people: Iterable[Mapping[str, Any]], rooms: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """What the tables have."""
+        registry = self.registry
+        for row in rooms:
+            if row["name"] != LOBBY:
+                registry.accept_room(RoomRecord(row["name"]))
+        for row in people:
+            account = _account(row["account"], row["account_since"])
+            user = self._newcomer(row["id"], row["node"], row["name"], row["since"], account)
+            user.rooms = dict(row["rooms"])
+            registry.accept(user, user.name, user.rooms)
+            self._since[user.id] = dict(user.rooms)
+        for row in rooms:
+            record = registry.rooms[row["name"]]
+            record.topic, record.private = row["topic"], row["private"]
+            record.open_from, record.control = row["open_from"], row["control"]
+            record.founder = _account(row["founder"], row["founder_since"])
+            if row["guest"] is not None:
+                record.founder = self._numbers.get(row["guest"])
+
+    def people_of(self, node: int) -> list[User]:
+        """Those who are on that other server."""
+        return [u for u in self.people.values() if self._foreign.get(u.id, (0, ""))[0] == node]
+
+    # What others have appended.
+
+    def more_about(self, entry: Entry) -> list[Any] | None:
+        """What other servers have to know of an entry, beside what everyone hears."""
+        if not isinstance(entry.event, Joined) or not entry.event.arrived:
+            return None
+        return [
+            [self._id(user.id), *(user.account or (None, 0.0)), user.since, dict(user.rooms)]
+            for user in entry.people
+        ]
+
+    def heard(self, entry: Entry, more: Sequence[Any] | None, node: int) -> Entry:
+        """What another server has appended is so. Returns `entry`, with whom it is about."""
+        registry = self.registry
+        people: tuple[User, ...] = ()
+        match entry.event:
+            case Joined(arrived=True, names=names, id=id_):
+                people = tuple(
+                    self._arrived(name, each, node, entry.rooms, id_)
+                    for name, each in zip(names, more or (), strict=True)
+                )
+            case Joined(names=names, room=room, id=id_):
+                people = (self.people[names[0]],)
+                if room not in registry.rooms:
+                    founder = people[0].identity
+                    registry.accept_room(RoomRecord(room, founder, open_from=id_, control=id_))
+                registry.accept_member(people[0], room)
+                self._since[people[0].id][room] = id_
+            case Left(reason=LeaveReason.PARTED, names=names, room=room):
+                people = (self.people[names[0]],)
+                registry.part(people[0], room)
+                self._since[people[0].id].pop(room, None)
+            case Left(names=names):
+                people = tuple(self.people[name] for name in names)
+                for name, user in zip(names, people, strict=True):
+                    registry.release(user)
+                    self._forget(user, name)
+            case Renamed(old=old, new=new):
+                people = (self.people.pop(old),)
+                registry.accept_name(people[0], new)
+                self.people[new] = people[0]
+            case TopicChanged(room=room, topic=topic):
+                registry.rooms[room].topic = topic
+            case ModeChanged(room=room, private=private, id=id_):
+                record = registry.rooms[room]
+                if record.private and not private:
+                    record.open_from = id_
+                record.private, record.control = private, id_
+            case _:
+                pass
+        return entry._replace(people=people)
+
+    def enrolled(self, name: str, account: Account | None) -> User:
+        """Somebody on another server owns that account now, or none."""
+        user = self.people[name]
+        user.account = account
+        self.registry.enroll(user)
+        return user
+
+    # What this server appends.
+
+    def changes(self, decided: Sequence[Committed]) -> dict[str, Any]:
+        """What `decided`, since `Registry.begin`, changes in the tables."""
+        registry, touched = self.registry, self.registry.touched
+        self._changing = {}
+        for draft, outcome, _ in decided:
+            if isinstance(draft, Enroll):
+                self._change(draft.user)
+            if isinstance(outcome, Entry):
+                for user in outcome.people:
+                    since = self._change(user)
+                    if isinstance(outcome.event, Joined):
+                        for room in outcome.rooms:
+                            since[room] = user.rooms.get(room, outcome.event.id)
+        gone, people = [], []
+        for number, before in touched.people.items():
+            now = registry.claim_of(number)
+            if before is not None and (now is None or now[0] != before):
+                gone.append(before)
+            if now is not None and number in self._changing:
+                people.append(self._person(*now, *self._changing[number]))
+        there = [registry.rooms[name] for name in touched.rooms if name in registry.rooms]
+        return {
+            "gone": gone,
+            "people": people,
+            "changed": [self._room(room) for room in there],
+            "dropped": [name for name in touched.rooms if name not in registry.rooms],
+            "founded": [
+                each.outcome.rooms[0]
+                for each in decided
+                if isinstance(each.outcome, Entry) and each.outcome.founded
+            ],
+        }
+
+    def keep(self, first_id: int) -> "Kept":
+        """All of that is appended, from `first_id` on. Returns what `lose` needs."""
+        touched = self.registry.touched
+        changing, self._changing = self._changing, {}
+        before_it = Kept(
+            self.registry.keep(UNDECIDED, first_id),
+            {name: self.people[name] for name in touched.people.values() if name in self.people},
+            {number: self._since.get(number) for number in changing},
+            {number: self._foreign[number] for number in changing if number in self._foreign},
+        )
+        for before in touched.people.values():
+            if before is not None:
+                self.people.pop(before, None)
+        for number, (user, since) in changing.items():
+            now = self.registry.claim_of(number)
+            if now is None:
+                self._forget(user, None)
+                continue
+            name, rooms = now
+            self.people[name] = user
+            there = {room: since[room] for room in rooms if room in since}
+            self._since[number] = {
+                room: id_ if id_ < UNDECIDED else id_ - UNDECIDED + first_id
+                for room, id_ in there.items()
+            }
+        return before_it
+
+    def lose(self, kept: "Kept") -> None:
+        """What was appended last is lost: all is as it was before."""
+        for number in kept.since:
+            if (now := self.registry.claim_of(number)) is not None:
+                self.people.pop(now[0], None)
+        self.registry.undo(kept.journal)
+        self.people.update(kept.people)
+        self._foreign.update(kept.foreign)
+        self._numbers.update({uid: number for number, (_, uid) in kept.foreign.items()})
+        for number, since in kept.since.items():
+            self._since.pop(number, None)
+            if since is not None:
+                self._since[number] = since
+
+    def undo(self) -> None:
+        """Nothing of that was appended."""
+        self.registry.undo()
+        self._changing = {}
+
+    def _change(self, user: User) -> dict[str, int]:
+        _, since = self._changing.setdefault(user.id, (user, dict(self._since.get(user.id, {}))))
+        return since
+
+    def _arrived(
+        self, name: str, told: Sequence[Any], node: int, rooms: Iterable[str], id_: int
+    ) -> User:
+        uid, account, account_since, since, before = told
+        user = self._newcomer(uid, node, name, since, _account(account, account_since))
+        user.rooms = before
+        self.registry.accept(user, name, rooms)
+        self._since[user.id] = {room: before.get(room, id_) for room in rooms}
+        return user
+
+    def _newcomer(
+        self, uid: str, node: int, name: str, since: float, account: Account | None
+    ) -> User:
+        self._newcomers += 1
+        number = self._numbers[uid] = -self._newcomers
+        self._foreign[number] = node, uid
+        user = self.people[name] = User(number, name, since, account)
+        return user
+
+    def _forget(self, user: User, name: str | None) -> None:
+        if name is not None:
+            self.people.pop(name, None)
+        self._since.pop(user.id, None)
+        _, uid = self._foreign.pop(user.id, (0, ""))
+        self._numbers.pop(uid, None)
+
+    def _id(self, number: int) -> str:
+        """That of a person in the tables."""
+        return self._foreign[number][1] if number in self._foreign else f"{self._node}:{number}"
+
+    def _person(
+        self, name: str, rooms: Sequence[str], user: User, since: Mapping[str, int]
+    ) -> dict[str, Any]:
+        account, account_since = user.account or (None, None)
+        return {
+            "name": name,
+            "id": self._id(user.id),
+            "node": self._foreign.get(user.id, (self._node, ""))[0],
+            "account": account,
+            "account_since": account_since,
+            "since": user.since,
+            "rooms": {room: _relative(since.get(room, 0)) for room in rooms},
+        }
+
+    def _room(self, room: RoomRecord) -> dict[str, Any]:
+        account = room.founder if isinstance(room.founder, Account) else (None, None)
+        return {
+            "name": room.name,
+            "founder": account[0],
+            "founder_since": account[1],
+            "guest": self._id(room.founder) if isinstance(room.founder, int) else None,
+            "topic": room.topic,
+            "private": room.private,
+            "open_from": _relative(room.open_from),
+            "control": _relative(room.control),
+        }
+
+
+def _account(name: str | None, since: float | None) -> Account | None:
+    return None if name is None else Account(name, float(since or 0.0))
+
+
+def _relative(id_: int) -> int:
+    """An id that has no place so far, as the tables' functions take it."""
+    return -(id_ - UNDECIDED) - 1 if id_ >= UNDECIDED else id_
