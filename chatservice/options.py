@@ -28,6 +28,7 @@ from chatservice.core.sanitize import sanitize
 from chatservice.server.proxy_protocol import Network
 from chatservice.session.asker import Settings
 from chatservice.storage.keep import KEEP_ALL, Keep
+from chatservice.storage.places import is_uri
 
 if TYPE_CHECKING:
     from chatservice.server.tls import ServerCertificate
@@ -119,7 +120,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ["key", None, None, "Private key (PEM). [default: in the file of the certificate]"],
         [
             *("database", None, DEFAULT_DATABASE),
-            "SQLite file for messages and accounts, or none to keep messages in memory only.",
+            "SQLite file for messages and accounts, or the URI of a PostgreSQL database, or none "
+            "to keep messages in memory only.",
         ],
         ["history", None, Settings().history, "Recent messages shown to a newcomer."],
         [
@@ -349,7 +351,9 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         )
         self["kept"] = _kept(str(self["keep"]))
         if not self["database"]:
-            raise OptionError("database", "needs the name of a file, or none.")
+            raise OptionError("database", "needs the name of a file, a URI, or none.")
+        if is_uri(self["database"]):
+            self._check_uri(self["database"])
         self._check_accounts()
 
     def _check_accounts(self) -> None:
@@ -362,6 +366,16 @@ class Options(usage.Options, strcred.AuthOptionMixin):
                     "needs argon2-cffi: install the extra 'accounts' "
                     "(see Installation in the README).",
                 )
+
+    def _check_uri(self, uri: str) -> None:
+        _expect("database", "psycopg", "cluster")
+        from chatservice.storage.postgres.database import (  # noqa: PLC0415 (an extra)
+            shown,
+            why_not,
+        )
+
+        if (why := why_not(uri)) is not None:
+            raise OptionError("database", f"{why}.", shown(uri))
 
     def _expect_readable(self, option: str, name: str, value: str) -> None:
         try:

@@ -10,7 +10,7 @@ from twisted.python.usage import UsageError
 from chatservice.options import Options
 from chatservice.process import within_descriptors
 from chatservice.server.factory import ChatFactory
-from chatservice.storage.sqlite.archive import SqliteArchive
+from chatservice.storage.places import DurableArchive
 
 log = Logger()
 
@@ -29,7 +29,7 @@ class Reload:
     a connection. `options` are those that the server was started with."""
 
     def __init__(
-        self, reactor: Any, options: Options, factory: ChatFactory, archive: SqliteArchive | None
+        self, reactor: Any, options: Options, factory: ChatFactory, archive: DurableArchive | None
     ) -> None:
         self._reactor = reactor
         self._options = options

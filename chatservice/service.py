@@ -20,7 +20,7 @@ from chatservice.core.addresses import address_text
 from chatservice.process import LogFile, Terminal
 from chatservice.server.factory import ChatFactory, Phase
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.sqlite.archive import SqliteArchive
+from chatservice.storage.places import DurableArchive
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Argon2
@@ -65,7 +65,7 @@ class ChatService(Service):
         monitor: Sequence[Listener] = (),
         reload: Callable[[], Coroutine[Deferred[Any], Any, None]],
         certificate: ServerCertificate | None = None,
-        archive: SqliteArchive | None = None,
+        archive: DurableArchive | None = None,
         hashing: Argon2 | None = None,
         log_file: LogFile | None = None,
         terminal: Terminal | None = None,
@@ -122,7 +122,7 @@ class ChatService(Service):
         if self._archive is not None:  # twistd has changed to the user of --uid by now
             try:
                 self._archive.open(may_have_accounts=self._hashing is not None)
-                self.factory.chat.restore(self._archive.rooms)
+                self.factory.chat.restore(self._archive.rooms, self._archive.people)
             except BadDatabase as error:
                 raise self._cannot_start(f"--database {error}") from None
         if self._hashing is not None:

@@ -15,6 +15,7 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import AccountChecker, Members
 from chatservice.core.chat import Chat, new_secret
+from chatservice.core.stores import AccountsAndMessages
 from chatservice.monotonic import use_monotonic_clock
 from chatservice.options import Options, hashing_module
 from chatservice.process import LogFile, Terminal, within_descriptors
@@ -24,6 +25,7 @@ from chatservice.server.irc import irc_door
 from chatservice.server.proxy_protocol import ProxiedFactory
 from chatservice.service import ChatService, Listener
 from chatservice.storage.memory import MemoryArchive
+from chatservice.storage.places import DurableArchive, is_uri
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
 from chatservice.storage.sqlite.hooks import SqliteHookStore
@@ -39,9 +41,9 @@ def makeService(options: Options) -> ChatService:
     from twisted.internet import reactor  # noqa: PLC0415
 
     use_monotonic_clock(reactor)
-    archive = hashing = None
+    archive = store = hashing = None
     if options["database"] != "none":
-        archive = SqliteArchive(Path(options["database"]), reactor, options["kept"])
+        archive, store = _kept(options, reactor)
         if (module := hashing_module()) is not None:
             hashing = module.Argon2(reactor)
     chat = Chat(
@@ -57,7 +59,7 @@ def makeService(options: Options) -> ChatService:
         options["settings"],
         reactor,
         within_descriptors(options["limits"]),
-        _authenticator(options, reactor, archive, hashing),
+        _authenticator(options, reactor, store, hashing),
     )
     if archive is not None:
         archive.account_changed = factory.services.account_changed
@@ -76,8 +78,22 @@ def makeService(options: Options) -> ChatService:
     )
 
 
+def _kept(options: Options, reactor: Any) -> tuple[DurableArchive, AccountsAndMessages]:
+    """Where the past and the accounts are kept."""
+    place = options["database"]
+    if is_uri(place):
+        from chatservice.storage.postgres.archive import (  # noqa: PLC0415 (an extra)
+            PostgresArchive,
+        )
+
+        shared = PostgresArchive(place, reactor, options["kept"])
+        return shared, shared.accounts
+    archive = SqliteArchive(Path(place), reactor, options["kept"])
+    return archive, SqliteAccountStore(archive)
+
+
 def _listeners(
-    options: Options, reactor: Any, factory: ChatFactory, archive: SqliteArchive | None
+    options: Options, reactor: Any, factory: ChatFactory, archive: DurableArchive | None
 ) -> list[Listener]:
     def listener(endpoint: IStreamServerEndpoint, served: IProtocolFactory, how: str) -> Listener:
         if options.proxies:
@@ -122,7 +138,7 @@ def _secured(
 
 
 def _web_door(
-    options: Options, factory: ChatFactory, archive: SqliteArchive | None
+    options: Options, factory: ChatFactory, archive: DurableArchive | None
 ) -> IProtocolFactory:
     from chatservice.server.web.browsers import WebDoor  # noqa: PLC0415 (what it needs is an extra)
     from chatservice.server.web.forwarded import Forwarding  # noqa: PLC0415
@@ -134,7 +150,7 @@ def _web_door(
     hosts = Hosts(options.web_hosts, tuple if certificate is None else certificate.names)
     forwarding = Forwarding(options.web_proxies)
     routes = health_routes(factory)
-    if archive is not None:
+    if isinstance(archive, SqliteArchive):
         routes |= hook_routes(factory, SqliteHookStore(archive))
     return WebDoor(factory, hosts, forwarding, routes)
 
@@ -168,7 +184,7 @@ def _surroundings(options: Options) -> tuple[LogFile | None, Terminal | None]:
 
 
 def _authenticator(
-    options: Options, reactor: Any, archive: SqliteArchive | None, hashing: Argon2 | None
+    options: Options, reactor: Any, store: AccountsAndMessages | None, hashing: Argon2 | None
 ) -> Authenticator:
     checkers = options.get("credCheckers", [])
     if checkers:  # only the names that they know are admitted
@@ -183,14 +199,14 @@ def _authenticator(
             in_clear=bool(options["allow-plaintext-passwords"]),
             password_length=options["password-length"],
         )
-    if archive is not None and hashing is None:
+    if store is not None and hashing is None:
         log.info(
             "Nobody can /register: the extra 'accounts' is not installed "
             "(see Installation in the README)."
         )
-    if archive is None or hashing is None:
+    if store is None or hashing is None:
         return Authenticator(None, None, reactor.seconds)
-    accounts = Accounts(SqliteAccountStore(archive), hashing, time.time)
+    accounts = Accounts(store, hashing, time.time)
     return Authenticator(
         accounts,
         Portal(Members(), [AccountChecker(accounts)]),

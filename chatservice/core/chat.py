@@ -125,11 +125,14 @@ class Chat:
         """Everyone who is here, by the name that is shown."""
         return self.directory.users
 
-    def restore(self, rooms: Iterable[RoomRecord]) -> None:
-        """The rooms that the archive has kept."""
+    def restore(self, rooms: Iterable[RoomRecord], people: Iterable[User] = ()) -> None:
+        """The rooms that the archive has kept, and who is on other servers."""
         for record in rooms:
-            if record.name != LOBBY:
-                self.directory.add_room(record)
+            self.directory.add_room(record)
+        for user in people:
+            self.directory.add(user)
+            for name in user.rooms:
+                self.directory.rooms[name].members[user] = None
 
     # Coming and going.
 
@@ -796,11 +799,14 @@ class Chat:
                 self.log.report(error)
 
     def _arrived(self, user: User, since: int) -> None:
-        self.archive.arrive(user.name)
+        if not user.elsewhere:
+            self.archive.arrive(user.name)
         for session in user.sessions:
             session.cursor.enter(self.log, user, since, self.archive.pages)
 
     def _renamed(self, user: User, new: str) -> None:
+        if user.elsewhere:
+            return
         position = max((cursor.position for cursor in user.cursors), default=self.log.end)
         self.archive.depart(user.name, self.position_of(user, position))
         self.archive.arrive(new)

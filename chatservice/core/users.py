@@ -30,6 +30,7 @@ class User:
     """Somebody who is here, with one or more connections (`sessions`).
 
     `id` is theirs for as long as they are here. `since` is when they came, in seconds since 1970.
+    `elsewhere`: their connections are those of another server.
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
     that is gone; 0: there was none. `correspondent` is whom a reply goes to, whether here or away.
@@ -39,6 +40,7 @@ class User:
     __slots__ = (
         "account",
         "correspondent",
+        "elsewhere",
         "farewell",
         "id",
         "mark",
@@ -59,6 +61,7 @@ class User:
         self.rooms: dict[str, int] = {}
         self.correspondent: User | Account | None = None
         self.mark = 0
+        self.elsewhere = False
         self.present = True
         self.farewell = ""
         self.name = name

@@ -20,7 +20,6 @@ from chatservice.storage.postgres.connection import (
     connect,
 )
 
-SCHEMES = ("postgresql://", "postgres://")
 OLDEST_SERVER = 130000  # PostgreSQL 13, the oldest that still gets fixes (2025)
 # How long a query may take, in milliseconds: one that is looked up while somebody waits, and a
 # search.
@@ -42,11 +41,6 @@ _ROLES = {
     "store": f"SET synchronous_commit = on; SET statement_timeout = {LOOKUP_MS}",
     "searches": f"SET default_transaction_read_only = on; SET statement_timeout = {SEARCH_MS}",
 }
-
-
-def is_uri(database: str) -> bool:
-    """Whether that names a PostgreSQL database, not a file."""
-    return database.startswith(SCHEMES)
 
 
 def why_not(uri: str) -> str | None:

@@ -238,6 +238,7 @@ class Presence:
         number = self._numbers[uid] = -self._newcomers
         self._foreign[number] = node, uid
         user = self.people[name] = User(number, name, since, account)
+        user.elsewhere = True
         return user
 
     def _forget(self, user: User, name: str | None) -> None:

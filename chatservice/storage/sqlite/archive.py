@@ -20,6 +20,7 @@ from chatservice.core.events import Account, Change, ErrorCode, Recalled, Refusa
 from chatservice.core.log import Log, Messages, Now, Origin, Reach
 from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.stores import MissedCount, ReadPosition
+from chatservice.core.users import User
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.group_commit import GroupCommit
 from chatservice.storage.keep import KEEP_ALL, Keep
@@ -68,6 +69,7 @@ class SqliteArchive:
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
         self.rooms: list[RoomRecord] = []  # that there were when it was opened
+        self.people: list[User] = []  # there is no other server
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self._path = path

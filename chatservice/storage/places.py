@@ -1,0 +1,40 @@
+"""Where a chat can be kept: in a file, or in a PostgreSQL database."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from chatservice.core.events import Account, Change, Saving
+from chatservice.core.registry import RoomRecord
+from chatservice.core.stores import Archive
+from chatservice.core.users import User
+from chatservice.storage.keep import Keep
+
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_uri(database: str) -> bool:
+    """Whether that names a PostgreSQL database, not a file."""
+    return database.startswith(_SCHEMES)
+
+
+class DurableArchive(Archive, Protocol):
+    """An archive that outlives the process. `rooms`, and `people` who are on other servers, are
+    those that there were when it was opened. `notice` is called when what is said cannot be saved,
+    and when it can be again; `account_changed` when a program of the operator's has changed an
+    account."""
+
+    rooms: list[RoomRecord]
+    people: list[User]
+    notice: Callable[[Saving], None]
+    account_changed: Callable[[Account, Change], None]
+
+    def open(self, *, may_have_accounts: bool = True) -> None:
+        """Go on where it ends. Raises BadDatabase; also if there are accounts, and may not be."""
+
+    def set_keep(self, keep: Keep) -> None:
+        """Keep more, or less, from now on."""
+
+    def close(self) -> "Deferred[Any]":
+        """Fires when everything is saved, or when that has been tried for some seconds."""
