@@ -54,6 +54,7 @@ def makeService(options: Options) -> ChatService:
     )
     if archive is not None:
         archive.notice = chat.tell_all
+        archive.told = chat.elsewhere.told
     factory = ChatFactory(
         chat,
         options["settings"],

@@ -26,6 +26,7 @@ from chatservice.core.drafts import (
     Then,
     later,
 )
+from chatservice.core.elsewhere import Answered, Elsewhere
 from chatservice.core.events import (
     ALL_ROOMS,
     LOBBY,
@@ -57,6 +58,10 @@ from chatservice.core.users import Departing, User, UserSession
 # Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
 # name before it.
 MAX_BURST = 500
+# How long the owner of a name waits for another server to take out who has it, in seconds: longer
+# than it takes to notice that a server is dead; and between looks.
+YIELD_SECONDS = 4.0
+YIELD_LOOKS = 0.2
 MAX_TOPIC = 200  # characters: a line
 # New rooms from one address: so many at once, and another one after so many seconds. A class of
 # students is at one address.
@@ -100,7 +105,13 @@ class Chat:
     ) -> None:
         self.directory = Directory(clock)
         self.archive = archive
-        delivery = Delivery(self.directory, arrived=self._arrived, renamed=self._renamed)
+        self.elsewhere = Elsewhere(self, secret)
+        delivery = Delivery(
+            self.directory,
+            arrived=self._arrived,
+            renamed=self._renamed,
+            departed=self.elsewhere.gone,
+        )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
         # Each is called with every batch that has come true, before anybody hears it.
@@ -108,6 +119,7 @@ class Chat:
         self.now = now
         self.echo = echo
         self.one_connection = one_connection
+        self._clock = clock
         self._secret = secret
         self._gathering = Gathering(clock, now, self.log.submit)
         self._foundings = RateLimiter(ROOMS_AT_ONCE, ROOM_SECONDS, clock.seconds)
@@ -192,7 +204,20 @@ class Chat:
         there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
         since = {room: rooms[room] for room in there if rooms[room]}
 
+        arrival = Arrival(user, session.cursor, user.name, there, since, lambda _: None)
+        deadline = self._clock.seconds() + YIELD_SECONDS
+
         def arrived(outcome: Outcome) -> None:
+            if (
+                isinstance(outcome, Refusal)
+                and account is not None
+                and self._clock.seconds() < deadline
+                and any(other.elsewhere for other in self.directory.namesakes(account))
+            ):  # who has to give up the name is on another server
+                self._clock.callLater(
+                    YIELD_LOOKS, lambda: self._gathering.arrive(arrival._replace(then=arrived))
+                )
+                return
             arriving = self._arriving.pop(account) if account is not None else None
             if isinstance(outcome, Refusal):
                 then(outcome)
@@ -205,7 +230,7 @@ class Chat:
 
         if account is not None:
             self._arriving[account] = _Arriving(user, [])
-        self._gathering.arrive(Arrival(user, session.cursor, user.name, there, since, arrived))
+        self._gathering.arrive(arrival._replace(then=arrived))
 
     def token(self, user: User, session: UserSession) -> str:
         """What proves, from another connection, that somebody is `user`."""
@@ -261,6 +286,8 @@ class Chat:
         for user in self.directory.namesakes(account):
             if user is not spare and user.account != account:
                 self.close(user, CloseReason.CLAIMED)
+            elif user is not spare and user.elsewhere:
+                self.close(user, CloseReason.TAKEN_OVER)
 
     def forget_tokens(self, user: User) -> None:
         """They prove nothing any longer: `user` has a password, or another one."""
@@ -302,6 +329,8 @@ class Chat:
 
     def close(self, user: User, reason: CloseReason) -> None:
         """End all connections of `user`."""
+        if user.elsewhere:
+            self.elsewhere.close(user, reason)
         for session in user.sessions:
             session.close(reason)
 
@@ -476,6 +505,8 @@ class Chat:
         invited = self.directory.user(whom)
         if not room.invite(invited, self.now()):
             raise Refusal(ErrorCode.TOO_MANY_INVITATIONS, room=shown_room(room.name))
+        if invited.elsewhere:
+            self.elsewhere.invite(room.name, invited, user.name)
         for cursor in invited.cursors:
             if not cursor.backlogged:
                 cursor.send(Invited(room.name, user.name))
@@ -631,22 +662,27 @@ class Chat:
         text: str,
         *,
         style: Style | None = None,
-    ) -> Sent:
-        """`user` says `text` to `recipient` only."""
-        return self._send_private(user, session, self.directory.user(recipient), text, style)
+        then: Answered | None = None,
+    ) -> Sent | None:
+        """`user` says `text` to `recipient` only. Returns None if `then` is called later: they are
+        on another server."""
+        return self._send_private(user, session, self.directory.user(recipient), text, style, then)
 
-    def reply(self, user: User, session: UserSession, text: str) -> Sent:
-        """`user` says `text` to whoever last wrote to them, or they last wrote to."""
+    def reply(
+        self, user: User, session: UserSession, text: str, then: Answered | None = None
+    ) -> Sent | None:
+        """`user` says `text` to whoever last wrote to them, or they last wrote to; the rest as in
+        `send_private`."""
         correspondent = user.correspondent
         if correspondent is None:
             raise Refusal(ErrorCode.NO_CORRESPONDENT)
         if isinstance(correspondent, User) and correspondent.present:
-            return self._send_private(user, session, correspondent, text)
+            return self._send_private(user, session, correspondent, text, then=then)
         account = user.corresponding_account
         here = self.owner(account) if account is not None else None
         if here is None:
             raise Refusal(ErrorCode.GONE, name=correspondent.name)
-        return self._send_private(user, session, here, text)
+        return self._send_private(user, session, here, text, then=then)
 
     def announce(self, lines: Iterable[str], room: Room | None = None) -> None:
         """The operator says `lines` to everyone, or to everyone who hears `room`."""
@@ -664,8 +700,12 @@ class Chat:
     def kick(self, user: User, reason: str = "") -> None:
         """The operator ends the connections of `user`, who is told the `reason` if there is one.
         The others hear of an ordinary departure."""
+        lines = (sanitize(reason),) if reason else ()
+        if user.elsewhere:
+            self.elsewhere.close(user, CloseReason.KICKED, lines)
+            return
         for cursor in user.cursors if reason else ():
-            cursor.send(Announced((sanitize(reason),)))
+            cursor.send(Announced(lines))
         self.close(user, CloseReason.KICKED)
 
     # The past.
@@ -772,10 +812,11 @@ class Chat:
         recipient: User,
         text: str,
         style: Style | None = None,
-    ) -> Sent:
-        if not recipient.present:
+        then: Answered | None = None,
+    ) -> Sent | None:
+        if not recipient.present or (recipient.elsewhere and then is None):
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
-        if recipient.backlogged:
+        if recipient.backlogged and not recipient.elsewhere:
             raise Refusal(ErrorCode.NOT_READING, name=recipient.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
@@ -783,6 +824,9 @@ class Chat:
         told = Told(
             self._private_messages, self.now(), sender.name, recipient.name, text, style=style
         )
+        if recipient.elsewhere and then is not None:
+            self.elsewhere.send(session, recipient, told, then)
+            return None
         for cursor in recipient.cursors:
             if not cursor.backlogged:
                 cursor.send(told, session.cursor.submitted)

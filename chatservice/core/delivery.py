@@ -25,7 +25,7 @@ class Delivery:
     """Applies each batch to `directory`, and lets everyone hear it who may.
 
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
-    before somebody has another name.
+    before somebody has another name; `departed` for each person who leaves another server.
     """
 
     def __init__(
@@ -34,10 +34,12 @@ class Delivery:
         *,
         arrived: Callable[[User, int], None],
         renamed: Callable[[User, str], None],
+        departed: Callable[[User], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
         self._renamed = renamed
+        self._departed = departed
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -171,6 +173,7 @@ class Delivery:
         if self._directory.users.get(user.name) is user:  # they were on another server
             self._directory.remove(user)
             user.present = False
+            self._departed(user)
         for name in user.rooms:
             room = self._directory.rooms[name]
             room.members.pop(user, None)

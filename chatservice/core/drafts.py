@@ -361,6 +361,27 @@ class Rename(Draft):
         return Entry(event, rooms, (self.user,), self._connections(), 0, size, self.ref)
 
 
+class Tell(Draft):
+    """Other servers are told something. Nobody else hears of it."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(
+        self,
+        at: float,
+        connection: "Cursor | None",
+        kind: str,
+        data: Mapping[str, Any],
+        *,
+        then: Then | None = None,
+    ) -> None:
+        super().__init__(at, connection, then=then)
+        self.kind = kind
+        self.data = data
+
+    def decide(self, registry: Registry, id_: int) -> None: ...
+
+
 class Enroll(Draft):
     """`user` owns an account now, or none any longer. Nobody hears of it."""
 

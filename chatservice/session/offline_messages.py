@@ -1,7 +1,7 @@
 """Private messages, also to those who are not here: they wait for who is registered."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -10,6 +10,7 @@ from chatservice.accounts.accounts import Accounts
 from chatservice.complaints import Complaints
 from chatservice.core import names
 from chatservice.core.chat import Chat
+from chatservice.core.elsewhere import Answered
 from chatservice.core.events import (
     Account,
     ErrorCode,
@@ -49,7 +50,9 @@ class OfflineMessages:
     ) -> Sent:
         """`user` says `text` to `to`."""
         try:
-            return self._chat.send_private(user, session, to, text, style=style)
+            return await _sent(
+                partial(self._chat.send_private, user, session, to, text, style=style)
+            )
         except Refusal as refusal:
             if refusal.code is not ErrorCode.NOBODY:
                 raise
@@ -60,9 +63,9 @@ class OfflineMessages:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
         else who has that name by now."""
         try:
-            return self._chat.reply(user, session, text)
+            return await _sent(partial(self._chat.reply, user, session, text))
         except Refusal as refusal:
-            if refusal.code is not ErrorCode.GONE:
+            if refusal.code not in (ErrorCode.GONE, ErrorCode.NOBODY):
                 raise
             return await self._post(user, session, user.corresponding_account, text, refusal)
 
@@ -127,7 +130,7 @@ class OfflineMessages:
         if self._accounts is None or owner is None:
             raise refusal
         if (here := self._chat.owner(owner)) is not None:
-            return self._chat.send_private(user, session, here.name, text)
+            return await _sent(partial(self._chat.send_private, user, session, here.name, text))
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
         try:
             origin = origin_of(user.account, session.peer.network)
@@ -142,6 +145,20 @@ class OfflineMessages:
             delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
             delivered.addErrback(partial(self._complaints.tell, "What waited is not delivered"))
         return Sent(number, letter.at, owner.name, text, waiting=here is None)
+
+
+async def _sent(send: Callable[[Answered], Sent | None]) -> Sent:
+    """What `send` says at once, or later. Raises `Refusal`."""
+    later: Deferred[Sent] = Deferred()
+
+    def then(answer: Sent | Refusal) -> None:
+        if isinstance(answer, Refusal):
+            later.errback(answer)
+        else:
+            later.callback(answer)
+
+    sent = send(then)
+    return await later if sent is None else sent
 
 
 def _pages(letters: list[Told]) -> Iterator[tuple[Told, ...]]:

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, decide
+from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, Tell, decide
 from chatservice.core.events import NO_DATABASE, Account, ErrorCode, Refusal, Saving
 from chatservice.core.log import Clock, Now
 from chatservice.core.stores import ReadPosition
@@ -242,7 +242,8 @@ class Commits:
         entries = [each.outcome for each in decided if isinstance(each.outcome, Entry)]
         touched = presence.registry.touched
         moving = bool(touched.people or touched.rooms)
-        if not entries and not moving and reaped is None:
+        signals = self._signals(decided)
+        if not entries and not moving and not signals and reaped is None:
             presence.undo()
             self._come_to_nothing(decided)
             self._go_on()
@@ -253,7 +254,7 @@ class Commits:
         nonce = secrets.randbits(63)
         batch = {
             "rows": [self._row(entry) for entry in entries],
-            "signals": self._signals(decided),
+            "signals": signals,
             "ids": next_id - UNDECIDED,
             "moving": moving,
             "ruling": ruling,
@@ -293,12 +294,14 @@ class Commits:
         """What other servers have to know, though nobody hears of it."""
         signals = []
         for draft, _, next_id in decided:
+            after = next_id - UNDECIDED
             if isinstance(draft, Enroll):
                 claim = self.presence.registry.claim_of(draft.user.id)
                 if claim is not None:
                     data = {"name": claim[0], "account": draft.user.account}
-                    after = next_id - UNDECIDED
                     signals.append({"after": after, "kind": "enrolled", "data": data})
+            elif isinstance(draft, Tell):
+                signals.append({"after": after, "kind": draft.kind, "data": draft.data})
         return signals
 
     def _ask(self, group: _Group) -> None:
@@ -498,8 +501,8 @@ class Commits:
     def _tell(self, kind: str, data: Any) -> Callable[[], None] | None:
         if kind == "enrolled":
             account = None if data["account"] is None else Account(*data["account"])
-            user = self.presence.enrolled(data["name"], account)
-            return self._told(kind, (user, account))
+            before, user = self.presence.enrolled(data["name"], account)
+            return self._told(kind, {"before": before, "user": user})
         return self._told(kind, data)
 
     # When the database is away, and whether others are.

@@ -129,12 +129,13 @@ class Presence:
                 pass
         return entry._replace(people=people)
 
-    def enrolled(self, name: str, account: Account | None) -> User:
-        """Somebody on another server owns that account now, or none."""
+    def enrolled(self, name: str, account: Account | None) -> tuple[Account | int, User]:
+        """Somebody on another server owns that account now, or none. Who they had been by then."""
         user = self.people[name]
+        before = user.identity
         user.account = account
         self.registry.enroll(user)
-        return user
+        return before, user
 
     # What this server appends.
 
