@@ -12,6 +12,7 @@ from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from chatservice.server.tls import ServerCertificate
 
 log = Logger()
+
+
+ANEW_SECONDS = 2.0  # between attempts to come into the chat again
 
 
 class Listener(NamedTuple):
@@ -183,6 +187,33 @@ class ChatService(Service):
             self._log_file.reopen()
         except OSError as error:
             log.error("The log stays in the old file: {error}", error=error)
+
+    def begin_anew(self) -> None:
+        """Other servers of the chat have taken this one for dead, and its people out: it says
+        goodbye to them, and comes into the chat again."""
+        anew = Deferred.fromCoroutine(self._begin_anew())
+        anew.addErrback(lambda failure: log.failure("This server cannot begin anew.", failure))
+
+    async def _begin_anew(self) -> None:
+        if self._archive is None:
+            return
+        self.factory.phase = Phase.STARTING
+        for port in self._ports:
+            port.stopReading()  # type: ignore[attr-defined]
+        await self.factory.send_away()
+        self.factory.chat.begin_anew()
+        while self.running:
+            try:
+                self._archive.open(may_have_accounts=self._hashing is not None)
+            except BadDatabase as error:
+                log.error("--database {error}", error=error)
+                await deferLater(self._reactor, ANEW_SECONDS)
+            else:
+                self.factory.chat.restore(self._archive.rooms, self._archive.people)
+                self.factory.phase = Phase.READY
+                for port in self._ports:
+                    port.startReading()  # type: ignore[attr-defined]
+                return
 
     async def _close(self) -> None:
         self.factory.phase = Phase.STOPPING

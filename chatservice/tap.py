@@ -53,7 +53,7 @@ def makeService(options: Options) -> ChatService:
         one_connection=bool(options["one-connection"]),
     )
     if archive is not None:
-        archive.notice = chat.tell_all
+        archive.notice = chat.tell_trouble
         archive.told = chat.elsewhere.told
     factory = ChatFactory(
         chat,
@@ -65,7 +65,7 @@ def makeService(options: Options) -> ChatService:
     if archive is not None:
         archive.account_changed = factory.services.account_changed
     log_file, terminal = _surroundings(options)
-    return ChatService(
+    service = ChatService(
         reactor,
         factory,
         _listeners(options, reactor, factory, archive),
@@ -77,6 +77,9 @@ def makeService(options: Options) -> ChatService:
         log_file=log_file,
         terminal=terminal,
     )
+    if archive is not None:
+        archive.fenced = service.begin_anew
+    return service
 
 
 def _kept(options: Options, reactor: Any) -> tuple[DurableArchive, AccountsAndMessages]:

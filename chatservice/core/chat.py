@@ -41,6 +41,7 @@ from chatservice.core.events import (
     Refusal,
     RoomInfo,
     RoomList,
+    Saving,
     Sent,
     Style,
     Told,
@@ -145,6 +146,13 @@ class Chat:
             self.directory.add(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
+
+    def begin_anew(self) -> None:
+        """Nobody is here; the archive is about to begin anew."""
+        self.directory.clear()
+        self._gathering.clear()
+        for each in (self._owners, self._arriving, self._by_token, self._tokens):
+            each.clear()
 
     # Coming and going.
 
@@ -696,6 +704,16 @@ class Chat:
         """Everyone is told of `event`, after what they have heard until now; but not those who have
         stopped reading for so long that nothing more should be addressed to them."""
         _tell([cursor for user in self.users.values() for cursor in user.cursors], event)
+
+    def tell_trouble(self, saving: Saving) -> None:
+        """Whether what is said is saved, or is again: it waits for nothing."""
+        for user in list(self.users.values()):
+            for cursor in user.cursors:
+                try:
+                    if not cursor.backlogged:
+                        cursor.send_at_once(saving)
+                except Exception:
+                    cursor.fail()
 
     def kick(self, user: User, reason: str = "") -> None:
         """The operator ends the connections of `user`, who is told the `reason` if there is one.

@@ -340,6 +340,14 @@ class Cursor:
         self._personal_size += size_of(event)
         self._read_on()
 
+    def send_at_once(self, event: PersonalEvent) -> None:
+        """Send `event` before all that is due: it waits for nothing that was submitted."""
+        if self.closing:
+            return
+        self._personal = (_Personal(event, 0, None), *self._personal)
+        self._personal_size += size_of(event)
+        self._read_on()
+
     def begin_replay(self, position: int) -> None:
         """What happens waits until `end_replay`. What is sent meanwhile comes before it; everything
         below `position` was heard."""

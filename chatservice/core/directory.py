@@ -31,6 +31,16 @@ class Directory:
         self._online: tuple[str, ...] | None = None
         self.add_room(RoomRecord(LOBBY))
 
+    def clear(self) -> None:
+        """Nobody is here, and there is the lobby only."""
+        self.users.clear()
+        self.rooms.clear()
+        self._alike = LookAlikes()
+        self._room_by_key.clear()
+        self._sorted.clear()
+        self._online = None
+        self.add_room(RoomRecord(LOBBY))
+
     # People.
 
     def online(self) -> tuple[str, ...]:

@@ -54,6 +54,11 @@ class Gathering:
         self._departures.setdefault((move, rooms), []).append(user)
         self._gather()
 
+    def clear(self) -> None:
+        """What has gathered is told to nobody."""
+        self._arrivals.clear()
+        self._departures.clear()
+
     def flush(self) -> None:
         """Submit what has gathered: whoever has gone makes room for whoever comes."""
         if self._due is not None and self._due.active():

@@ -300,25 +300,25 @@ class Log:
         apply: Callable[[Batch], None],
         deliver: Callable[[Batch], None],
     ) -> None:
-        self.begin(Origin())
         self._clock = clock
         self._store = store
         self._apply = apply
         self._deliver = deliver
         self._submitted = 0
         self._pending: list[Draft] = []
-        self._batches: list[Batch] = []
-        self.spoken: list[Batch] = []  # those with messages
-        self._size = 0
-        self._held = 0
+        self.begin(Origin())
         self._errors = Repeats(clock.seconds)
-        self._dropped: dict[str, int] = {}  # the end of what is held no longer, for each room
         self.newest: Draft | None = None  # that was submitted, but for comings and goings
 
     def begin(self, origin: Origin) -> None:
         """Go on from there. Nothing has happened so far."""
         self.epoch, self.end, messages = origin
         self.messages: Counter[str] = Counter(messages)
+        self._batches: list[Batch] = []
+        self.spoken: list[Batch] = []  # those with messages
+        self._size = 0
+        self._held = 0
+        self._dropped: dict[str, int] = {}  # the end of what is held no longer, for each room
 
     def submit(self, draft: Draft) -> None:
         """`draft` is committed with everything that is submitted in this turn of the reactor."""

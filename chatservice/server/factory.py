@@ -163,6 +163,15 @@ class ChatFactory(ServerFactory):
         self._tell_if_closed()
         return closed
 
+    def send_away(self) -> Deferred[None]:
+        """The same, for now: people may come back."""
+        seconds = self.close_seconds, self.linger_seconds
+
+        def over(_: object) -> None:
+            self.close_seconds, self.linger_seconds = seconds
+
+        return self.close_all().addCallback(over)
+
     def forget(self, connection: Connection) -> None:
         """`connection` is gone."""
         self._admission.release(connection.peer.network)

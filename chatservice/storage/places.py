@@ -23,13 +23,14 @@ class DurableArchive(Archive, Protocol):
     """An archive that outlives the process. `rooms`, and `people` who are on other servers, are
     those that there were when it was opened. `notice` is called when what is said cannot be saved,
     and when it can be again; `account_changed` when a program of the operator's has changed an
-    account. `told` returns what is to be done about something (its kind, and more) that another
-    server tells."""
+    account; `fenced` when other servers have taken this one for dead. `told` returns what is to be
+    done about something (its kind, and more) that another server tells."""
 
     rooms: list[RoomRecord]
     people: list[User]
     notice: Callable[[Saving], None]
     account_changed: Callable[[Account, Change], None]
+    fenced: Callable[[], None]
     told: Callable[[str, Any], Callable[[], None] | None]
 
     def open(self, *, may_have_accounts: bool = True) -> None:

@@ -93,6 +93,8 @@ class PostgresArchive:
     def open(self, *, may_have_accounts: bool = True) -> None:
         """Go on where the log ends. Blocks. Raises BadDatabase; also if there are accounts, and may
         not be."""
+        self._commits.stop()
+        self._connections.close()
         first = database.open_now(self._uri)
         try:
             database.check(first, self._uri)

@@ -168,6 +168,8 @@ class Commits:
     def begin(self, node: int, presence: Presence, snapshot: "Snapshot") -> None:
         """Go on from `snapshot`, as the server with that number."""
         now = self._seconds()
+        self._forget()
+        self.trouble = self._away_since = None
         self.node = node
         self.presence = presence
         self.position = self.heard = snapshot.next_id
@@ -187,19 +189,19 @@ class Commits:
     def submit(self, drafts: Sequence[Draft]) -> None:
         """Decide and append `drafts`. While the database is away they are refused, but for what
         has happened anyway."""
-        if self.trouble is None and self.leased:
+        if self.state in (State.FENCED, State.CLOSED):
+            self._refuse(drafts)
+        elif self.trouble is None and self.leased:
             self._waiting.extend(drafts)
         else:
-            refused = []
-            for draft in drafts:
-                if isinstance(draft, Depart | Enroll):
-                    self._waiting.append(draft)
-                else:
-                    refusal = Refusal(ErrorCode.NOT_SAVED)
-                    refused.append(Committed(draft, refusal, self.position))
-            if refused:
-                self.deliver(refused)
+            self._waiting.extend(draft for draft in drafts if isinstance(draft, Depart | Enroll))
+            self._refuse([draft for draft in drafts if not isinstance(draft, Depart | Enroll)])
         self._go_on()
+
+    def _refuse(self, drafts: Sequence[Draft]) -> None:
+        refusal = Refusal(ErrorCode.NOT_SAVED)
+        if drafts:
+            self.deliver([Committed(draft, refusal, self.position) for draft in drafts])
 
     def close(self, then: Callable[[], None]) -> None:
         """Call `then` when everything is appended and delivered, if the database is there."""
@@ -365,11 +367,10 @@ class Commits:
             self._seq -= 1
             self._asked = None
             self.presence.undo()
-            refused = [
-                Committed(draft, Refusal(ErrorCode.NOT_SAVED), self.position)
-                for draft in group.drafts
-            ]
-            self._come_to_nothing(refused)
+            refusal = Refusal(ErrorCode.NOT_SAVED)
+            self._come_to_nothing(
+                [Committed(draft, refusal, self.position) for draft in group.drafts]
+            )
             self._settle_down()
             self._go_on()
         else:
@@ -623,7 +624,19 @@ class Commits:
         if self.state is not State.FENCED:
             self.state = State.FENCED
             log.error("Other servers have taken this one for dead; it begins anew.")
+            groups = [*self._appended, *([self._asked] if self._asked is not None else [])]
+            unsaved = [draft for group in groups for draft in group.drafts]
+            unsaved += [each.draft for g in groups for each in g.after if each.draft is not None]
+            unsaved += self._waiting
+            self._forget()
+            self._refuse(unsaved)
             self._fenced()
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._appended.clear()
+        self._asked = self._returned = None
+        self._marking = self._mark_again = self._stale = False
 
     def _look_for_dead(self) -> None:
         if self._looking:
