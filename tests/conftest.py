@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.support.people")
+pytest_plugins = ["tests.support.nodes"]
 
 from tests.support import postgres  # noqa: E402
 from tests.support.people import Server  # noqa: E402 (its assertions are to be rewritten first)

@@ -418,20 +418,23 @@ class Join(Draft):
 
     def decide(self, registry: Registry, id_: int) -> Entry | None:
         registry.expect_here(self.user)
-        record = registry.rooms.get(self.room)
+        room = self.room
+        if room not in registry.rooms:
+            room = registry.like(room) or room  # somebody else may just have made one like it
+        record = registry.rooms.get(room)
         founded = record is None
         if record is None:
-            record = registry.found(self.user, self.room, id_)
+            record = registry.found(self.user, room, id_)
         elif record.private and not (self.invited or registry.founded(self.user, record)):
             raise Refusal(ErrorCode.CANNOT_JOIN)
-        if not registry.join(self.user, self.room):
+        if not registry.join(self.user, room):
             return None
         name = registry.name_of(self.user)
-        event = Joined(id_, self.at, self.room, (name,), False)
+        event = Joined(id_, self.at, room, (name,), False)
         people, connections = (self.user,), self._connections()
         return Entry(
             event,
-            (self.room,),
+            (room,),
             people,
             connections,
             size=len(name),

@@ -1,64 +1,10 @@
 """Several servers on one PostgreSQL are one chat: real servers, and a database of their own."""
 
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
-import pytest
-
 from tests.support import postgres
-from tests.support.people import GENEROUS, HINT, PATIENCE, QUESTION, Person, Server, joined, left
-from tests.support.postgres import Cluster
-from tests.support.quick_passwords import QUICKLY
+from tests.support.nodes import Start
+from tests.support.people import HINT, QUESTION, joined, left
 
 pytestmark = postgres.NEEDS_POSTGRES
-
-Start = Callable[..., Server]
-
-
-class Node(Server):
-    usual = (*GENEROUS, "--history", "0")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    made = Cluster()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def uri(cluster: Cluster) -> str:
-    return cluster.new_database()
-
-
-@pytest.fixture
-def start(tmp_path: Path, uri: str) -> Iterator[Start]:
-    """Starts another server of the chat."""
-    with ExitStack() as servers:
-        count = 0
-
-        def start_one(**options: object) -> Server:
-            nonlocal count
-            count += 1
-            folder = tmp_path / str(count)
-            folder.mkdir()
-            node = Node(folder, "--database", uri, runner=QUICKLY, **options)  # type: ignore[arg-type]
-            return servers.enter_context(node)
-
-        yield start_one
-
-
-def hears_soon(person: Person, wanted: str) -> list[str]:
-    """What comes before the line `wanted`."""
-    return person.hears_until(wanted)
-
-
-def registers(person: Person, name: str) -> None:
-    person.types("/register lovelace")
-    person.hears(f"*** {name} is registered. From now on, this name takes the password.")
 
 
 def test_three_servers_are_one_chat(start: Start) -> None:
@@ -155,74 +101,3 @@ def test_who_owns_a_name_comes_in_on_any_server(start: Start) -> None:
     back.types("Alice", "lovelace")
     while "soon?" not in back.next_line():
         pass
-
-
-def test_a_server_that_dies_is_noticed_once(start: Start) -> None:
-    """Its people are told of as gone, their names are free, and nothing that was said is lost."""
-    one, two, three = start(), start(), start()
-    alice, bob = one.join("Alice"), two.join("Bob")
-    carol = three.join("Carol")
-    alice.hears(joined("Bob"), joined("Carol"))
-    bob.hears(joined("Carol"))
-    alice.types("last words")
-    for person in (bob, carol):
-        person.hears("Alice: last words")
-    one.killed = True
-    one.process.kill()
-    one.process.wait(PATIENCE)
-    begun = time.monotonic()
-    for person in (bob, carol):
-        person.hears("*** Alice has left the chat (connection lost).")
-    assert time.monotonic() - begun < 8
-    again = two.join("Alice")
-    bob.hears(joined("Alice"))
-    carol.hears(joined("Alice"))
-    again.types("/search words")
-    assert [again.next_line() for _ in range(2)][-1].endswith("Alice: last words")
-
-
-def test_a_server_that_was_taken_for_dead_begins_anew(start: Start) -> None:
-    one, two = start(), start()
-    alice, bob = one.join("Alice"), two.join("Bob")
-    alice.hears(joined("Bob"))
-    one.process.send_signal(signal.SIGSTOP)
-    try:
-        bob.socket.settimeout(20)
-        bob.hears("*** Alice has left the chat (connection lost).")
-        alice.types("nobody hears that")
-    finally:
-        one.process.send_signal(signal.SIGCONT)
-    last = [alice.next_line() for _ in range(2)]
-    assert last[-1] == "*** The server is shutting down. Goodbye."
-    assert alice.is_cut_off()
-    again = one.join("Alice")
-    bob.hears(joined("Alice"))
-    again.types("I am back")
-    bob.hears("Alice: I am back")
-
-
-def test_postgresql_is_killed_and_comes_back(start: Start, cluster: Cluster) -> None:
-    """People are told, and nothing is shown or taken meanwhile; then it goes on."""
-    one, two = start(), start()
-    alice, bob = one.join("Alice"), two.join("Bob")
-    alice.hears(joined("Bob"))
-    alice.types("before")
-    bob.hears("Alice: before")
-    cluster.kill()
-    try:
-        bob.types("in the dark")
-        for person in (alice, bob):
-            line = person.next_line()
-            assert line.startswith("*** Messages are not being saved at the moment"), line
-        alice.types("not now")
-        assert alice.next_line().startswith("Error: ")
-    finally:
-        cluster.start()
-    for person in (alice, bob):
-        lines = [person.next_line()]
-        if person is alice:
-            lines.append(person.next_line())
-            assert "Bob: in the dark" in lines
-        assert any("again" in line for line in lines), lines
-    bob.types("after")
-    alice.hears("Bob: after")

@@ -24,6 +24,7 @@ from chatservice.core.stores import (
     OfflineMessage,
     ReadPosition,
 )
+from chatservice.storage.keep import Keep
 from chatservice.storage.words import MAX_WORDS, words
 from tests.support.logs import LOBBY
 from tests.support.stores import KINDS, Kept, happen, spoken, stores
@@ -293,6 +294,25 @@ def test_batches_come_back_once_and_in_order(kind: str) -> None:
         settled(made)
         assert [e.event.id for b in delivered for e in b.entries] == list(range(1, 51))
         assert made.archive.trouble is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "memory"])
+def test_so_many_messages_of_each_room_are_kept(kind: str) -> None:
+    with stores(kind) as made:
+        for number in range(20):
+            for room in ("lobby", "dev") if number < 5 else ("lobby",):
+                event = Emoted(made.log.next_id, 1e9, room, "Alice", f"m{number}")
+                made.log.append(event, 1, messages=1)
+        settled(made)
+        made.archive.set_keep(Keep(messages=7))
+        for _ in range(3):
+            settled(made)
+        made.log.append(Emoted(made.log.next_id, 1e9, "lobby", "Alice", "last"), 1, messages=1)
+        settled(made)
+        for room, expected in (("lobby", 7), ("dev", 5)):
+            found = made.clock.wait_for(made.archive.find("m", 1000, 50, {room: 0}))
+            assert len(found) in (expected, expected - 1), room
+            assert found[-1].text == ("m19" if room == "lobby" else "m4")
 
 
 # Accounts.

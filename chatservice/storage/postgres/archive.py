@@ -28,6 +28,7 @@ from chatservice.storage.postgres.positions import Positions
 from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
 from chatservice.storage.postgres.reading import Reading
+from chatservice.storage.postgres.retention import Housekeeping
 from chatservice.storage.turns import Turns
 
 log = Logger()
@@ -72,7 +73,6 @@ class PostgresArchive:
         self.told: Callable[[str, Any], Callable[[], None] | None] = lambda kind, data: None
         self._uri = uri
         self._reactor = reactor
-        self._keep = keep
         complaints = Complaints(reactor, known=(QueryFailed, Unreachable))
         self._connections = Connections(reactor, uri, lost=self._lost, rung=self._rung)
         self._questions = Questions(self._connections, "store", complaints)
@@ -80,6 +80,9 @@ class PostgresArchive:
         self.accounts = PostgresAccountStore(self._questions, now)
         self._reading = Reading(self._questions.ask, searches.ask, Turns(reactor))
         self._positions = Positions(self._questions, now)
+        self._housekeeping = Housekeeping(
+            reactor, self._questions, keep, now, self._reading.deleted_before
+        )
         self._commits = Commits(
             reactor,
             self._connections,
@@ -139,14 +142,16 @@ class PostgresArchive:
         self._log.begin(Origin(snapshot.epoch, snapshot.next_id, json.loads(counts or "{}")))
         self._reading.begin(int(first_id or snapshot.next_id), node)
         self._commits.begin(node, presence, snapshot)
+        self._housekeeping.start()
 
     def set_keep(self, keep: Keep) -> None:
         """Keep more, or less, from now on."""
-        self._keep = keep
+        self._housekeeping.keep = keep
 
     def close(self) -> "Deferred[None]":
         """Fires when everything is appended; or when that has been tried for some seconds."""
         closed: Deferred[None] = Deferred()
+        self._housekeeping.stop()
 
         def end() -> None:
             if deadline.active():

@@ -312,6 +312,36 @@ $$;
 CREATE OR REPLACE FUNCTION settled_id(_first bigint, _id bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN _id < 0 THEN _first - _id - 1 ELSE _id END $$;
 
+-- Delete some of what need not be kept: beyond so many messages of each room, or older than a time
+-- (a row is as old as those that follow it); and what all servers have been told, and guests'
+-- positions beyond a bound. How many rows that were (NULL: another server is at it), and the first
+-- id that is kept.
+CREATE OR REPLACE FUNCTION prune(
+    _messages bigint, _oldest double precision, _rows bigint, _positions bigint,
+    OUT deleted bigint, OUT first_id bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_try_advisory_xact_lock(('signals'::regclass::oid)::bigint) THEN
+        DELETE FROM signals WHERE at < clock_timestamp() - interval '1 minute'
+            AND after < (SELECT min(position) FROM marks);
+        DELETE FROM readers WHERE name NOT IN (SELECT name FROM accounts) AND name IN (
+            SELECT name FROM readers WHERE id IS NOT NULL ORDER BY at DESC OFFSET _positions);
+        deleted := 0;
+        IF _messages IS NOT NULL OR _oldest IS NOT NULL THEN
+            DELETE FROM events USING (
+                SELECT e.id FROM counts, LATERAL (
+                    SELECT id, at, earlier + events.messages AS said,
+                        max(CASE WHEN at < _oldest THEN id END) OVER () AS old
+                    FROM events WHERE events.room = counts.room ORDER BY id LIMIT _rows) AS e
+                WHERE e.id <= e.old OR counts.messages - e.said >= _messages) AS gone
+                WHERE events.id = gone.id;
+            GET DIAGNOSTICS deleted = ROW_COUNT;
+        END IF;
+    END IF;
+    SELECT min(id) INTO first_id FROM events;
+END
+$$;
+
 -- What is registered already and protects that name; "many": there are too many; NULL: it is added.
 CREATE OR REPLACE FUNCTION account_add(
     _name text, _hash text, _created double precision, _keys jsonb, _most bigint

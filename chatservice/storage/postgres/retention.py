@@ -1,0 +1,78 @@
+"""Housekeeping, in small steps; one server at a time does it: what need not be kept is deleted."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatservice.core.events import Refusal
+from chatservice.core.log import Now
+from chatservice.core.stores import MAX_READ_POSITIONS
+from chatservice.storage.keep import DAY, Keep
+from chatservice.storage.postgres.questions import Questions
+
+log = Logger()
+
+PRUNE_ROWS = 500  # rows of each room in one step: some 10 ms
+STEP_SECONDS = 0.2  # between steps while there is something to do
+IDLE_SECONDS = 5.0
+
+
+class Housekeeping:
+    """Does a step now and then. `deleted_before` is told of the first id that is kept."""
+
+    def __init__(
+        self,
+        clock: Any,
+        questions: Questions,
+        keep: Keep,
+        now: Now,
+        deleted_before: Callable[[int], None],
+    ) -> None:
+        self.keep = keep
+        self._clock = clock
+        self._ask = questions.ask
+        self._now = now
+        self._deleted_before = deleted_before
+        self._next: IDelayedCall | None = None
+
+    def start(self) -> None:
+        self.stop()
+        self._wait(IDLE_SECONDS)
+
+    def stop(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+
+    def _wait(self, seconds: float) -> None:
+        self._next = self._clock.callLater(seconds, self._step)
+
+    def _step(self) -> None:
+        days, messages = self.keep
+        oldest = None if days is None else repr(self._now() - days * DAY)
+        asked = self._ask(
+            "SELECT * FROM prune($1::bigint, $2::double precision, $3::bigint, $4::bigint)",
+            None if messages is None else str(messages),
+            oldest,
+            str(PRUNE_ROWS),
+            str(MAX_READ_POSITIONS),
+        )
+        step = self._next
+        asked.addCallbacks(self._stepped, self._failed, (step,), {}, (step,), {}).addErrback(
+            lambda failure: log.failure("A fault in the housekeeping.", failure)
+        )
+
+    def _stepped(self, answer: Any, step: object) -> None:
+        ((deleted, first_id),) = answer
+        if first_id is not None:
+            self._deleted_before(int(first_id))
+        if self._next is step:  # it has not been stopped
+            self._wait(STEP_SECONDS if int(deleted or 0) else IDLE_SECONDS)
+
+    def _failed(self, failure: Failure, step: object) -> None:
+        failure.trap(Refusal)
+        if self._next is step:
+            self._wait(IDLE_SECONDS)

@@ -1,0 +1,206 @@
+"""Several servers on one PostgreSQL: what dies, hangs or is away, and what is wanted at once."""
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.support import postgres
+from tests.support.nodes import Start
+from tests.support.people import PATIENCE, QUESTION, Person, joined
+from tests.support.postgres import Cluster
+
+pytestmark = [pytest.mark.faults, postgres.NEEDS_POSTGRES]
+LONG = os.environ.get("CHAT_FAULTS") == "long"
+
+
+def test_a_server_that_dies_is_noticed_once(start: Start) -> None:
+    """Its people are told of as gone, their names are free, and nothing that was said is lost."""
+    one, two, three = start(), start(), start()
+    alice, bob = one.join("Alice"), two.join("Bob")
+    carol = three.join("Carol")
+    alice.hears(joined("Bob"), joined("Carol"))
+    bob.hears(joined("Carol"))
+    alice.types("last words")
+    for person in (bob, carol):
+        person.hears("Alice: last words")
+    one.killed = True
+    one.process.kill()
+    one.process.wait(PATIENCE)
+    begun = time.monotonic()
+    for person in (bob, carol):
+        person.hears("*** Alice has left the chat (connection lost).")
+    assert time.monotonic() - begun < 8
+    again = two.join("Alice")
+    bob.hears(joined("Alice"))
+    carol.hears(joined("Alice"))
+    again.types("/search words")
+    assert [again.next_line() for _ in range(2)][-1].endswith("Alice: last words")
+
+
+def test_a_server_that_was_taken_for_dead_begins_anew(start: Start) -> None:
+    one, two = start(), start()
+    alice, bob = one.join("Alice"), two.join("Bob")
+    alice.hears(joined("Bob"))
+    one.process.send_signal(signal.SIGSTOP)
+    try:
+        bob.socket.settimeout(20)
+        bob.hears("*** Alice has left the chat (connection lost).")
+        alice.types("nobody hears that")
+    finally:
+        one.process.send_signal(signal.SIGCONT)
+    last = [alice.next_line() for _ in range(2)]
+    assert last[-1] == "*** The server is shutting down. Goodbye."
+    assert alice.is_cut_off()
+    again = one.join("Alice")
+    bob.hears(joined("Alice"))
+    again.types("I am back")
+    bob.hears("Alice: I am back")
+
+
+def test_postgresql_is_killed_and_comes_back(start: Start, cluster: Cluster) -> None:
+    """People are told, and nothing is shown or taken meanwhile; then it goes on."""
+    one, two = start(), start()
+    alice, bob = one.join("Alice"), two.join("Bob")
+    alice.hears(joined("Bob"))
+    alice.types("before")
+    bob.hears("Alice: before")
+    cluster.kill()
+    try:
+        bob.types("in the dark")
+        for person in (alice, bob):
+            line = person.next_line()
+            assert line.startswith("*** Messages are not being saved at the moment"), line
+        alice.types("not now")
+        assert alice.next_line().startswith("Error: ")
+    finally:
+        cluster.start()
+    for person in (alice, bob):
+        lines = [person.next_line()]
+        if person is alice:
+            lines.append(person.next_line())
+            assert "Bob: in the dark" in lines
+        assert any("again" in line for line in lines), lines
+    bob.types("after")
+    alice.hears("Bob: after")
+
+
+def test_the_same_name_on_all_servers_at_once(start: Start, cluster: Cluster) -> None:
+    """One has it, whatever is done at the same time; and in the end all agree on who is here."""
+    nodes = [start() for _ in range(3)]
+    rounds, winners = (300 if LONG else 60), 0
+    stay = nodes[0].join("Zoe")
+    for number in range(rounds):
+        people = [node.connect() for node in nodes]
+        for person in people:
+            person.hears(QUESTION)
+        for person, name in zip(people, ("Ivan", "IVAN", "lvan"), strict=True):
+            person.types(f"{name}{chr(97 + number % 26)}")
+        answers = [person.next_line() for person in people]
+        won = [answer for answer in answers if answer.startswith("Welcome")]
+        assert len(won) == 1, answers
+        winners += 1
+        for person in people:
+            person.leaves()
+    assert winners == rounds
+    deadline = time.monotonic() + PATIENCE
+    everyone = ""
+    while time.monotonic() < deadline:
+        stay.types("/who")
+        while not (everyone := stay.next_line()).startswith("*** Online"):
+            pass
+        if everyone == "*** Online (1): Zoe":
+            break
+        time.sleep(0.1)
+    assert everyone == "*** Online (1): Zoe"
+
+
+def test_many_talk_on_three_servers(start: Start) -> None:
+    """One order for all, nothing lost, nothing doubled; whichever server they are on."""
+    nodes = [start() for _ in range(3)]
+    size, lines = 30, (400 if LONG else 60)
+    people: list[Person] = []
+    for number in range(size):
+        people.append(nodes[number % 3].join(f"P{number:02}x"))
+    heard: list[list[str]] = [[] for _ in people]
+
+    def listen(index: int) -> None:
+        wanted = (size - 1) * lines
+        while len(heard[index]) < wanted:
+            line = people[index].next_line()
+            if not line.startswith("***"):
+                heard[index].append(line)
+
+    def talk(index: int) -> None:
+        for number in range(lines):
+            people[index].types(f"line {number}")
+            time.sleep(random.random() * 0.02)
+
+    threads = [threading.Thread(target=listen, args=(i,)) for i in range(size)]
+    threads += [threading.Thread(target=talk, args=(i,)) for i in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    everything = sorted({line for lines in heard for line in lines})
+    assert len(everything) == size * lines
+    whole = sorted(everything)
+    place = {line: number for number, line in enumerate(heard[0])}
+    for index, mine in enumerate(heard):
+        own = f"P{index:02}x: "
+        assert sorted(mine) == [line for line in whole if not line.startswith(own)]
+        shared = [place[line] for line in mine if line in place]
+        assert shared == sorted(shared)
+
+
+def test_talk_goes_on_while_postgresql_is_killed_again_and_again(
+    start: Start, cluster: Cluster
+) -> None:
+    """What was heard by one is heard by all, once and in one order."""
+    one, two = start(), start()
+    alice, bob, carol = one.join("Alice"), one.join("Bob"), two.join("Carol")
+    alice.hears_until(joined("Carol"))
+    bob.hears_until(joined("Carol"))
+    heard: dict[str, list[str]] = {"Bob": [], "Carol": []}
+    over = threading.Event()
+
+    def talk() -> None:
+        number = 0
+        while not over.is_set():
+            alice.types(f"n{number}")
+            number += 1
+            time.sleep(0.01)
+
+    def listen(name: str, person: Person) -> None:
+        while True:
+            line = person.next_line()
+            if line == "Alice: the end":
+                return
+            if line.startswith("Alice: "):
+                heard[name].append(line)
+
+    threads = [threading.Thread(target=talk)]
+    threads += [
+        threading.Thread(target=listen, args=each) for each in (("Bob", bob), ("Carol", carol))
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in range(6 if LONG else 3):
+        time.sleep(1)
+        cluster.kill()
+        time.sleep(0.3)
+        cluster.start()
+        time.sleep(2)
+    over.set()
+    threads[0].join()
+    time.sleep(3)
+    alice.types("the end")
+    for thread in threads[1:]:
+        thread.join(PATIENCE)
+    assert heard["Bob"] == heard["Carol"]
+    assert len(heard["Bob"]) == len(set(heard["Bob"])) > 100
+    numbers = [int(line.removeprefix("Alice: n")) for line in heard["Bob"]]
+    assert numbers == sorted(numbers)
