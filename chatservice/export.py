@@ -4,14 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from chatservice.core.events import LOBBY, Happening
 from chatservice.dialects.jsonlines import JSON
 from chatservice.dialects.text import TEXT
 from chatservice.programs import one_line_errors
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.sqlite.files import events_in
+from chatservice.storage.programs import events_in
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -23,10 +22,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--database",
-        type=Path,
-        default=Path("chat.sqlite3"),
+        default="chat.sqlite3",
         metavar="FILE",
-        help="the server's database (default: %(default)s)",
+        help="the server's database, a file or a URI (default: %(default)s)",
     )
     parser.add_argument("--room", default=LOBBY, help="which room (default: %(default)s)")
     parser.add_argument(

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from chatservice.accounts.passwords import fit
@@ -15,7 +14,7 @@ from chatservice.core.events import Account, Refusal
 from chatservice.dialects.wording import ENGLISH
 from chatservice.programs import one_line_errors
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.sqlite.files import AccountFile, accounts_in
+from chatservice.storage.programs import ChangesAccounts, accounts_in, open_accounts
 
 # From a pipe: the longest password takes no more, in bytes, and a line that does not end is none.
 MAX_LINE = 8192
@@ -38,20 +37,20 @@ def list_(options: argparse.Namespace) -> None:
 def add(options: argparse.Namespace) -> None:
     account = Account(names.well_formed(options.name), time.time())
     hashed = hash_of(asked_password())
-    with AccountFile(options.database, create=True) as accounts:
+    with open_accounts(options.database, create=True) as accounts:
         accounts.add(account, hashed)
 
 
 def password(options: argparse.Namespace) -> None:
     name = names.well_formed(options.name)
-    with AccountFile(options.database) as accounts:
+    with open_accounts(options.database) as accounts:
         account = called(accounts, name)
         accounts.change(account, hash_of(asked_password()))
 
 
 def remove(options: argparse.Namespace) -> None:
     name = names.well_formed(options.name)
-    with AccountFile(options.database) as accounts:
+    with open_accounts(options.database) as accounts:
         accounts.remove(called(accounts, name))
 
 
@@ -74,10 +73,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--database",
-        type=Path,
-        default=Path("chat.sqlite3"),
+        default="chat.sqlite3",
         metavar="FILE",
-        help="the server's database; add makes it if there is none (default: %(default)s)",
+        help="the server's database, a file or a URI; add makes a file if there is none "
+        "(default: %(default)s)",
     )
     words = parser.add_subparsers(dest="command", required=True)
     for word, command in COMMANDS.items():
@@ -110,7 +109,7 @@ def hash_of(password: str) -> str:
     return hasher().hash(password)
 
 
-def called(accounts: AccountFile, name: str) -> Account:
+def called(accounts: ChangesAccounts, name: str) -> Account:
     """The account of exactly that name. Raises SystemExit."""
     found = accounts.find(name)
     if found is None:

@@ -1,8 +1,14 @@
 """Several servers on one PostgreSQL are one chat: real servers, and a database of their own."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 from tests.support import postgres
 from tests.support.nodes import Start
-from tests.support.people import HINT, QUESTION, joined, left
+from tests.support.people import HINT, PATIENCE, QUESTION, joined, left
+from tests.support.postgres import Cluster
 
 pytestmark = postgres.NEEDS_POSTGRES
 
@@ -101,3 +107,71 @@ def test_who_owns_a_name_comes_in_on_any_server(start: Start) -> None:
     back.types("Alice", "lovelace")
     while "soon?" not in back.next_line():
         pass
+
+
+def program(*arguments: str, typed: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, input=typed, capture_output=True, timeout=PATIENCE, check=False)
+
+
+def test_the_operators_programs_take_the_uri(start: Start, uri: str) -> None:
+    server = start()
+    alice = server.join("Alice")
+    alice.types("/register lovelace", "hello")
+    alice.hears("*** Alice is now registered to you.")
+    bob = server.join("Bob")
+    bob.types("/search hello")
+    assert [bob.next_line() for _ in range(2)][-1].endswith("Alice: hello")
+    exported = program("chatservice.export", "--database", uri)
+    events = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert [event["text"] for event in events if "text" in event] == ["hello"], exported.stderr
+    listed = program("chatservice.accounts", "--database", uri, "list")
+    assert listed.stdout.startswith(b"Alice\t")
+    done = program(
+        "chatservice.accounts", "--database", uri, "password", "Alice", typed=b"byron123\n"
+    )
+    assert done.returncode == 0, done.stderr
+    alice.hears_until("*** Goodbye: your password was changed.")
+    added = program("chatservice.accounts", "--database", uri, "add", "AIice", typed=b"byron123\n")
+    assert added.stderr == b"accounts: Alice is already registered.\n"
+
+
+def starts(folder: Path, uri: str) -> str:
+    """What a server says that cannot start."""
+    command = [sys.executable, "-m", "twisted", "-n", "--pidfile=", "chat", "--port", "0"]
+    command[1:3] = [str(Path(sys.executable).with_name("twistd"))]
+    done = subprocess.run(
+        [*command, "--database", uri],
+        cwd=folder,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_what_is_wrong_with_a_database_is_said_in_a_line(
+    cluster: Cluster, tmp_path: Path, start: Start, uri: str
+) -> None:
+    secret = starts(tmp_path, "postgresql://chat:secret@db.example.org/chat")
+    assert secret.startswith("chat: --database postgresql://db.example.org/chat: a password does")
+    assert "secret" not in secret
+    malformed = starts(tmp_path, "postgresql://chat:secret@[chat")
+    assert "IPv6" in malformed
+    assert "secret" not in malformed
+    nowhere = starts(tmp_path, f"postgresql:///chat?host={tmp_path}")
+    assert nowhere.startswith("chat: --database postgresql://"), nowhere
+    name = uri.partition("///")[2].partition("?")[0]
+    start()
+    cluster.says("UPDATE facts SET value = 99 WHERE key = 'version'", name)
+    assert "which a newer chatservice has made" in starts(tmp_path, uri)
+    cluster.says("CREATE DATABASE other")
+    cluster.says("CREATE TABLE events(x int); CREATE TABLE facts(x int)", "other")
+    assert "some other program's database" in starts(tmp_path, cluster.uri("other"))
+    cluster.says("CREATE ROLE nobody LOGIN")
+    cluster.says("CREATE DATABASE narrow")
+    denied = starts(tmp_path, cluster.uri("narrow").replace("user=postgres", "user=nobody"))
+    assert "permission denied" in denied

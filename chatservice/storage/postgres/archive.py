@@ -259,6 +259,9 @@ class PostgresArchive:
         self.notice(saving)
 
     def _take_told(self, kind: str, data: Any) -> Callable[[], None] | None:
+        if kind == "account":
+            account, change = Account(*data["account"]), Change(data["change"])
+            return lambda: self.account_changed(account, change)
         return self.told(kind, data)
 
     def _tell_fenced(self) -> None:

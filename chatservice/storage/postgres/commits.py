@@ -174,6 +174,7 @@ class Commits:
         self.presence = presence
         self.position = self.heard = snapshot.next_id
         self._signal = snapshot.signals
+        self._epoch = snapshot.epoch
         self._moves, self._control = snapshot.moves, snapshot.control
         self._seq = 0
         self._nonce = 0  # of the last entry that was delivered
@@ -574,11 +575,12 @@ class Commits:
     def _back(self, answer: list[tuple[str | None, ...]], sent: float) -> None:
         """The database is there again."""
         ((seq, first_id, next_id, nonce, *_),) = answer
-        if seq is None or int(next_id or 0) < self.position:
-            self._fence()
+        is_another = self._nonce and nonce is not None and int(nonce) != self._nonce
+        if int(next_id or 0) < self.position or is_another:
+            self._leave_epoch()
             return
-        if self._nonce and nonce is not None and int(nonce) != self._nonce:
-            self._fence()  # the log has become another
+        if seq is None:
+            self._fence()
             return
         log.info("The database is there again.")
         self.state = State.RUNNING
@@ -604,6 +606,17 @@ class Commits:
             self._seq = done
             self._stale = True
         self._mark()
+
+    def _leave_epoch(self) -> None:
+        """The log lacks what has been shown, since a backup was restored, or a standby promoted
+        that lagged: its ids may come to mean something else, and start over."""
+        log.error("The database has lost what was said last: ids start over.")
+        asked = self._connections.ask(
+            "store",
+            "UPDATE chat SET epoch = gen_random_uuid()::text WHERE epoch = $1",
+            self._epoch,
+        )
+        asked.addCallbacks(lambda _: self._fence(), self._not_marked).addErrback(_fault)
 
     def _tell_trouble(self) -> None:
         if self.trouble is None:

@@ -52,7 +52,7 @@ def why_not(uri: str) -> str | None:
             if option.val is not None
         }
     except OperationalError as error:
-        return " ".join(str(error).split())
+        return " ".join(str(error).split()).partition(': "')[0]  # what follows is all of it
     if parts.get("password"):
         return "a password does not belong here, where ps shows it: use ~/.pgpass or PGPASSFILE"
     return None
@@ -60,7 +60,10 @@ def why_not(uri: str) -> str | None:
 
 def shown(uri: str) -> str:
     """A URI without what may be secret in it, for the log."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "postgresql://"
     place = parts.netloc.rpartition("@")[2]
     hosts = parse_qs(parts.query).get("host", [])
     return f"postgresql://{place or ','.join(hosts)}{parts.path}"

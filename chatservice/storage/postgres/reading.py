@@ -154,7 +154,7 @@ class Reading:
             size = 0
             for values in answer:
                 *of_row, node = values
-                row = _row(of_row)
+                row = row_of_values(of_row)
                 if row.end <= position:
                     continue
                 if node != str(self._node):
@@ -200,7 +200,7 @@ class Reading:
         steps = _Steps(query, before)
         while len(found) < limit and (step := steps.next(reach)) is not None:
             answer = await self._search(*step, asker=asker, size=query.size)
-            rows = [_row(values) for values in answer]
+            rows = [row_of_values(values) for values in answer]
             for row in rows:
                 for event in reversed(row.happenings(before=before, reach=reach)):
                     if isinstance(event, Said | Emoted) and query.matches(event.text):
@@ -246,14 +246,14 @@ class Reading:
         wanted = min(limit, MAX_PAGE_EVENTS)
         while True:
             answer = await self._look_up(
-                _between(newest_first=newest_first, spoken=spoken),
+                between(newest_first=newest_first, spoken=spoken),
                 json.dumps(list(reach)),
                 str(low),
                 str(high),
                 str(wanted),
                 asker=asker,
             )
-            rows = [_row(values) for values in answer]
+            rows = [row_of_values(values) for values in answer]
             for row in rows:
                 happenings = row.happenings(after, before, reach)
                 events += reversed(happenings) if newest_first else happenings
@@ -284,7 +284,7 @@ class _Steps:
         if self._index:
             return _INDEXED, self._index, str(self._before), rooms, str(SEARCH_ROWS)
         return (
-            _between(newest_first=True, spoken=True),
+            between(newest_first=True, spoken=True),
             rooms,
             "-1",
             str(self._before),
@@ -315,7 +315,7 @@ def _tsquery(query: Query) -> str:
     return " & ".join(terms)
 
 
-def _between(*, newest_first: bool, spoken: bool) -> str:
+def between(*, newest_first: bool, spoken: bool) -> str:
     """The rows of the rooms $1 between the ids $2 and $3, at most $4 of them. Each room is looked
     up in its index."""
     order = "ORDER BY id DESC" if newest_first else "ORDER BY id"
@@ -338,7 +338,8 @@ def _between(*, newest_first: bool, spoken: bool) -> str:
     return f"{of_rooms} UNION ALL {of_several} {order} LIMIT $4::bigint"
 
 
-def _row(values: Sequence[str | None]) -> Row:
+def row_of_values(values: Sequence[str | None]) -> Row:
+    """The row that has these values, in the order of its fields."""
     (id_, at, room, kind, name, text, messages, earlier, rooms, author, acknowledged, ref) = values
     return Row(
         int(id_ or 0),

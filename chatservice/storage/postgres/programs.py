@@ -1,0 +1,113 @@
+"""What the operator's programs read and change in the database, beside servers that are running.
+
+Whatever goes wrong raises `BadDatabase`, one line. Everything here blocks.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from psycopg.pq.abc import PGconn
+
+from chatservice.core import names
+from chatservice.core.events import Account, Change, Happening
+from chatservice.core.stores import Credentials, closest
+from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.postgres import accounts, database
+from chatservice.storage.postgres.connection import QueryFailed, Unreachable, ask_now
+from chatservice.storage.postgres.reading import between, row_of_values
+from chatservice.storage.rows import MAX_ID
+
+STEP_ROWS = 1000  # rows that are read at once
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[PGconn]:
+    connection = database.open_now(uri)
+    try:
+        if ask_now(connection, "SELECT to_regclass('facts')") == [(None,)]:
+            raise BadDatabase(f"{database.shown(uri)}: there is no chat in it.")
+        database.check(connection, uri)
+        yield connection
+    except (QueryFailed, Unreachable) as error:
+        raise BadDatabase(f"{database.shown(uri)}: {error}.") from None
+    finally:
+        connection.finish()
+
+
+def events_in(uri: str, room: str) -> Iterator[Happening]:
+    """What has happened in that room, oldest first."""
+    with _opened(uri) as connection:
+        after = -1
+        while True:
+            answer = ask_now(
+                connection,
+                between(newest_first=False, spoken=False),
+                json.dumps([room]),
+                str(after),
+                str(MAX_ID),
+                str(STEP_ROWS),
+            )
+            rows = [row_of_values(values) for values in answer]
+            for row in rows:
+                yield from row.happenings(reach={room: 0})
+            if len(rows) < STEP_ROWS:
+                return
+            after = rows[-1].end - 1
+
+
+def accounts_in(uri: str) -> list[Account]:
+    """All of them, sorted by their names."""
+    with _opened(uri) as connection:
+        found = ask_now(connection, accounts.ALL)
+        return [Account(name or "", float(since or 0)) for name, since in found]
+
+
+class AccountDatabase:
+    """Changes accounts in the database at `uri`."""
+
+    def __init__(self, uri: str) -> None:
+        self._opening = _opened(uri)
+        self._connection = self._opening.__enter__()
+        accounts.renew_keys(self._connection)
+
+    def __enter__(self) -> "AccountDatabase":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opening.__exit__(kind, error, trace)
+
+    def find(self, name: str) -> Credentials | None:
+        """As `stores.AccountStore` has it."""
+        keys = json.dumps(sorted(names.keys(name)))
+        found = ask_now(self._connection, accounts.FIND, keys)
+        return closest(map(accounts.credentials, found), name)
+
+    def add(self, account: Account, hashed: str) -> None:
+        """Raises `Refusal` (NAME_REGISTERED, TOO_MANY_ACCOUNTS)."""
+        added = ask_now(self._connection, accounts.ADD, *accounts.addition(account, hashed))
+        accounts.expect_added(added, account)
+
+    def change(self, account: Account, hashed: str) -> None:
+        """Set another password; servers end what was proven with the old one. Raises `Refusal`
+        (NOT_REGISTERED)."""
+        self._do(accounts.CHANGE, account, Change.PASSWORD, hashed)
+
+    def remove(self, account: Account) -> None:
+        """Servers end the connections of its owner. Raises `Refusal` (NOT_REGISTERED)."""
+        self._do(accounts.REMOVE, account, Change.UNREGISTERED)
+
+    def _do(self, query: str, account: Account, change: Change, *more: str) -> None:
+        connection = self._connection
+        ask_now(connection, "BEGIN")
+        done = ask_now(connection, query, *accounts.parameters(account), *more)
+        data = json.dumps({"account": account, "change": change.value})
+        ask_now(connection, "SELECT signal(0, 'account', $1::jsonb), ring()", data)
+        ask_now(connection, "COMMIT")
+        accounts.expect_one(done)

@@ -1,0 +1,65 @@
+"""What the operator's programs read and change, in a file or in a PostgreSQL database."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from chatservice.core.events import Account, Happening
+from chatservice.core.stores import Credentials
+from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.places import is_uri
+from chatservice.storage.sqlite import files
+
+
+class ChangesAccounts(Protocol):
+    """What `open_accounts` opens. It raises `Refusal` (see `sqlite.files.AccountFile`)."""
+
+    def find(self, name: str) -> Credentials | None: ...
+
+    def add(self, account: Account, hashed: str) -> None: ...
+
+    def change(self, account: Account, hashed: str) -> None: ...
+
+    def remove(self, account: Account) -> None: ...
+
+
+def events_in(database: str, room: str) -> Iterator[Happening]:
+    """What has happened in that room, oldest first. Raises BadDatabase."""
+    if not is_uri(database):
+        return files.events_in(Path(database), room)
+    _expect_driver()
+    from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
+
+    return programs.events_in(database, room)
+
+
+def accounts_in(database: str) -> list[Account]:
+    """All of them, sorted by their names. Raises BadDatabase."""
+    if not is_uri(database):
+        return files.accounts_in(Path(database))
+    _expect_driver()
+    from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
+
+    return programs.accounts_in(database)
+
+
+def open_accounts(
+    database: str, *, create: bool = False
+) -> "AbstractContextManager[ChangesAccounts]":
+    """Change accounts there; `create`: in a new file, if there is none. Raises BadDatabase."""
+    if not is_uri(database):
+        return files.AccountFile(Path(database), create=create)
+    _expect_driver()
+    from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
+
+    return programs.AccountDatabase(database)
+
+
+def _expect_driver() -> None:
+    if find_spec("psycopg") is None:
+        raise BadDatabase(
+            "a PostgreSQL database needs psycopg: install the extra 'cluster' "
+            "(see Installation in the README)."
+        )
