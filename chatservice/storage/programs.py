@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chatservice.core.events import Account, Happening
 from chatservice.core.stores import Credentials
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.places import is_uri
 from chatservice.storage.sqlite import files
+
+if TYPE_CHECKING:
+    from chatservice.storage.takeover import Taken
 
 
 class ChangesAccounts(Protocol):
@@ -55,6 +58,16 @@ def open_accounts(
     from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
 
     return programs.AccountDatabase(database)
+
+
+def take_over(file: Path, uri: str) -> "Taken":
+    """All that is in `file` goes into the database at `uri`. Raises BadDatabase."""
+    _expect_driver()
+    if not is_uri(uri):
+        raise BadDatabase(f"{uri}: this is no URI of a PostgreSQL database.")
+    from chatservice.storage import takeover  # noqa: PLC0415 (it takes an extra)
+
+    return takeover.take_over(file, uri)
 
 
 def _expect_driver() -> None:

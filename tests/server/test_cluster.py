@@ -1,14 +1,16 @@
 """Several servers on one PostgreSQL are one chat: real servers, and a database of their own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.support import postgres
 from tests.support.nodes import Start
-from tests.support.people import HINT, PATIENCE, QUESTION, joined, left
+from tests.support.people import HINT, PATIENCE, QUESTION, Server, joined, left
 from tests.support.postgres import Cluster
+from tests.support.quick_passwords import QUICKLY
 
 pytestmark = postgres.NEEDS_POSTGRES
 
@@ -133,7 +135,34 @@ def test_the_operators_programs_take_the_uri(start: Start, uri: str) -> None:
     assert done.returncode == 0, done.stderr
     alice.hears_until("*** Goodbye: your password was changed.")
     added = program("chatservice.accounts", "--database", uri, "add", "AIice", typed=b"byron123\n")
-    assert added.stderr == b"accounts: Alice is already registered.\n"
+    assert added.stderr.startswith(b"accounts: Alice is ")
+
+
+def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) -> None:
+    with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
+        alice = server.join("Alice")
+        alice.types("/register lovelace", "/join dev", "said in dev", "/exit")
+        alice.hears_until("*** Goodbye, Alice.")
+        bob = server.join("Bob")
+        bob.types("an old line", "/msg Alice a letter", "/exit")
+        bob.hears_until("*** Goodbye, Bob.")
+    file = str(tmp_path / "chat.sqlite3")
+    done = program("chatservice.migrate", file, uri)
+    assert done.stdout == (
+        b"2 messages, 1 accounts, 1 waiting messages, 1 rooms, 2 read positions.\n"
+    ), done.stderr
+    again = program("chatservice.migrate", file, uri)
+    assert again.stderr.endswith(b"there is a chat in it already.\n")
+    alice = start().connect()
+    alice.hears(QUESTION)
+    alice.types("Alice", "lovelace")
+    alice.hears_until(HINT)
+    while "a letter" not in alice.next_line():
+        pass
+    alice.types("/search old", "/switch dev")
+    while "Bob: an old line" not in alice.next_line():
+        pass
+    alice.hears_until("*** In #dev (1): Alice")
 
 
 def starts(folder: Path, uri: str) -> str:
@@ -150,7 +179,9 @@ def starts(folder: Path, uri: str) -> str:
     )
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    return done.stderr.splitlines()[-1]
+    said = re.search("chat: --database.*", done.stdout + done.stderr)
+    assert said is not None, done.stdout + done.stderr
+    return said[0]
 
 
 def test_what_is_wrong_with_a_database_is_said_in_a_line(
@@ -165,8 +196,8 @@ def test_what_is_wrong_with_a_database_is_said_in_a_line(
     nowhere = starts(tmp_path, f"postgresql:///chat?host={tmp_path}")
     assert nowhere.startswith("chat: --database postgresql://"), nowhere
     name = uri.partition("///")[2].partition("?")[0]
-    start()
-    cluster.says("UPDATE facts SET value = 99 WHERE key = 'version'", name)
+    start().join("Alice")
+    cluster.says("UPDATE facts SET value = '99' WHERE key = 'version'", name)
     assert "which a newer chatservice has made" in starts(tmp_path, uri)
     cluster.says("CREATE DATABASE other")
     cluster.says("CREATE TABLE events(x int); CREATE TABLE facts(x int)", "other")

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "hooks": {"core", "dialects", "programs", "storage"},
     "export": {"core", "dialects", "programs", "storage"},
     "backup": {"programs", "storage"},
+    "migrate": {"programs", "storage"},
 }
 # Programs that stand in a package, since that is how they are started.
 PROGRAMS = {"accounts.__main__": {"core", "dialects", "accounts", "programs", "storage"}}

@@ -282,16 +282,8 @@ class Commits:
     def _row(self, entry: Entry) -> dict[str, Any]:
         """As the function takes it: ids count from 0."""
         row = row_of(entry, 0)
-        found = None
-        if row.messages:
-            found = sorted({word[:MAX_WORD] for word in words(row.text)})
-        return {
-            **row._asdict(),
-            "id": row.id - UNDECIDED,
-            "ref": None if row.ref is None else json.dumps(row.ref),
-            "more": self.presence.more_about(entry),
-            "words": found or None,
-        }
+        more = self.presence.more_about(entry)
+        return {**row_values(row), "id": row.id - UNDECIDED, "more": more}
 
     def _signals(self, decided: Sequence[Committed]) -> list[dict[str, Any]]:
         """What other servers have to know, though nobody hears of it."""
@@ -691,6 +683,13 @@ class Snapshot(NamedTuple):
     signals: int
     moves: int
     control: int
+
+
+def row_values(row: Row) -> dict[str, Any]:
+    """The values of `row` by the names of the table's columns, with the words that are indexed."""
+    found = sorted({word[:MAX_WORD] for word in words(row.text)}) if row.messages else None
+    ref = None if row.ref is None else json.dumps(row.ref)
+    return {**row._asdict(), "ref": ref, "words": found or None}
 
 
 def _moved(committed: Committed, shift: int) -> Committed:
