@@ -60,39 +60,6 @@ class Turns(Clock):
         return result
 
 
-class PollingTurns(Turns):
-    """The same, for what waits for sockets as well. While a reader is `busy` (an answer is due to
-    it), a turn waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: dict[Any, None] = {}
-        self.writers: dict[Any, None] = {}
-
-    def addReader(self, reader: Any) -> None:
-        self.readers[reader] = None
-
-    def addWriter(self, writer: Any) -> None:
-        self.writers[writer] = None
-
-    def removeReader(self, reader: Any) -> None:
-        self.readers.pop(reader, None)
-
-    def removeWriter(self, writer: Any) -> None:
-        self.writers.pop(writer, None)
-
-    def advance(self, rightNow: float) -> None:
-        super().advance(rightNow)
-        patience = 5.0 if any(reader.busy for reader in self.readers) else 0.0
-        able = select.select(list(self.readers), list(self.writers), [], patience)
-        for reader in able[0]:
-            if reader in self.readers:
-                reader.doRead()
-        for writer in able[1]:
-            if writer in self.writers:
-                writer.doWrite()
-
-
 async def _awaited(awaited: Awaitable[T]) -> T:
     return await awaited
 
@@ -119,6 +86,44 @@ class Thread:
                 then(True, result)
 
         self._clock.callLater(0, run)
+
+
+class PollingTurns(Turns):
+    """The same, for what waits for sockets as well. While a reader is `busy` (an answer is due to
+    it), a turn waits for it."""
+
+    patience = 5.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: dict[Any, None] = {}
+        self.writers: dict[Any, None] = {}
+
+    def addReader(self, reader: Any) -> None:
+        self.readers[reader] = None
+
+    def addWriter(self, writer: Any) -> None:
+        self.writers[writer] = None
+
+    def getThreadPool(self) -> Thread:
+        return Thread(self)
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.pop(reader, None)
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writers.pop(writer, None)
+
+    def advance(self, rightNow: float) -> None:
+        super().advance(rightNow)
+        patience = self.patience if any(reader.busy for reader in self.readers) else 0.0
+        able = select.select(list(self.readers), list(self.writers), [], patience)
+        for reader in able[0]:
+            if reader in self.readers:
+                reader.doRead()
+        for writer in able[1]:
+            if writer in self.writers:
+                writer.doWrite()
 
 
 def new_archive(path: Path, clock: Turns, keep: Keep = KEEP_ALL, **options: Any) -> SqliteArchive:
@@ -189,13 +194,19 @@ def sqlite(**options: Any) -> Iterator[Kept]:
 @contextmanager
 def postgresql(**options: Any) -> Iterator[Kept]:
     """A database of a cluster that all tests of this process share, emptied."""
-    from chatservice.storage.postgres.archive import PostgresArchive  # noqa: PLC0415 (an extra)
-
-    cluster = clusters.shared()
-    uri = cluster.uri("postgres")
-    cluster.empty()
+    clusters.shared().empty()
     clock = PollingTurns()
     clock.advance(1e9)
+    with one_of_several(clock, **options) as kept:
+        yield kept
+
+
+@contextmanager
+def one_of_several(clock: PollingTurns, **options: Any) -> Iterator[Kept]:
+    """One server's store, in that database."""
+    from chatservice.storage.postgres.archive import PostgresArchive  # noqa: PLC0415 (an extra)
+
+    uri = clusters.shared().uri("postgres")
     archive = PostgresArchive(uri, clock, now=clock.seconds, seconds=clock.seconds, **options)
     log = FreeLog(clock, archive)
     archive.attach(log)
