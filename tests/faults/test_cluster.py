@@ -204,3 +204,25 @@ def test_talk_goes_on_while_postgresql_is_killed_again_and_again(
     assert len(heard["Bob"]) == len(set(heard["Bob"])) > 100
     numbers = [int(line.removeprefix("Alice: n")) for line in heard["Bob"]]
     assert numbers == sorted(numbers)
+
+
+def test_a_private_message_to_somebody_whose_server_dies(start: Start) -> None:
+    """It waits for them, or there is an error: nobody is told that it was sent."""
+    one, two = start(), start()
+    alice = one.join("Alice")
+    two.join("Bob")
+    carol = two.join("Carol")
+    carol.types("/register lovelace")
+    carol.hears("*** Carol is now registered to you.")
+    alice.hears(joined("Bob"), joined("Carol"))
+    two.killed = True
+    two.process.kill()
+    two.process.wait(PATIENCE)
+    alice.types("/msg Bob are you there?", "/msg Carol are you there?")
+    answers: list[str] = []
+    while len(answers) < 2:
+        line = alice.next_line()
+        if "has left the chat" not in line and "have left the chat" not in line:
+            answers.append(line)
+    assert answers[0] == "Error: nobody here is called Bob.", answers
+    assert answers[1] == "[you -> Carol] are you there? (will be delivered when Carol returns)"
