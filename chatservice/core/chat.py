@@ -674,10 +674,11 @@ class Chat:
     ) -> Sent | None:
         """`user` says `text` to `recipient` only. Returns None if `then` is called later: they are
         on another server."""
-        return self._send_private(user, session, self.directory.user(recipient), text, style, then)
+        there = self.directory.user(recipient)
+        return self._send_private(user, session, there, text, style=style, then=then)
 
     def reply(
-        self, user: User, session: UserSession, text: str, then: Answered | None = None
+        self, user: User, session: UserSession, text: str, *, then: Answered | None = None
     ) -> Sent | None:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; the rest as in
         `send_private`."""
@@ -829,6 +830,7 @@ class Chat:
         session: UserSession,
         recipient: User,
         text: str,
+        *,
         style: Style | None = None,
         then: Answered | None = None,
     ) -> Sent | None:

@@ -51,7 +51,9 @@ class OfflineMessages:
         """`user` says `text` to `to`."""
         try:
             return await _sent(
-                partial(self._chat.send_private, user, session, to, text, style=style)
+                lambda then: self._chat.send_private(
+                    user, session, to, text, style=style, then=then
+                )
             )
         except Refusal as refusal:
             if refusal.code is not ErrorCode.NOBODY:
@@ -63,7 +65,7 @@ class OfflineMessages:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
         else who has that name by now."""
         try:
-            return await _sent(partial(self._chat.reply, user, session, text))
+            return await _sent(lambda then: self._chat.reply(user, session, text, then=then))
         except Refusal as refusal:
             if refusal.code not in (ErrorCode.GONE, ErrorCode.NOBODY):
                 raise
@@ -130,7 +132,10 @@ class OfflineMessages:
         if self._accounts is None or owner is None:
             raise refusal
         if (here := self._chat.owner(owner)) is not None:
-            return await _sent(partial(self._chat.send_private, user, session, here.name, text))
+            name = here.name
+            return await _sent(
+                lambda then: self._chat.send_private(user, session, name, text, then=then)
+            )
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
         try:
             origin = origin_of(user.account, session.peer.network)
