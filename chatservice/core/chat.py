@@ -16,6 +16,7 @@ from chatservice.core.drafts import (
     Control,
     Draft,
     Enroll,
+    EnterBeside,
     Join,
     Outcome,
     Part,
@@ -79,10 +80,10 @@ Entered = Callable[["User | Refusal"], None]
 
 
 class _Arriving(NamedTuple):
-    """The owner of an account comes in, and is not here yet; and connections of theirs that wait
-    for that, each with what lets it in."""
+    """A connection with which the owner of an account comes in, and is not here yet; and others
+    that wait for that, each with what lets it in."""
 
-    user: User
+    session: UserSession
     waiting: list[tuple[UserSession, Callable[[], None]]]
 
 
@@ -111,7 +112,8 @@ class Chat:
             self.directory,
             arrived=self._arrived,
             renamed=self._renamed,
-            departed=self.elsewhere.gone,
+            departed=self._departed,
+            stays=self._stays,
         )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
@@ -129,6 +131,8 @@ class Chat:
         self._private_messages = 0
         self._owners: dict[Account, User] = {}
         self._arriving: dict[Account, _Arriving] = {}
+        # What notes where people have stopped reading, should they be on no other server either.
+        self._stopped: dict[User, Callable[[], None]] = {}
         self._by_token: dict[str, tuple[User, UserSession]] = {}
         self._tokens: dict[UserSession, str] = {}
         archive.attach(self.log)
@@ -144,6 +148,7 @@ class Chat:
             self.directory.add_room(record)
         for user in people:
             self.directory.add(user)
+            self._note_owner(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
 
@@ -151,7 +156,7 @@ class Chat:
         """Nobody is here; the archive is about to begin anew."""
         self.directory.clear()
         self._gathering.clear()
-        for each in (self._owners, self._arriving, self._by_token, self._tokens):
+        for each in (self._owners, self._arriving, self._stopped, self._by_token, self._tokens):
             each.clear()
 
     # Coming and going.
@@ -190,24 +195,52 @@ class Chat:
             self._attach(user, session, None if beside else predecessor)
             then(user)
             return
-        if account is not None:
-            name = name if keep_name else account.name
-            self._expel_namesakes(account)
-            if (arriving := self._arriving.get(account)) is not None:
+        if account is None:
+            self._arrive(session, _allowed(name, None), None, rooms, then)
+            return
 
-                def enter_again() -> None:
-                    self.enter(
-                        session, name, then, account=account, keep_name=keep_name, rooms=rooms
-                    )
+        def enter_again() -> None:
+            self.enter(session, name, then, account=account, keep_name=keep_name, rooms=rooms)
 
-                arriving.waiting.append((session, enter_again))
-                return
-            if (owner := self._owners.get(account)) is not None:
-                self._attach(owner, session, None)
-                then(owner)
-                return
+        self._expel_namesakes(account)
+        if (arriving := self._arriving.get(account)) is not None:
+            arriving.waiting.append((session, enter_again))
+            return
+        owner = self._owners.get(account)
+        if owner is not None and owner.sessions:
+            self._attach(owner, session, None)
+            then(owner)
+            return
+        called = "" if owner is not None else _allowed(name if keep_name else account.name, account)
+        self._arriving[account] = _Arriving(session, [])
+
+        def entered(who: User | Refusal) -> None:
+            waiting = self._arriving.pop(account).waiting
+            if isinstance(who, Refusal) and (
+                who.code is ErrorCode.GONE or (account in self._owners and owner is None)
+            ):  # they have left meanwhile, or come in on another server
+                enter_again()
+            else:
+                then(who)
+            for _, enter in waiting:
+                enter()
+
+        if owner is not None:
+            self._enter_beside(session, owner, entered)
+        else:
+            self._arrive(session, called, account, rooms, entered)
+
+    def _arrive(
+        self,
+        session: UserSession,
+        name: str,
+        account: Account | None,
+        rooms: Mapping[str, int],
+        then: Entered,
+    ) -> None:
+        """Somebody comes in who is nowhere so far."""
         self._ids += 1
-        user = User(self._ids, _allowed(name, account), self.now(), account)
+        user = User(self._ids, name, self.now(), account)
         user.sessions = (session,)
         there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
         since = {room: rooms[room] for room in there if rooms[room]}
@@ -216,29 +249,38 @@ class Chat:
         deadline = self._clock.seconds() + YIELD_SECONDS
 
         def arrived(outcome: Outcome) -> None:
-            if (
-                isinstance(outcome, Refusal)
-                and account is not None
+            if not isinstance(outcome, Refusal):
+                then(user)
+            elif (
+                account is not None
+                and account not in self._owners
                 and self._clock.seconds() < deadline
                 and any(other.elsewhere for other in self.directory.namesakes(account))
             ):  # who has to give up the name is on another server
                 self._clock.callLater(
                     YIELD_LOOKS, lambda: self._gathering.arrive(arrival._replace(then=arrived))
                 )
-                return
-            arriving = self._arriving.pop(account) if account is not None else None
+            else:
+                then(outcome)
+
+        self._gathering.arrive(arrival._replace(then=arrived))
+
+    def _enter_beside(self, session: UserSession, user: User, then: Entered) -> None:
+        """`user`, who is on other servers, comes in on this one, too; or is here no longer."""
+
+        def entered(outcome: Outcome) -> None:
             if isinstance(outcome, Refusal):
                 then(outcome)
-            else:
-                if account is not None:
-                    self._owners[account] = user
-                then(user)
-            for _, enter_again in arriving.waiting if arriving is not None else ():
-                enter_again()
+                return
+            self._stopped.pop(user, None)
+            self.archive.arrive(user.name)
+            self._attach(user, session, None)
+            if self.one_connection:
+                self.elsewhere.close(user, CloseReason.TAKEN_OVER)
+            then(user)
 
-        if account is not None:
-            self._arriving[account] = _Arriving(user, [])
-        self._gathering.arrive(arrival._replace(then=arrived))
+        self._gathering.flush()  # they may have left this server just now
+        self._submit(session, EnterBeside(self.now(), session.cursor, user, entered))
 
     def token(self, user: User, session: UserSession) -> str:
         """What proves, from another connection, that somebody is `user`."""
@@ -267,7 +309,7 @@ class Chat:
     def end_account(self, account: Account, why: CloseReason) -> None:
         """What has been proven of `account` proves nothing any longer."""
         if (arriving := self._arriving.get(account)) is not None:
-            for session in (*arriving.user.sessions, *(each for each, _ in arriving.waiting)):
+            for session in (arriving.session, *(each for each, _ in arriving.waiting)):
                 session.close(why)
         if (owner := self._owners.get(account)) is not None:
             self.end_proofs(owner, why)
@@ -294,8 +336,6 @@ class Chat:
         for user in self.directory.namesakes(account):
             if user is not spare and user.account != account:
                 self.close(user, CloseReason.CLAIMED)
-            elif user is not spare and user.elsewhere:
-                self.close(user, CloseReason.TAKEN_OVER)
 
     def forget_tokens(self, user: User) -> None:
         """They prove nothing any longer: `user` has a password, or another one."""
@@ -317,13 +357,41 @@ class Chat:
         self._hear_to_the_end(user, session.cursor)
 
     def _depart(self, user: User, *, lost: bool) -> None:
+        if not user.elsewhere:
+            if self.users.get(user.name) is user:
+                self.directory.remove(user)
+            self._end_presence(user)
+        self._gathering.depart(user, user.sorted_rooms, lost=lost)
+
+    def _end_presence(self, user: User) -> None:
         user.present = False
         user.correspondent = None
-        if self.users.get(user.name) is user:
-            self.directory.remove(user)
+        self._stopped.pop(user, None)
         if user.account is not None and self._owners.get(user.account) is user:
             del self._owners[user.account]
-        self._gathering.depart(user, user.sorted_rooms, lost=lost)
+
+    def is_elsewhere(self, user: User, nodes: frozenset[int]) -> None:
+        """`user` has connections on these other servers; those here may be gone, or about to be."""
+        user.elsewhere = nodes
+        self.elsewhere.has_changed(user)
+        if nodes and not user.present:  # they have left here, and are about to hear that they stay
+            user.present = True
+            self.directory.add(user)
+            self._note_owner(user)
+
+    def _note_owner(self, user: User) -> None:
+        if user.account is not None:
+            self._owners[user.account] = user
+
+    def enrolled(self, user: User, before: Account | int) -> None:
+        """`user` owns another account now, or none, as another server has told; who they had been
+        before."""
+        if isinstance(before, Account) and self._owners.get(before) is user:
+            del self._owners[before]
+        self._note_owner(user)
+        for room in self.directory.rooms.values():
+            if room.founder == before:
+                room.founder = user.identity
 
     def _hear_to_the_end(self, user: User, cursor: Cursor) -> None:
         """What is pending comes before the last word; otherwise `cursor` hears nothing more."""
@@ -339,7 +407,13 @@ class Chat:
         """End all connections of `user`."""
         if user.elsewhere:
             self.elsewhere.close(user, reason)
+        self.close_here(user, reason)
+
+    def close_here(self, user: User, reason: CloseReason, lines: tuple[str, ...] = ()) -> None:
+        """End those that they have on this server; the operator says `lines` before."""
         for session in user.sessions:
+            if lines:
+                session.cursor.send(Announced(lines))
             session.close(reason)
 
     def hear_all(self, user: User, session: UserSession) -> None:
@@ -722,10 +796,7 @@ class Chat:
         lines = (sanitize(reason),) if reason else ()
         if user.elsewhere:
             self.elsewhere.close(user, CloseReason.KICKED, lines)
-            return
-        for cursor in user.cursors if reason else ():
-            cursor.send(Announced(lines))
-        self.close(user, CloseReason.KICKED)
+        self.close_here(user, CloseReason.KICKED, lines)
 
     # The past.
 
@@ -742,7 +813,10 @@ class Chat:
         return None if position >= self.log.end else self.position_of(user, position)
 
     def heard(self, user: User) -> int:
-        """How far one of the text connections of `user` has heard, or another if they have none."""
+        """How far one of the text connections of `user` has heard, or another if they have none.
+        On other servers they hear everything."""
+        if user.elsewhere:
+            return self.log.end
         return max(self._text_positions(user) or self._positions(user), default=self.log.end)
 
     def position_of(self, user: User, position: int) -> ReadPosition:
@@ -799,22 +873,29 @@ class Chat:
         if user.account is not None and user.account.name not in self.users:
             called.add(user.account.name)
 
-        def note(position: int) -> None:
+        def note(position: int, *, again: bool = False) -> None:
             position = self.log.past_own(max(position, *others), cursor.number)
             if not session.is_program:
                 user.mark = position
             noted = ReadPosition(
                 position, {room: self.log.messages_before(position, room) for room in counted}
             )
-            for name in called:
-                if name not in self.users or self.users[name] is user:
-                    self.archive.depart(name, noted)
+
+            def stopped() -> None:
+                for name in called:
+                    if name not in self.users or self.users[name] is user:
+                        self.archive.depart(name, noted)
+
+            if not user.elsewhere:
+                stopped()
+            elif not again or user in self._stopped:  # otherwise they read on elsewhere
+                self._stopped[user] = stopped
 
         note(cursor.position)
         pending = self.log.newest if is_due else cursor.submitted
         if pending is not None and not pending.heard:
-            stopped = cursor.position
-            pending.when_heard(lambda: note(pending.position if is_due else stopped))
+            halted = cursor.position
+            pending.when_heard(lambda: note(pending.position if is_due else halted, again=True))
 
     def _text_positions(self, user: User) -> list[int]:
         """What the text connections of `user` have heard, those that are gone included."""
@@ -834,9 +915,10 @@ class Chat:
         style: Style | None = None,
         then: Answered | None = None,
     ) -> Sent | None:
+        taking = [cursor for cursor in recipient.cursors if not cursor.backlogged]
         if not recipient.present or (recipient.elsewhere and then is None):
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
-        if recipient.backlogged and not recipient.elsewhere:
+        if not taking and not recipient.elsewhere:
             raise Refusal(ErrorCode.NOT_READING, name=recipient.name)
         sender.correspondent = recipient
         recipient.correspondent = sender
@@ -844,12 +926,12 @@ class Chat:
         told = Told(
             self._private_messages, self.now(), sender.name, recipient.name, text, style=style
         )
+        for cursor in taking:
+            cursor.send(told, session.cursor.submitted)
         if recipient.elsewhere and then is not None:
-            self.elsewhere.send(session, recipient, told, then)
-            return None
-        for cursor in recipient.cursors:
-            if not cursor.backlogged:
-                cursor.send(told, session.cursor.submitted)
+            self.elsewhere.send(session, recipient, told, None if taking else then)
+            if not taking:
+                return None
         return Sent(told.id, told.at, recipient.name, text)
 
     # What is committed.
@@ -863,17 +945,32 @@ class Chat:
                 self.log.report(error)
 
     def _arrived(self, user: User, since: int) -> None:
-        if not user.elsewhere:
+        self._note_owner(user)
+        if user.sessions:
             self.archive.arrive(user.name)
         for session in user.sessions:
             session.cursor.enter(self.log, user, since, self.archive.pages)
 
     def _renamed(self, user: User, new: str) -> None:
-        if user.elsewhere:
+        if not user.sessions:
             return
         position = max((cursor.position for cursor in user.cursors), default=self.log.end)
         self.archive.depart(user.name, self.position_of(user, position))
         self.archive.arrive(new)
+
+    def _departed(self, user: User) -> None:
+        """They had connections on other servers, and have none anywhere any longer."""
+        note = self._stopped.get(user)
+        user.elsewhere = frozenset()
+        self._end_presence(user)
+        if note is not None:
+            note()
+        self.elsewhere.gone(user)
+
+    def _stays(self, user: User, nodes: frozenset[int]) -> None:
+        """A server has lost them, but they have connections on others."""
+        self._stopped.pop(user, None)
+        self.is_elsewhere(user, nodes)
 
     def _forget_token(self, session: UserSession) -> None:
         self._by_token.pop(self._tokens.pop(session, ""), None)

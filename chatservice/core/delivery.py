@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from chatservice.core.cursor import Cursor
 from chatservice.core.directory import Directory
-from chatservice.core.drafts import Entry
+from chatservice.core.drafts import Depart, Entry
 from chatservice.core.events import (
     LOBBY,
     Burst,
@@ -13,6 +13,7 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Refusal,
     Renamed,
     TopicChanged,
 )
@@ -25,7 +26,8 @@ class Delivery:
     """Applies each batch to `directory`, and lets everyone hear it who may.
 
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
-    before somebody has another name; `departed` for each person who leaves another server.
+    before somebody has another name; `departed` for each person who leaves, and was on another
+    server; `stays` for each whom a server has lost, but others have: which others than this one.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Delivery:
         arrived: Callable[[User, int], None],
         renamed: Callable[[User, str], None],
         departed: Callable[[User], None],
+        stays: Callable[[User, frozenset[int]], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
         self._renamed = renamed
         self._departed = departed
+        self._stays = stays
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -49,6 +53,9 @@ class Delivery:
             if draft is None:
                 continue
             draft.settle(outcome, next_id)
+            if isinstance(draft, Depart) and not isinstance(outcome, Refusal):
+                for user, nodes in draft.staying.items():
+                    self._stays(user, nodes)
             cursor = draft.connection
             if isinstance(cursor, Cursor):
                 batch.settling.append(cursor)

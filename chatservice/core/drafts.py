@@ -307,18 +307,28 @@ class Arrive(Draft):
 
 
 class Depart(Draft):
-    """People leave the chat who are in the same rooms; `lost`: without a goodbye."""
+    """People who are in the same rooms have no connection any longer on this server, or on that
+    other `node`, and leave the chat; `lost`: without a goodbye. Those who have connections on other
+    servers, `staying`, stay, and nobody hears of it."""
 
-    __slots__ = ("lost", "people")
+    __slots__ = ("lost", "node", "people", "staying")
     is_move = True
 
-    def __init__(self, at: float, people: Sequence["User"], *, lost: bool) -> None:
+    def __init__(
+        self, at: float, people: Sequence["User"], *, lost: bool, node: int | None = None
+    ) -> None:
         super().__init__(at)
         self.people = people
         self.lost = lost
+        self.node = node
+        self.staying: dict[User, frozenset[int]] = {}  # and where, but for this server
 
     def decide(self, registry: Registry, id_: int) -> Entry | None:
+        node = registry.node if self.node is None else self.node
         here = [user for user in self.people if registry.is_here(user)]
+        staying = [user for user in here if registry.withdraw(user, node)]
+        self.staying = {user: registry.elsewhere(user) for user in staying}
+        here = [user for user in here if user not in self.staying]
         if not here:
             return None
         names = tuple(registry.name_of(user) for user in here)
@@ -331,6 +341,27 @@ class Depart(Draft):
         )
         event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells)
         return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
+
+
+class EnterBeside(Draft):
+    """`user`, who is here on other servers, has a connection on this one, too. Nobody hears of it.
+    Raises GONE if they are here no longer."""
+
+    __slots__ = ("_elsewhere", "user")
+
+    def __init__(self, at: float, connection: "Cursor", user: "User", then: Then) -> None:
+        super().__init__(at, connection, then=then)
+        self.user = user
+        self._elsewhere = frozenset[int]()
+
+    def decide(self, registry: Registry, id_: int) -> None:
+        registry.enter_beside(self.user)
+        self._elsewhere = registry.elsewhere(self.user)
+
+    def settle(self, outcome: Outcome, position: int) -> None:
+        if outcome is None:
+            self.user.elsewhere = self._elsewhere
+        super().settle(outcome, position)
 
 
 class Rename(Draft):
@@ -362,9 +393,10 @@ class Rename(Draft):
 
 
 class Tell(Draft):
-    """Other servers are told something. Nobody else hears of it."""
+    """Other servers are told something, of `user` if it is about somebody. Nobody else hears of it.
+    Raises GONE if that is somebody who is here no longer."""
 
-    __slots__ = ("data", "kind")
+    __slots__ = ("data", "kind", "user")
 
     def __init__(
         self,
@@ -372,14 +404,18 @@ class Tell(Draft):
         connection: "Cursor | None",
         kind: str,
         data: Mapping[str, Any],
+        user: "User | None" = None,
         *,
         then: Then | None = None,
     ) -> None:
         super().__init__(at, connection, then=then)
         self.kind = kind
         self.data = data
+        self.user = user
 
-    def decide(self, registry: Registry, id_: int) -> None: ...
+    def decide(self, registry: Registry, id_: int) -> None:
+        if self.user is not None:
+            registry.expect_here(self.user)
 
 
 class Enroll(Draft):

@@ -1,7 +1,7 @@
-"""What one server of a chat asks of another: about people whose connections are there."""
+"""What one server of a chat asks of others: about people who have connections there."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatservice.core.drafts import Outcome, Tell, Then
 from chatservice.core.events import CloseReason, ErrorCode, Invited, Refusal, Sent, Told
@@ -13,23 +13,32 @@ if TYPE_CHECKING:
 Answered = Callable[["Sent | Refusal"], None]
 
 
+class _OnItsWay(NamedTuple):
+    """A private message; what is answered when it is told, and to whom; and the servers that could
+    not tell it."""
+
+    recipient: User
+    sent: Sent
+    then: Answered
+    refused: set[int]
+
+
 class Elsewhere:
     """Asks, and does what others ask. What is asked stands at its place in the log."""
 
     def __init__(self, chat: "Chat", secret: Callable[[], str]) -> None:
         self._chat = chat
         self._secret = secret
-        # Private messages that are on their way: to whom, what is answered then, and to whom.
-        self._sent: dict[str, tuple[User, Sent, Answered]] = {}
+        self._on_its_way: dict[str, _OnItsWay] = {}
 
     # What is asked.
 
-    def send(self, session: UserSession, recipient: User, told: Told, then: Answered) -> None:
-        """`told` goes to `recipient`; `then` is called once they have been told it, or cannot be
-        any more."""
-        key = self._secret()
-        sent = Sent(told.id, told.at, recipient.name, told.text)
-        self._sent[key] = recipient, sent, then
+    def send(
+        self, session: UserSession, recipient: User, told: Told, then: Answered | None
+    ) -> None:
+        """`told` goes to `recipient`; `then` is called once they have been told it on one server,
+        or cannot be any more on any."""
+        key = self._secret() if then is not None else ""
         data = {
             "key": key,
             "id": told.id,
@@ -38,38 +47,53 @@ class Elsewhere:
             "to": told.recipient,
             "text": told.text,
         }
+        if then is not None:
+            sent = Sent(told.id, told.at, recipient.name, told.text)
+            self._on_its_way[key] = _OnItsWay(recipient, sent, then, set())
 
         def decided(outcome: Outcome) -> None:
-            if isinstance(outcome, Refusal) and self._sent.pop(key, None) is not None:
-                then(outcome)
+            if isinstance(outcome, Refusal):
+                if outcome.code is ErrorCode.GONE:
+                    outcome = Refusal(ErrorCode.NOBODY, name=told.recipient)
+                self._answer(key, outcome)
 
-        self._tell("told", data, session, decided)
+        self._tell("told", data, recipient, session, decided)
 
     def close(self, user: User, reason: CloseReason, lines: tuple[str, ...] = ()) -> None:
         """The connections of `user` end there."""
-        self._tell("close", {"name": user.name, "reason": reason.value, "lines": lines})
+        self._tell("close", {"reason": reason.value, "lines": lines}, user)
 
     def invite(self, room: str, user: User, by: str) -> None:
         """`user` is invited to `room`."""
-        self._tell("invited", {"room": room, "name": user.name, "by": by})
+        self._tell("invited", {"room": room, "by": by}, user)
 
     def gone(self, user: User) -> None:
         """`user` has left: nobody will tell them anything."""
-        for key, (recipient, _, then) in list(self._sent.items()):
-            if recipient is user:
-                del self._sent[key]
-                then(Refusal(ErrorCode.NOBODY, name=user.name))
+        for key, message in list(self._on_its_way.items()):
+            if message.recipient is user:
+                self._answer(key, Refusal(ErrorCode.NOBODY, name=user.name))
+
+    def has_changed(self, user: User) -> None:
+        """`user` may have left a server that was to tell them something."""
+        for key, message in list(self._on_its_way.items()):
+            if message.recipient is user and user.elsewhere <= message.refused:
+                self._answer(key, Refusal(ErrorCode.NOT_READING, name=user.name))
+
+    def _answer(self, key: str, refusal: Refusal | None = None) -> None:
+        if (message := self._on_its_way.pop(key, None)) is not None:
+            message.then(message.sent if refusal is None else refusal)
 
     def _tell(
         self,
         kind: str,
         data: Mapping[str, Any],
+        user: User | None = None,
         session: UserSession | None = None,
         then: Then | None = None,
     ) -> None:
         chat = self._chat
         cursor = None if session is None else session.cursor
-        draft = Tell(chat.now(), cursor, kind, data, then=then)
+        draft = Tell(chat.now(), cursor, kind, data, user, then=then)
         if cursor is not None:
             cursor.submitted = draft
         chat.log.submit(draft)
@@ -77,51 +101,48 @@ class Elsewhere:
     # What others ask.
 
     def told(self, kind: str, data: Mapping[str, Any]) -> Callable[[], None] | None:
-        """What is to be done when its place in the log is reached; None: nothing here."""
+        """What is to be done when its place in the log is reached; None: nothing here. The `user`
+        in `data` is whom it is about; `node` the server that tells it."""
         does = {
             "told": self._take,
             "taken": self._taken,
             "close": self._close,
             "invited": self._invited,
             "enrolled": self._enrolled,
+            "elsewhere": self._elsewhere,
         }.get(kind)
         return None if does is None else lambda: does(data)
 
     def _take(self, data: Mapping[str, Any]) -> None:
         """A private message to somebody who may be here."""
-        users = self._chat.users
-        recipient, sender = users.get(data["to"]), users.get(data["from"])
-        if recipient is None or recipient.elsewhere:
-            return  # they have left, which those who wait for them hear, too
-        refused = recipient.backlogged
-        if not refused:
+        recipient, sender = data["user"], self._chat.users.get(data["from"])
+        if recipient is None or not recipient.sessions:
+            return  # they have left this server, which those who wait for them hear, too
+        taking = [cursor for cursor in recipient.cursors if not cursor.backlogged]
+        if taking:
             told = Told(data["id"], data["at"], data["from"], data["to"], data["text"])
             recipient.correspondent = sender
-            for cursor in recipient.cursors:
-                if not cursor.backlogged:
-                    cursor.send(told)
-        self._tell("taken", {"key": data["key"], "refused": refused})
+            for cursor in taking:
+                cursor.send(told)
+        if data["key"]:
+            self._tell("taken", {"key": data["key"], "refused": not taking})
 
     def _taken(self, data: Mapping[str, Any]) -> None:
-        if (waiting := self._sent.pop(data["key"], None)) is None:
+        if (message := self._on_its_way.get(data["key"])) is None:
             return
-        recipient, sent, then = waiting
         if data["refused"]:
-            then(Refusal(ErrorCode.NOT_READING, name=recipient.name))
+            message.refused.add(data["node"])
+            self.has_changed(message.recipient)
         else:
-            then(sent)
+            self._answer(data["key"])
 
     def _close(self, data: Mapping[str, Any]) -> None:
-        user = self._chat.users.get(data["name"])
-        if user is not None and not user.elsewhere:
-            if data["lines"]:
-                self._chat.kick(user, data["lines"][0])
-            else:
-                self._chat.close(user, CloseReason(data["reason"]))
+        if data["user"] is not None:
+            self._chat.close_here(data["user"], CloseReason(data["reason"]), tuple(data["lines"]))
 
     def _invited(self, data: Mapping[str, Any]) -> None:
         chat = self._chat
-        room, user = chat.directory.rooms.get(data["room"]), chat.users.get(data["name"])
+        room, user = chat.directory.rooms.get(data["room"]), data["user"]
         if room is None or user is None:
             return
         room.invite(user, chat.now())
@@ -130,6 +151,7 @@ class Elsewhere:
                 cursor.send(Invited(room.name, data["by"]))
 
     def _enrolled(self, data: Mapping[str, Any]) -> None:
-        for room in self._chat.directory.rooms.values():
-            if room.founder == data["before"]:
-                room.founder = data["user"].identity
+        self._chat.enrolled(data["user"], data["before"])
+
+    def _elsewhere(self, data: Mapping[str, Any]) -> None:
+        self._chat.is_elsewhere(data["user"], data["nodes"])

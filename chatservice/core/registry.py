@@ -59,6 +59,7 @@ class _Claim:
     account: Account | None
     founder: Account | int
     rooms: tuple[str, ...] = ()  # in `room_order`
+    nodes: frozenset[int] = frozenset()  # the servers where they have connections
 
     @property
     def is_registered(self) -> bool:
@@ -91,14 +92,17 @@ class Registry:
     """Who has which name and is in which rooms. What may not be raises `Refusal`.
 
     A store of several servers decides before it knows whether others have changed something
-    meanwhile: what it decides since `begin` is kept with `keep`, or undone.
+    meanwhile: what it decides since `begin` is kept with `keep`, or undone. `node` is the number of
+    the server that decides.
     """
 
-    def __init__(self, rooms: Iterable[RoomRecord] = ()) -> None:
+    def __init__(self, rooms: Iterable[RoomRecord] = (), node: int = 0) -> None:
+        self.node = node
         self.rooms: dict[str, RoomRecord] = {}
         self._room_keys: dict[str, str] = {}
         self._claims: dict[int, _Claim] = {}
         self._alike: LookAlikes[int] = LookAlikes()
+        self._owners: dict[Account, frozenset[int]] = {}
         self._journal: Journal | None = None
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
@@ -113,6 +117,13 @@ class Registry:
         claims, rooms = self._journal or Journal({}, {})
         people = {id_: None if claim is None else claim.name for id_, claim in claims.items()}
         return Touched(people, frozenset(rooms))
+
+    @property
+    def touches_others(self) -> bool:
+        """Whether anybody has been changed since who has connections on other servers, or had."""
+        claims = self._journal.claims if self._journal is not None else {}
+        both = (each for id_, was in claims.items() for each in (was, self._claims.get(id_)))
+        return any(claim is not None and claim.nodes - {self.node} for claim in both)
 
     def keep(self, decided_from: int, first_id: int) -> "Journal":
         """What was decided with ids from `decided_from` on stands in the log from `first_id` on.
@@ -129,12 +140,11 @@ class Registry:
         if journal is None:
             journal, self._journal = self._journal or Journal({}, {}), None
         for id_ in journal.claims:
-            if (now := self._claims.pop(id_, None)) is not None:
-                self._alike.remove(now.name, id_)
+            if id_ in self._claims:
+                self._take(id_)
         for id_, claim in journal.claims.items():
             if claim is not None:
-                self._claims[id_] = claim
-                self._alike.add(claim.name, id_)
+                self._give(id_, claim)
         for name in journal.rooms:
             if name in self.rooms:
                 self._drop(name)
@@ -156,21 +166,34 @@ class Registry:
         return self.rooms[name]
 
     def claim(self, person: Claimant, name: str) -> None:
-        """`person`, who has none so far, is called `name`. Raises NAME_TAKEN."""
+        """`person`, who has none so far, is called `name`. Raises NAME_TAKEN; also if the owner of
+        their account is here already."""
         self._expect_free(person.id, _Claim(name, person.account, person.id))
+        if person.account is not None and person.account in self._owners:
+            raise Refusal(ErrorCode.NAME_TAKEN, name=name)
         self.accept(person, name)
 
     # What another server has decided is not decided again.
 
-    def accept(self, person: Claimant, name: str, rooms: Iterable[str] = ()) -> None:
-        """`person` is here, as `name`, in these rooms."""
+    def accept(
+        self,
+        person: Claimant,
+        name: str,
+        rooms: Iterable[str] = (),
+        nodes: Iterable[int] | None = None,
+    ) -> None:
+        """`person` is here, as `name`, in these rooms, with connections on these `nodes`."""
         founder = person.id if person.account is None else person.account
-        claim = _Claim(name, person.account, founder)
+        there = frozenset((self.node,) if nodes is None else nodes)
         self._note_person(person.id)
-        self._claims[person.id] = claim
-        self._alike.add(name, person.id)
+        self._give(person.id, _Claim(name, person.account, founder, nodes=there))
         for room in rooms:
             self.accept_member(person, room)
+
+    def accept_nodes(self, person: Claimant, nodes: frozenset[int]) -> None:
+        """`person` has connections on these."""
+        self._note_person(person.id)
+        self._claims[person.id].nodes = nodes
 
     def accept_member(self, person: Claimant, room: str) -> None:
         """`person` has come into `room`, which is there."""
@@ -187,11 +210,10 @@ class Registry:
 
     def accept_name(self, person: Claimant, name: str) -> str:
         """`person` is called `name`. Returns what they were called."""
-        claim = self._claims[person.id]
         self._note_person(person.id)
-        self._alike.remove(claim.name, person.id)
-        self._alike.add(name, person.id)
+        claim = self._take(person.id)
         old, claim.name, claim.account = claim.name, name, person.account
+        self._give(person.id, claim)
         return old
 
     # What is decided here.
@@ -212,13 +234,28 @@ class Registry:
             if room.founder == claim.founder:
                 self._note_room(name)
                 room.founder = founder
+        self._take(person.id)
         claim.account, claim.founder = person.account, founder
+        self._give(person.id, claim)
+
+    def enter_beside(self, person: Claimant) -> None:
+        """`person` has connections on this server, too. Raises GONE."""
+        self.expect_here(person)
+        if self.node not in (nodes := self.nodes_of(person)):
+            self.accept_nodes(person, nodes | {self.node})
+
+    def withdraw(self, person: Claimant, node: int) -> bool:
+        """`person` has no connections on `node` any longer. False if they have none elsewhere:
+        they are to be released."""
+        if not (elsewhere := self.nodes_of(person) - {node}):
+            return False
+        self.accept_nodes(person, elsewhere)
+        return True
 
     def release(self, person: Claimant) -> tuple[str, ...]:
         """`person` is gone. Returns the rooms that they were in."""
         self._note_person(person.id)
-        claim = self._claims.pop(person.id)
-        self._alike.remove(claim.name, person.id)
+        claim = self._take(person.id)
         for room in claim.rooms:
             self._lose_member(room)
         return claim.rooms
@@ -235,6 +272,15 @@ class Registry:
     def rooms_of(self, person: Claimant) -> tuple[str, ...]:
         """The rooms that `person` is in, the lobby first."""
         return self._claims[person.id].rooms
+
+    def nodes_of(self, person: Claimant) -> frozenset[int]:
+        """The servers where `person`, who is here, has connections."""
+        return self._claims[person.id].nodes
+
+    def elsewhere(self, person: Claimant) -> frozenset[int]:
+        """The same, but for this one; none if they are not here."""
+        claim = self._claims.get(person.id)
+        return frozenset() if claim is None else claim.nodes - {self.node}
 
     def is_here(self, person: Claimant) -> bool:
         """Whether `person` has a name."""
@@ -297,6 +343,21 @@ class Registry:
             if key in self._room_keys:
                 return self._room_keys[key]
         return None
+
+    def _give(self, id_: int, claim: _Claim) -> None:
+        self._claims[id_] = claim
+        self._alike.add(claim.name, id_)
+        if (account := claim.account) is not None:
+            self._owners[account] = self._owners.get(account, frozenset()) | {id_}
+
+    def _take(self, id_: int) -> _Claim:
+        claim = self._claims.pop(id_)
+        self._alike.remove(claim.name, id_)
+        if (account := claim.account) is not None:
+            self._owners[account] -= {id_}
+            if not self._owners[account]:
+                del self._owners[account]
+        return claim
 
     def _expect_free(self, id_: int, wanted: _Claim) -> None:
         for other in self._alike.alike(wanted.name) - {id_}:

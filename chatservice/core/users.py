@@ -30,7 +30,7 @@ class User:
     """Somebody who is here, with one or more connections (`sessions`).
 
     `id` is theirs for as long as they are here. `since` is when they came, in seconds since 1970.
-    `elsewhere`: their connections are those of another server.
+    `elsewhere`: the numbers of the other servers where they have connections.
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
     that is gone; 0: there was none. `correspondent` is whom a reply goes to, whether here or away.
@@ -61,7 +61,7 @@ class User:
         self.rooms: dict[str, int] = {}
         self.correspondent: User | Account | None = None
         self.mark = 0
-        self.elsewhere = False
+        self.elsewhere: frozenset[int] = frozenset()
         self.present = True
         self.farewell = ""
         self.name = name

@@ -82,7 +82,7 @@ class OfflineMessages:
             return
         self._delivering[user] = True
         try:
-            while self._delivering[user] and user.present and user.account is not None:
+            while self._delivering[user] and user.sessions and user.account is not None:
                 self._delivering[user] = False
                 letters = await accounts.offline_messages(user.account)
                 if letters and user.correspondent is None:
@@ -104,6 +104,8 @@ class OfflineMessages:
         self, user: User, page: tuple[Told, ...], count: int, *, continues: bool
     ) -> bool:
         """Whether the connection that they have now has sent it."""
+        if not user.sessions:  # any more
+            return False
         cursor = user.cursors[-1]
         cursor.send(
             Replayed(ReplayReason.LETTERS, page, self._chat.now(), count, continues=continues)
@@ -146,10 +148,12 @@ class OfflineMessages:
         self._senders[number] = user
         if len(self._senders) > MAX_SENDERS:
             self._senders.popitem(last=False)
-        if (here := self._chat.owner(owner)) is not None:
+        here = self._chat.owner(owner)
+        is_here = here is not None and bool(here.sessions)
+        if here is not None and is_here:
             delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
             delivered.addErrback(partial(self._complaints.tell, "What waited is not delivered"))
-        return Sent(number, letter.at, owner.name, text, waiting=here is None)
+        return Sent(number, letter.at, owner.name, text, waiting=not is_here)
 
 
 async def _sent(send: Callable[[Answered], Sent | None]) -> Sent:

@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.support import postgres
 from tests.support.nodes import Start
-from tests.support.people import HINT, PATIENCE, QUESTION, Server, joined, left
+from tests.support.people import HINT, PATIENCE, QUESTION, Person, Server, joined, left
 from tests.support.postgres import Cluster
 from tests.support.quick_passwords import QUICKLY
 
@@ -85,28 +86,99 @@ def test_people_on_several_servers_talk_in_a_room_and_in_private(start: Start) -
     late.hears("*** In #dev (3): Alice, Bob, Carol", "*** Topic of #dev: work")
 
 
-def test_who_owns_a_name_comes_in_on_any_server(start: Start) -> None:
-    """What they had there ends; a guest who has the name gives it up; letters wait for them."""
-    one, two = start(), start()
+def owner_comes_in(server: Server, name: str = "Alice", called: str = "Alice") -> Person:
+    """Another connection of whoever owns that name, and is `called` that now."""
+    person = server.connect()
+    person.hears(QUESTION)
+    person.types(name, "lovelace")
+    welcome = f"Welcome {called}, you are connected to the server."
+    person.hears(f"Password for {name}:", welcome, HINT)
+    assert person.next_line().startswith("*** Online (")
+    return person
+
+
+def test_one_person_has_connections_on_several_servers(start: Start) -> None:
+    one, two, three = start(), start(), start()
     alice = one.join("Alice")
     alice.types("/register lovelace")
     alice.hears("*** Alice is now registered to you.")
     bob = two.join("Bob")
     alice.hears(joined("Bob"))
-    again = two.connect()
-    again.hears(QUESTION)
-    again.types("Alice", "lovelace")
-    again.hears("Password for Alice:", "Welcome Alice, you are connected to the server.", HINT)
-    alice.hears_until("*** Goodbye: you logged in elsewhere.")
-    assert alice.is_cut_off()
-    bob.hears(left("Alice"), joined("Alice"))
+    again = owner_comes_in(two)
+    third = owner_comes_in(three)
+    # Nobody hears of it, and they are here once. Each connection hears everything.
+    bob.types("hello", "/who")
+    for person in (alice, again, third):
+        person.hears("Bob: hello")
+    bob.hears("*** Online (2): Alice, Bob")
+    again.types("said there", "/who")
+    again.hears("*** Online (2): Alice, Bob")
+    for person in (alice, bob, third):
+        person.hears("Alice: said there")
+    bob.types("/msg Alice psst")
+    bob.hears("[you -> Alice] psst")
+    for person in (alice, again, third):
+        person.hears("[Bob -> you] psst")
+    third.types("/reply yes?")
+    third.hears("[you -> Bob] yes?")
+    bob.hears("[Alice -> you] yes?")
+    # They are in the same rooms, and have the same name.
+    again.types("/join dev")
+    again.hears("*** In #dev (1): Alice")
+    for person in (alice, third):
+        person.hears("#dev *** Alice has joined.")
+    third.types("/nick Alicia")
+    for person in (alice, again, bob, third):
+        person.hears("*** Alice is now known as Alicia.")
+    # Wherever a connection ends, the others stay; they leave with the last one.
+    alice.types("/exit")
+    alice.hears("*** Goodbye, Alicia.")
+    three.killed = True
+    three.process.kill()
+    three.process.wait(PATIENCE)
+    again.types("/switch lobby", "still here")
+    again.hears("*** In #lobby (2): Alicia, Bob")
+    bob.hears("Alicia: still here")
+    back = owner_comes_in(one, called="Alicia")
     again.types("/exit")
-    bob.hears(left("Alice"))
-    bob.types("/msg Alice soon?")
-    bob.hears_until("[you -> Alice] soon? (will be delivered when Alice returns)")
-    back = one.connect()
+    again.hears("*** Goodbye, Alicia.")
+    back.types("here again")
+    bob.hears("Alicia: here again")
+    time.sleep(5)  # until the server that is gone has been noticed
+    back.types("/exit")
+    bob.hears(left("Alicia"))
+
+
+def test_who_owns_a_name_comes_in_everywhere_at_once(start: Start) -> None:
+    """They are one person, told of once; a letter waits for them when they have gone."""
+    one, two = start(), start()
+    bob = one.join("Bob")
+    carol = two.join("Carol")
+    bob.hears(joined("Carol"))
+    carol.types("/register lovelace", "/exit")
+    carol.hears("*** Carol is now registered to you.")
+    bob.hears(left("Carol"))
+    for _ in range(10):
+        connections = [server.connect() for server in (one, two, one, two)]
+        for each in connections:
+            each.hears(QUESTION)
+            each.types("Carol")
+            each.hears("Password for Carol:")
+        for each in connections:
+            each.types("lovelace")
+        bob.hears(joined("Carol"))
+        for each in connections:
+            each.hears_until(HINT)
+        bob.types("/who")
+        bob.hears("*** Online (2): Bob, Carol")
+        for each in connections:
+            each.types("/exit")
+        bob.hears(left("Carol"))
+    bob.types("/msg Carol soon?")
+    bob.hears("[you -> Carol] soon? (will be delivered when Carol returns)")
+    back = two.connect()
     back.hears(QUESTION)
-    back.types("Alice", "lovelace")
+    back.types("Carol", "lovelace")
     while "soon?" not in back.next_line():
         pass
 

@@ -248,6 +248,7 @@ def verify(session: "IrcSession", message: Message) -> None:
 
 def quit_(session: "IrcSession", message: Message) -> None:
     """Leave, and maybe say something."""
-    if session.is_in and message.parameters and len(session.user.sessions) == 1:
+    is_last = session.is_in and len(session.user.sessions) == 1 and not session.user.elsewhere
+    if is_last and message.parameters:
         session.user.farewell = sanitize(message.parameters[0])[:MAX_FAREWELL]
     session.close(CloseReason.EXIT)

@@ -163,7 +163,7 @@ class PostgresArchive:
             gone = self._connections.ask(
                 "store",
                 "WITH mark AS (DELETE FROM marks WHERE node = $1::bigint "
-                "AND NOT EXISTS (SELECT FROM people WHERE node = $1::bigint) RETURNING node) "
+                "AND NOT EXISTS (SELECT FROM people WHERE $1::bigint = ANY(nodes)) RETURNING node) "
                 "DELETE FROM nodes WHERE id IN (SELECT node FROM mark)",
                 node,
             )

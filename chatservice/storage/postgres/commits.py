@@ -20,8 +20,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, Tell, decide
-from chatservice.core.events import NO_DATABASE, Account, ErrorCode, Refusal, Saving
+from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, decide
+from chatservice.core.events import NO_DATABASE, ErrorCode, Refusal, Saving
 from chatservice.core.log import Clock, Now
 from chatservice.core.stores import ReadPosition
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable
@@ -61,7 +61,7 @@ SELECT (SELECT count(*) FROM marked), chat.next_id, chat.signals, chat.moves, ch
     left(pg_walfile_name(pg_current_wal_lsn()), 8),
     (SELECT json_agg(e) FROM (SELECT {_COLUMNS}, node, seq, nonce, more FROM events
         WHERE id >= $2::bigint ORDER BY id LIMIT {READ_ROWS}) AS e),
-    (SELECT json_agg(s) FROM (SELECT n, after, kind, data, node FROM signals
+    (SELECT json_agg(s) FROM (SELECT n, after, kind, data, node, seq FROM signals
         WHERE n > $3::bigint ORDER BY n LIMIT {READ_ROWS}) AS s)
 FROM chat LEFT JOIN nodes ON nodes.id = $1::bigint
 """  # noqa: S608
@@ -111,6 +111,7 @@ class _Group(NamedTuple):
     nonce: int
     moves: int
     control: int
+    moving: bool
     rows: int
     reaped: int | None
     asked_at: float
@@ -251,7 +252,7 @@ class Commits:
             self._come_to_nothing(decided)
             self._go_on()
             return
-        ruling = any(number < 0 for number in touched.people) or any(
+        ruling = presence.registry.touches_others or any(
             isinstance(draft, Control) for draft in drafts
         )
         nonce = secrets.randbits(63)
@@ -273,6 +274,7 @@ class Commits:
                 nonce,
                 self._moves,
                 self._control,
+                moving,
                 len(entries),
                 reaped,
                 self._seconds(),
@@ -287,17 +289,12 @@ class Commits:
 
     def _signals(self, decided: Sequence[Committed]) -> list[dict[str, Any]]:
         """What other servers have to know, though nobody hears of it."""
-        signals = []
-        for draft, _, next_id in decided:
-            after = next_id - UNDECIDED
-            if isinstance(draft, Enroll):
-                claim = self.presence.registry.claim_of(draft.user.id)
-                if claim is not None:
-                    data = {"name": claim[0], "account": draft.user.account}
-                    signals.append({"after": after, "kind": "enrolled", "data": data})
-            elif isinstance(draft, Tell):
-                signals.append({"after": after, "kind": draft.kind, "data": draft.data})
-        return signals
+        return [
+            {"after": next_id - UNDECIDED, "kind": kind, "data": data}
+            for draft, outcome, next_id in decided
+            if not isinstance(outcome, Refusal)
+            for kind, data in self.presence.signals(draft)
+        ]
 
     def _ask(self, group: _Group) -> None:
         self._asked = group
@@ -323,7 +320,11 @@ class Commits:
         match status:
             case "done":
                 self._keep(group, int(first))
-                self._moves, self._control = int(moves), int(control)
+                self._control = int(control)
+                if group.moving:  # otherwise others may have moved since we have read of it
+                    self._moves = int(moves)
+            case "done before":
+                self._keep(group, int(first))
             case "stale":
                 self._seq -= 1
                 self._take_back(group)
@@ -442,6 +443,11 @@ class Commits:
         rows = json.loads(events) if events else []
         told = deque(json.loads(signals) if signals else ())
         complete = len(rows) < READ_ROWS and len(told) < READ_ROWS
+        takes_all_told = complete
+        if len(told) == READ_ROWS:  # what stands after what is not read waits for that
+            reached = told[-1]["after"]
+            takes_all_told = len(rows) < READ_ROWS or rows[-1]["id"] >= reached
+            rows = [row for row in rows if row["id"] < reached]
         delivered: list[Committed] = []
         for row in rows:
             self._take_signals(told, row["id"], delivered)
@@ -459,8 +465,9 @@ class Commits:
             entry = self.presence.heard(entry, row["more"], row["node"])
             delivered.append(Committed(None, entry, entry.end))
             self.position = entry.end
-        if complete:
+        if takes_all_told:
             self._take_signals(told, None, delivered)
+        if complete:
             self.position = max(self.position, int(end or 0))
             self._moves = max(self._moves, int(moves or 0))
             self._control = max(self._control, int(control or 0))
@@ -487,17 +494,13 @@ class Commits:
             signal = told.popleft()
             self._signal = signal["n"]
             if signal["node"] == self.node:
+                self._take_silent(signal["seq"], delivered)
                 continue
-            if (call := self._tell(signal["kind"], signal["data"])) is not None:
+            kind = signal["kind"]
+            data = self.presence.told(kind, signal["data"], signal["node"])
+            if data is not None and (call := self._told(kind, data)) is not None:
                 position = delivered[-1].next_id if delivered else self.position
                 delivered.append(Committed(Heard(call), None, position))
-
-    def _tell(self, kind: str, data: Any) -> Callable[[], None] | None:
-        if kind == "enrolled":
-            account = None if data["account"] is None else Account(*data["account"])
-            before, user = self.presence.enrolled(data["name"], account)
-            return self._told(kind, {"before": before, "user": user})
-        return self._told(kind, data)
 
     # When the database is away, and whether others are.
 
@@ -665,7 +668,9 @@ class Commits:
         for user in self.presence.people_of(dead):
             by_rooms.setdefault(self.presence.registry.rooms_of(user), []).append(user)
         at = self._now()
-        drafts = deque[Draft](Depart(at, people, lost=True) for people in by_rooms.values())
+        drafts = deque[Draft](
+            Depart(at, people, lost=True, node=dead) for people in by_rooms.values()
+        )
         self._take_from(drafts, dead)
 
     def _look_whether_closed(self) -> None:

@@ -7,7 +7,15 @@ that start later.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chatservice.core.drafts import Committed, Enroll, Entry
+from chatservice.core.drafts import (
+    Committed,
+    Depart,
+    Draft,
+    Enroll,
+    EnterBeside,
+    Entry,
+    Tell,
+)
 from chatservice.core.events import (
     LOBBY,
     Account,
@@ -31,23 +39,23 @@ class Kept(NamedTuple):
     journal: Journal
     people: dict[str, User]
     since: dict[int, dict[str, int] | None]
-    foreign: dict[int, tuple[int, str]]
+    uids: dict[int, str]
 
 
 class Presence:
     """Everyone who is here, and the rooms. `node` is this server.
 
-    People of other servers have numbers below 0 (`User.id`); in the tables everyone has an id that
-    no two servers give.
+    People who came in on other servers have numbers below 0 (`User.id`); in the tables everyone has
+    an id that no two servers give. On which servers somebody has connections is in the registry.
     """
 
     def __init__(self, node: int) -> None:
-        self.registry = Registry()
+        self.registry = Registry(node=node)
         self.people: dict[str, User] = {}
         self._node = node
         self._newcomers = 0
-        self._foreign: dict[int, tuple[int, str]] = {}  # where others are, and their ids there
-        self._numbers: dict[str, int] = {}  # by those ids
+        self._uids: dict[int, str] = {}  # their ids in the tables
+        self._users: dict[str, User] = {}  # by those
         self._since: dict[int, dict[str, int]] = {}  # since which id people are in their rooms
         self._changing: dict[int, tuple[User, dict[str, int]]] = {}
 
@@ -61,9 +69,10 @@ class Presence:
                 registry.accept_room(RoomRecord(row["name"]))
         for row in people:
             account = _account(row["account"], row["account_since"])
-            user = self._newcomer(row["id"], row["node"], row["name"], row["since"], account)
+            nodes = frozenset[int](row["nodes"])
+            user = self._newcomer(row["id"], nodes, row["name"], row["since"], account)
             user.rooms = dict(row["rooms"])
-            registry.accept(user, user.name, user.rooms)
+            registry.accept(user, user.name, user.rooms, nodes)
             self._since[user.id] = dict(user.rooms)
         for row in rooms:
             record = registry.rooms[row["name"]]
@@ -71,11 +80,12 @@ class Presence:
             record.open_from, record.control = row["open_from"], row["control"]
             record.founder = _account(row["founder"], row["founder_since"])
             if row["guest"] is not None:
-                record.founder = self._numbers.get(row["guest"])
+                founder = self._users.get(row["guest"])
+                record.founder = None if founder is None else founder.id
 
     def people_of(self, node: int) -> list[User]:
-        """Those who are on that other server."""
-        return [u for u in self.people.values() if self._foreign.get(u.id, (0, ""))[0] == node]
+        """Those who have connections on that server."""
+        return [u for u in self.people.values() if node in self.registry.nodes_of(u)]
 
     # What others have appended.
 
@@ -129,13 +139,48 @@ class Presence:
                 pass
         return entry._replace(people=people)
 
-    def enrolled(self, name: str, account: Account | None) -> tuple[Account | int, User]:
-        """Somebody on another server owns that account now, or none. Who they had been by then."""
-        user = self.people[name]
-        before = user.identity
-        user.account = account
-        self.registry.enroll(user)
-        return before, user
+    def told(self, kind: str, data: dict[str, Any], node: int) -> dict[str, Any] | None:
+        """What another server tells, with the `user` whom it is about (None: they are gone); None:
+        that is of no meaning any longer."""
+        told = {**data, "node": node}
+        if "id" not in data:
+            return told
+        user = told["user"] = self._users.get(data["id"])
+        if kind == "enrolled":
+            if user is None:
+                return None
+            told["before"] = user.identity
+            account, since = data["account"] or (None, None)
+            user.account = _account(account, since)
+            self.registry.enroll(user)
+        elif kind == "elsewhere":
+            if user is None:
+                return None
+            self.registry.accept_nodes(user, frozenset(data["nodes"]))
+            told["nodes"] = self.registry.elsewhere(user)
+        return told
+
+    def signals(self, draft: Draft | None) -> list[tuple[str, dict[str, Any]]]:
+        """What other servers have to know of `draft`, which has been decided, though nobody hears
+        of it."""
+        registry = self.registry
+        match draft:
+            case Enroll(user=user) if registry.is_here(user):
+                return [("enrolled", {"id": self._id(user.id), "account": user.account})]
+            case EnterBeside(user=user) if registry.is_here(user):
+                return [self._whereabouts(user)]
+            case Depart(staying=staying):
+                return [self._whereabouts(user) for user in staying]
+            case Tell(kind=kind, data=data, user=None):
+                return [(kind, dict(data))]
+            case Tell(kind=kind, data=data, user=user) if user is not None:
+                return [(kind, {**data, "id": self._id(user.id)})] if registry.is_here(user) else []
+            case _:
+                return []
+
+    def _whereabouts(self, user: User) -> tuple[str, dict[str, Any]]:
+        nodes = sorted(self.registry.nodes_of(user))
+        return "elsewhere", {"id": self._id(user.id), "nodes": nodes}
 
     # What this server appends.
 
@@ -144,8 +189,11 @@ class Presence:
         registry, touched = self.registry, self.registry.touched
         self._changing = {}
         for draft, outcome, _ in decided:
-            if isinstance(draft, Enroll):
+            if isinstance(draft, Enroll | EnterBeside):
                 self._change(draft.user)
+            elif isinstance(draft, Depart):
+                for user in draft.staying:
+                    self._change(user)
             if isinstance(outcome, Entry):
                 for user in outcome.people:
                     since = self._change(user)
@@ -180,7 +228,7 @@ class Presence:
             self.registry.keep(UNDECIDED, first_id),
             {name: self.people[name] for name in touched.people.values() if name in self.people},
             {number: self._since.get(number) for number in changing},
-            {number: self._foreign[number] for number in changing if number in self._foreign},
+            {number: self._uids[number] for number in changing if number in self._uids},
         )
         for before in touched.people.values():
             if before is not None:
@@ -192,6 +240,7 @@ class Presence:
                 continue
             name, rooms = now
             self.people[name] = user
+            self._users[self._id(number)] = user
             there = {room: since[room] for room in rooms if room in since}
             self._since[number] = {
                 room: id_ if id_ < UNDECIDED else id_ - UNDECIDED + first_id
@@ -203,11 +252,13 @@ class Presence:
         """What was appended last is lost: all is as it was before."""
         for number in kept.since:
             if (now := self.registry.claim_of(number)) is not None:
-                self.people.pop(now[0], None)
+                gone = self.people.pop(now[0], None)
+                if gone is not None and number not in kept.journal.claims:
+                    self.people[now[0]] = gone
         self.registry.undo(kept.journal)
         self.people.update(kept.people)
-        self._foreign.update(kept.foreign)
-        self._numbers.update({uid: number for number, (_, uid) in kept.foreign.items()})
+        self._uids.update(kept.uids)
+        self._users.update({self._id(user.id): user for user in kept.people.values()})
         for number, since in kept.since.items():
             self._since.pop(number, None)
             if since is not None:
@@ -226,32 +277,32 @@ class Presence:
         self, name: str, told: Sequence[Any], node: int, rooms: Iterable[str], id_: int
     ) -> User:
         uid, account, account_since, since, before = told
-        user = self._newcomer(uid, node, name, since, _account(account, account_since))
+        nodes = frozenset({node})
+        user = self._newcomer(uid, nodes, name, since, _account(account, account_since))
         user.rooms = before
-        self.registry.accept(user, name, rooms)
+        self.registry.accept(user, name, rooms, nodes)
         self._since[user.id] = {room: before.get(room, id_) for room in rooms}
         return user
 
     def _newcomer(
-        self, uid: str, node: int, name: str, since: float, account: Account | None
+        self, uid: str, nodes: frozenset[int], name: str, since: float, account: Account | None
     ) -> User:
         self._newcomers += 1
-        number = self._numbers[uid] = -self._newcomers
-        self._foreign[number] = node, uid
-        user = self.people[name] = User(number, name, since, account)
-        user.elsewhere = True
+        user = self.people[name] = self._users[uid] = User(-self._newcomers, name, since, account)
+        user.elsewhere = nodes
+        self._uids[user.id] = uid
         return user
 
     def _forget(self, user: User, name: str | None) -> None:
         if name is not None:
             self.people.pop(name, None)
         self._since.pop(user.id, None)
-        _, uid = self._foreign.pop(user.id, (0, ""))
-        self._numbers.pop(uid, None)
+        self._users.pop(self._id(user.id), None)
+        self._uids.pop(user.id, None)
 
     def _id(self, number: int) -> str:
         """That of a person in the tables."""
-        return self._foreign[number][1] if number in self._foreign else f"{self._node}:{number}"
+        return self._uids.get(number) or f"{self._node}:{number}"
 
     def _person(
         self, name: str, rooms: Sequence[str], user: User, since: Mapping[str, int]
@@ -260,7 +311,7 @@ class Presence:
         return {
             "name": name,
             "id": self._id(user.id),
-            "node": self._foreign.get(user.id, (self._node, ""))[0],
+            "nodes": sorted(self.registry.nodes_of(user)),
             "account": account,
             "account_since": account_since,
             "since": user.since,

@@ -81,17 +81,16 @@ UPGRADES: tuple[str, ...] = (
     -- How many messages there have ever been in each room.
     CREATE TABLE counts(room text PRIMARY KEY, messages bigint NOT NULL) WITH (fillfactor = 50);
 
-    -- Who is here, on which server, in which rooms (an object: since which id).
+    -- Who is here, on which servers, in which rooms (an object: since which id).
     CREATE TABLE people(
         name text PRIMARY KEY,
         id text NOT NULL,
-        node bigint NOT NULL,
+        nodes bigint[] NOT NULL,
         account text,
         account_since double precision,
         since double precision NOT NULL,
         rooms jsonb NOT NULL
     );
-    CREATE INDEX people_of_node ON people(node);
 
     -- Rooms that there are. The founder is an account, or a guest who is here (people.id).
     CREATE TABLE rooms(
@@ -185,7 +184,7 @@ END
 $$;
 
 -- Append what the server `_node` has decided, knowing all up to `_moves` and `_control`. Ids in
--- `_batch` count from 0. Of a `_seq` that was appended before, what was answered then.
+-- `_batch` count from 0. Of a `_seq` that was appended before, the ids that it has had since then.
 CREATE OR REPLACE FUNCTION append(
     _node bigint, _seq bigint, _nonce bigint, _moves bigint, _control bigint, _batch jsonb,
     OUT status text, OUT first bigint, OUT signal bigint, OUT moves bigint, OUT control bigint
@@ -210,7 +209,7 @@ BEGIN
         RETURN;
     END IF;
     IF n.seq >= _seq THEN
-        status := 'done';
+        status := 'done before';
         first := n.first_id;
         signal := n.first_signal;
         RETURN;
@@ -229,7 +228,7 @@ BEGIN
                 SELECT coalesce(jsonb_object_agg(room, messages_before(room, marks.heard)), '{}')
                 FROM jsonb_object_keys(people.rooms) AS room)
             FROM people, marks
-            WHERE people.node = _reaped AND marks.node = _reaped AND readers.id IS NULL
+            WHERE people.nodes = ARRAY[_reaped] AND marks.node = _reaped AND readers.id IS NULL
                 AND readers.name IN (people.name, people.account);
         DELETE FROM marks WHERE node = _reaped;
     END IF;
@@ -275,12 +274,12 @@ LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM people WHERE name IN (SELECT jsonb_array_elements_text(_batch->'gone'));
     INSERT INTO people
-        SELECT p.name, p.id, p.node, p.account, p.account_since, p.since, (
+        SELECT p.name, p.id, p.nodes, p.account, p.account_since, p.since, (
             SELECT coalesce(jsonb_object_agg(key, settled_id(_first, value::bigint)), '{}')
             FROM jsonb_each_text(p.rooms))
-        FROM jsonb_to_recordset(_batch->'people') AS p(name text, id text, node bigint,
+        FROM jsonb_to_recordset(_batch->'people') AS p(name text, id text, nodes bigint[],
             account text, account_since double precision, since double precision, rooms jsonb)
-        ON CONFLICT (name) DO UPDATE SET id = excluded.id, node = excluded.node,
+        ON CONFLICT (name) DO UPDATE SET id = excluded.id, nodes = excluded.nodes,
             account = excluded.account, account_since = excluded.account_since,
             since = excluded.since, rooms = excluded.rooms;
     DELETE FROM memberships USING jsonb_to_recordset(_batch->'people') AS p(

@@ -1,0 +1,198 @@
+"""Three servers in one process, on one PostgreSQL: who is here, whatever is done at the same time."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from chatservice.core.chat import Chat
+from chatservice.core.events import (
+    Account,
+    Burst,
+    CloseReason,
+    Joined,
+    LeaveReason,
+    Left,
+    Refusal,
+    Renamed,
+)
+from chatservice.core.users import User
+from tests.support import postgres
+from tests.support.house import Session
+from tests.support.stores import PollingTurns
+
+pytestmark = postgres.NEEDS_POSTGRES
+
+ACCOUNTS = [Account("Alice", 1.0), Account("Bob", 2.0)]
+NAMES = ["Carol", "CAROL", "Dave"]
+SERVERS = 3
+
+
+class Server:
+    """One server, without sockets."""
+
+    def __init__(self, clock: PollingTurns) -> None:
+        from chatservice.storage.postgres.archive import PostgresArchive  # noqa: PLC0415 (an extra)
+
+        uri = postgres.shared().uri("postgres")
+        self.archive = PostgresArchive(uri, clock, now=clock.seconds, seconds=clock.seconds)
+        self.chat = Chat(clock, self.archive, now=clock.seconds)
+        self.archive.told = self.chat.elsewhere.told
+        self.archive.open()
+        self.chat.restore(self.archive.rooms, self.archive.people)
+        self.there: dict[Session, User] = {}
+
+    def enter(self, name: str, account: Account | None) -> None:
+        session = Session()
+        session.leaves = self.leave
+
+        def entered(who: User | Refusal) -> None:
+            if isinstance(who, User):
+                self.there[session] = who
+
+        try:
+            self.chat.enter(session, name, entered, account=account, rooms={"lobby": 0, "dev": 0})
+        except Refusal:
+            pass
+
+    def leave(self, session: Session) -> None:
+        if (user := self.there.pop(session, None)) is not None:
+            self.chat.leave(user, session, lost=False)
+
+    def does(self, chance: random.Random) -> None:
+        what = chance.choice(
+            ["guest", "owner", "owner", "leave", "leave", "nick", "join", "kick", "say", "say"]
+        )
+        if what == "guest":
+            self.enter(chance.choice(NAMES), None)
+        elif what == "owner":
+            account = chance.choice(ACCOUNTS)
+            self.enter(account.name, account)
+        elif self.there:
+            session = chance.choice(list(self.there))
+            self.does_something(what, self.there[session], session, chance)
+
+    def does_something(self, what: str, user: User, session: Session, chance: random.Random) -> None:
+        chat = self.chat
+        nothing: Any = lambda _: None  # noqa: E731
+        try:
+            match what:
+                case "leave":
+                    self.leave(session)
+                case "nick":
+                    name = chance.choice([*NAMES, "Eve", "Alicia"])
+                    chat.rename(user, session, name, then=nothing)
+                case "join" if "dev" in user.rooms:
+                    chat.part_room(user, session, "dev", then=nothing)
+                case "join":
+                    chat.join_room(user, session, "dev", "here", then=nothing)
+                case "say":
+                    chat.say(user, session, ("hello",))
+                case "kick":
+                    chat.close(user, CloseReason.KICKED)
+        except Refusal:
+            pass
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Who is here, as far as this server knows."""
+        node = self.archive._commits.node
+        return {
+            name: (
+                user.account,
+                user.rooms,
+                user.elsewhere | ({node} if user.sessions else frozenset()),
+            )
+            for name, user in self.chat.users.items()
+        }
+
+
+@contextmanager
+def servers() -> Iterator[tuple[PollingTurns, list[Server]]]:
+    postgres.shared().empty()
+    clock = PollingTurns()
+    clock.advance(1e9)
+    with ExitStack() as ends:
+        made = []
+        for _ in range(SERVERS):
+            made.append(Server(clock))
+            ends.callback(lambda archive: clock.wait_for(archive.close()), made[-1].archive)
+        yield clock, made
+
+
+def settle(clock: PollingTurns) -> None:
+    clock.patience = PollingTurns.patience
+    clock.turn(20)
+    for _ in range(12):
+        clock.advance(0.5)
+        clock.turn(10)
+
+
+def check(clock: PollingTurns, made: list[Server]) -> None:
+    views = [server.view for server in made]
+    assert views[0] == views[1] == views[2]
+    nodes: dict[str, set[int]] = {}
+    for server in made:
+        for user in server.there.values():
+            nodes.setdefault(user.name, set()).add(server.archive._commits.node)
+    assert nodes == {name: set(view[2]) for name, view in views[0].items()}
+    for server in made:
+        for session, user in server.there.items():
+            assert session in user.sessions
+            assert server.chat.users[user.name] is user
+            assert set(session.cursor.rooms) == set(user.rooms)
+        owners = {user.account for user in server.chat.users.values() if user.account}
+        assert set(server.chat._owners) == owners
+    rows = clock.wait_for(
+        made[0].archive._questions.ask("SELECT name, to_json(nodes), account FROM people")
+    )
+    assert {name: set(map(int, at[1:-1].split(","))) for name, at, _ in rows} == nodes
+
+
+def told(server: Server) -> list[Any]:
+    """What has happened, as it was told: people come once, go once, and speak in between under the
+    name that they have."""
+    happened: list[Any] = []
+    here: set[str] = set()
+    for batch in server.chat.log._batches:
+        for entry in batch.entries:
+            happened.append(entry.event)
+            match entry.event:
+                case Joined(arrived=True, names=names):
+                    assert here.isdisjoint(names)
+                    here |= set(names)
+                case Left(names=names, reason=reason) if reason is not LeaveReason.PARTED:
+                    assert here.issuperset(names)
+                    here -= set(names)
+                case Renamed(old=old, new=new):
+                    here.remove(old)
+                    here.add(new)
+                case Burst(name=name) | Joined(names=(name,)) | Left(names=(name,)):
+                    assert name in here
+    assert here == set(server.chat.users)
+    return happened
+
+
+@pytest.mark.parametrize("seed", range(int(__import__("os").environ.get("SEEDS","4"))))
+def test_all_agree_on_who_is_here(seed: int) -> None:
+    chance = random.Random(seed)
+    with servers() as (clock, made):
+        for _ in range(6):
+            for _ in range(25):
+                server = chance.choice(made)
+                server.does(chance)
+                if chance.random() < 0.03:
+                    server.archive._connections.drop("the test")
+                if chance.random() < 0.5:
+                    clock.patience = chance.choice([0.0, 0.0005, 0.005])
+                    clock.advance(chance.choice([0.0, 0.0, 0.1]))
+            settle(clock)
+            check(clock, made)
+            assert told(made[0]) == told(made[1]) == told(made[2])
+        for server in made:
+            for session in list(server.there):
+                server.leave(session)
+        settle(clock)
+        assert [server.view for server in made] == [{}] * SERVERS
