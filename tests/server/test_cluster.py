@@ -97,6 +97,14 @@ def owner_comes_in(server: Server, name: str = "Alice", called: str = "Alice") -
     return person
 
 
+def is_noticed(*servers: Server) -> None:
+    """One of them has found that another one is gone."""
+    deadline = time.monotonic() + PATIENCE
+    while not any("is gone; its people have left" in server.log for server in servers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_one_person_has_connections_on_several_servers(start: Start) -> None:
     one, two, three = start(), start(), start()
     alice = one.join("Alice")
@@ -144,7 +152,7 @@ def test_one_person_has_connections_on_several_servers(start: Start) -> None:
     again.hears("*** Goodbye, Alicia.")
     back.types("here again")
     bob.hears("Alicia: here again")
-    time.sleep(5)  # until the server that is gone has been noticed
+    is_noticed(one, two)
     back.types("/exit")
     bob.hears(left("Alicia"))
 

@@ -138,7 +138,13 @@ def does(registry: Registry, people: dict[int, User], operation: tuple[str, int,
 
 
 def state(registry: Registry) -> Any:
-    kept = registry.rooms, registry._room_keys, registry._claims, registry._alike._by_key, registry._owners
+    kept = (
+        registry.rooms,
+        registry._room_keys,
+        registry._claims,
+        registry._alike._by_key,
+        registry._owners,
+    )
     return deepcopy(kept)
 
 

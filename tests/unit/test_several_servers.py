@@ -74,7 +74,9 @@ class Server:
             session = chance.choice(list(self.there))
             self.does_something(what, self.there[session], session, chance)
 
-    def does_something(self, what: str, user: User, session: Session, chance: random.Random) -> None:
+    def does_something(
+        self, what: str, user: User, session: Session, chance: random.Random
+    ) -> None:
         chat = self.chat
         nothing: Any = lambda _: None  # noqa: E731
         try:
@@ -175,7 +177,7 @@ def told(server: Server) -> list[Any]:
     return happened
 
 
-@pytest.mark.parametrize("seed", range(int(__import__("os").environ.get("SEEDS","4"))))
+@pytest.mark.parametrize("seed", range(3))
 def test_all_agree_on_who_is_here(seed: int) -> None:
     chance = random.Random(seed)
     with servers() as (clock, made):

@@ -525,6 +525,8 @@ class Commits:
 
     def lost(self, why: str) -> None:
         """There is no connection."""
+        if self.state is State.AWAY:  # it was there for a moment
+            self._try_later(why)
         if self.state is not State.RUNNING:
             return
         log.error("The database is away: {why}", why=why)
@@ -543,8 +545,11 @@ class Commits:
 
     def _not_opened(self, failure: Failure) -> None:
         if self.state is State.AWAY:
-            self._why = failure.getErrorMessage()
-            self._retry = self._clock.callLater(RETRY_SECONDS, self._reconnect)  # type: ignore[assignment]
+            self._try_later(failure.getErrorMessage())
+
+    def _try_later(self, why: str) -> None:
+        self._why = why
+        self._retry = self._clock.callLater(RETRY_SECONDS, self._reconnect)  # type: ignore[assignment]
 
     def _opened(self, opened: Any) -> None:
         self._connections.take(opened)
