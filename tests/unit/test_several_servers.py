@@ -1,4 +1,4 @@
-"""Three servers in one process, on one PostgreSQL: who is here, whatever is done at the same time."""
+"""Three servers in one process, on one PostgreSQL: they agree on who is here, whatever is done."""
 
 import random
 from collections.abc import Iterator
