@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from hashlib import sha256
 from heapq import nsmallest
 from types import MappingProxyType
 from typing import NamedTuple
@@ -162,8 +163,13 @@ class Chat:
     # Coming and going.
 
     def holder(self, token: str) -> tuple[User, UserSession] | None:
-        """Who was given this token at which connection, if that is here."""
-        return self._by_token.get(token) if token else None
+        """Who was given this token at which connection, if that is on this server."""
+        return self._by_token.get(_hashed(token)) if token else None
+
+    async def holder_anywhere(self, token: str, asker: str = "") -> User | None:
+        """Who was given this token on any server of several, and is here."""
+        tokens = self.archive.tokens
+        return await tokens.holder(_hashed(token), asker) if token and tokens else None
 
     def owner(self, account: Account) -> User | None:
         """Whoever is here and has proven to own it, under whatever name."""
@@ -180,13 +186,15 @@ class Chat:
         account: Account | None = None,
         keep_name: bool = False,
         rooms: Mapping[str, int] = _LOBBY_ONLY,
+        holder: User | None = None,
     ) -> None:
         """Somebody comes in at `session` as `name`, into these `rooms`, where they have been since
         an id (0: they have not been there before); `then` is called with who
         they are. From then on their cursor hears what happens there.
 
         With the `token` of somebody who is here they are that user, whatever their name is by now,
-        and the connection that had it ends, unless this one stands `beside` it. The owner of
+        and the connection that had it ends, unless this one stands `beside` it; `holder`: who that
+        is, if they were given it on another server. The owner of
         `account` comes in under its name (with `keep_name`, under `name`), beside connections of
         theirs that are here; guests who have the name have to give it up.
         """
@@ -194,6 +202,9 @@ class Chat:
             user, predecessor = found
             self._attach(user, session, None if beside else predecessor)
             then(user)
+            return
+        if holder is not None:
+            self._take_over(session, holder, "" if beside else token, then)
             return
         if account is None:
             self._arrive(session, _allowed(name, None), None, rooms, then)
@@ -265,6 +276,30 @@ class Chat:
 
         self._gathering.arrive(arrival._replace(then=arrived))
 
+    def _take_over(self, session: UserSession, user: User, token: str, then: Entered) -> None:
+        """`user` comes in, in place of the connection with that `token`, if there is one."""
+
+        def entered(who: User | Refusal) -> None:
+            if isinstance(who, User) and token:
+                self._give_token(token, who, session)
+                self.elsewhere.supersede(who, _hashed(token))
+            then(who)
+
+        if user.sessions:
+            self._attach(user, session, None)
+            entered(user)
+        else:
+            self._enter_beside(session, user, entered)
+
+    def supersede(self, token: str) -> None:
+        """A connection of another server has taken the place of that with this token (hashed)."""
+        if (found := self._by_token.get(token)) is None:
+            return
+        user, session = found
+        self._end_connection(user, session)
+        if not user.sessions:
+            self._depart(user, lost=False)
+
     def _enter_beside(self, session: UserSession, user: User, then: Entered) -> None:
         """`user`, who is on other servers, comes in on this one, too; or is here no longer."""
 
@@ -286,9 +321,15 @@ class Chat:
         """What proves, from another connection, that somebody is `user`."""
         token = self._tokens.get(session)
         if token is None:
-            token = self._tokens[session] = self._secret()
-            self._by_token[token] = user, session
+            token = self._secret()
+            self._give_token(token, user, session)
         return token
+
+    def _give_token(self, token: str, user: User, session: UserSession) -> None:
+        self._tokens[session] = token
+        self._by_token[_hashed(token)] = user, session
+        if self.archive.tokens is not None:
+            self.archive.tokens.keep(_hashed(token), user)
 
     def set_account(self, user: User, account: Account | None) -> None:
         """`user` owns `account` from now on, or none any longer: they stay in their rooms, and what
@@ -316,8 +357,10 @@ class Chat:
 
     def end_proofs(self, user: User, why: CloseReason, *, spare: UserSession | None = None) -> None:
         """What `user` has proven proves nothing any longer: their tokens, and their connections,
-        but `spare`, end."""
+        but `spare`, end. Without one, other servers are told by whoever has changed that."""
         self.forget_tokens(user)
+        if spare is not None and user.elsewhere:
+            self.elsewhere.close(user, why)
         for session in user.sessions:
             if session is not spare:
                 session.close(why)
@@ -339,6 +382,8 @@ class Chat:
 
     def forget_tokens(self, user: User) -> None:
         """They prove nothing any longer: `user` has a password, or another one."""
+        if self.archive.tokens is not None:
+            self.archive.tokens.forget_all(user)
         for session in user.sessions:
             self._forget_token(session)
 
@@ -389,6 +434,7 @@ class Chat:
         if isinstance(before, Account) and self._owners.get(before) is user:
             del self._owners[before]
         self._note_owner(user)
+        self.forget_tokens(user)
         for room in self.directory.rooms.values():
             if room.founder == before:
                 room.founder = user.identity
@@ -430,15 +476,18 @@ class Chat:
         if self.one_connection:
             ended = [other for other in user.sessions if other is not session]
         for other in ended:
-            self.directory.hear_no_more(user, other.cursor)
             for room in user.rooms:
                 self.directory.rooms[room].typing.take_over(session.cursor, other.cursor)
             if other is predecessor and (token := self._tokens.pop(other, "")):
-                self._tokens[session] = token
-                self._by_token[token] = user, session
-            self._forget_token(other)
-            user.sessions = tuple(each for each in user.sessions if each is not other)
-            other.supersede()
+                self._give_token(token, user, session)
+            self._end_connection(user, other)
+
+    def _end_connection(self, user: User, session: UserSession) -> None:
+        """Another connection has taken its place."""
+        self.directory.hear_no_more(user, session.cursor)
+        self._forget_token(session)
+        user.sessions = tuple(each for each in user.sessions if each is not session)
+        session.supersede()
 
     # Who is here.
 
@@ -973,7 +1022,15 @@ class Chat:
         self.is_elsewhere(user, nodes)
 
     def _forget_token(self, session: UserSession) -> None:
-        self._by_token.pop(self._tokens.pop(session, ""), None)
+        if token := self._tokens.pop(session, ""):
+            del self._by_token[_hashed(token)]
+            if self.archive.tokens is not None:
+                self.archive.tokens.forget(_hashed(token))
+
+
+def _hashed(token: str) -> str:
+    """As it is kept: nobody can read it there."""
+    return sha256(token.encode()).hexdigest()
 
 
 def _tell(cursors: Iterable[Cursor], event: PersonalEvent) -> None:

@@ -67,6 +67,10 @@ class Elsewhere:
         """`user` is invited to `room`."""
         self._tell("invited", {"room": room, "by": by}, user)
 
+    def supersede(self, user: User, token: str) -> None:
+        """The connection of `user` with that token (hashed) has moved here."""
+        self._tell("superseded", {"token": token}, user)
+
     def gone(self, user: User) -> None:
         """`user` has left: nobody will tell them anything."""
         for key, message in list(self._on_its_way.items()):
@@ -110,6 +114,7 @@ class Elsewhere:
             "invited": self._invited,
             "enrolled": self._enrolled,
             "elsewhere": self._elsewhere,
+            "superseded": self._superseded,
         }.get(kind)
         return None if does is None else lambda: does(data)
 
@@ -152,6 +157,9 @@ class Elsewhere:
 
     def _enrolled(self, data: Mapping[str, Any]) -> None:
         self._chat.enrolled(data["user"], data["before"])
+
+    def _superseded(self, data: Mapping[str, Any]) -> None:
+        self._chat.supersede(data["token"])
 
     def _elsewhere(self, data: Mapping[str, Any]) -> None:
         self._chat.is_elsewhere(data["user"], data["nodes"])

@@ -8,12 +8,15 @@ Deferred behind an answer that is awaited takes the question back.
 import hashlib
 from collections.abc import Awaitable, Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chatservice.core.cursor import Pages
 from chatservice.core.events import Account, ErrorCode, Recalled, Refusal, Saving, Told
 from chatservice.core.log import EventStore, Log, Messages, Reach
 from chatservice.core.registry import RoomRecord
+
+if TYPE_CHECKING:
+    from chatservice.core.users import User
 
 # What strangers can make grow: some 30 MB of names and hashes.
 MAX_ACCOUNTS = 100_000
@@ -114,8 +117,27 @@ class MembershipStore(Protocol):
         """Somebody who is in these `rooms` and has `founded` some has registered."""
 
 
+class TokenStore(Protocol):
+    """Remembers, for all servers of a chat, whose a token is. What it is given are hashes."""
+
+    def keep(self, token: str, user: "User") -> None:
+        """It has been given to `user`, at a connection of this server."""
+
+    def forget(self, token: str) -> None:
+        """That connection is gone."""
+
+    def forget_all(self, user: "User") -> None:
+        """No token of `user` proves anything any longer."""
+
+    def holder(self, token: str, asker: str) -> "Awaitable[User | None]":
+        """Whose it is, who is here on some server."""
+
+
 class Archive(PastStore, ReadPositionStore, MembershipStore, Protocol):
-    """What a chat needs of the past."""
+    """What a chat needs of the past; and `tokens`, if there may be other servers."""
+
+    @property
+    def tokens(self) -> TokenStore | None: ...
 
 
 class Credentials(NamedTuple):

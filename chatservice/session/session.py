@@ -535,6 +535,7 @@ class Session:
         if (writable := self._connection.until_writable()) is not None:
             await writable
         here = await self._holder(hello.token)
+        holder = here if chat.holder(hello.token) is None else None
         account, since = None, None
         rooms: Mapping[str, int] = {}
         if here is None:
@@ -564,13 +565,16 @@ class Session:
             self,
             hello.name,
             then,
-            token=hello.token,
+            token=hello.token if here is not None else "",
             beside=hello.beside,
             account=account,
             keep_name=self.keeps_name,
             rooms=rooms or self.first_rooms,
+            holder=holder,
         )
         await entered
+        if holder is not None and await chat.holder_anywhere(hello.token, network) is None:
+            self.close(CloseReason.PASSWORD_CHANGED)  # meanwhile
         return since
 
     async def _admit(self, hello: Hello) -> Account | None:
@@ -580,6 +584,8 @@ class Session:
     async def _holder(self, token: str) -> User | None:
         """Whose token it is, if what they have proven still holds."""
         chat, authenticator = self.services.chat, self.services.authenticator
+        if token and chat.archive.tokens is not None:
+            return await chat.holder_anywhere(token, self.peer.network)
         holder = chat.holder(token)
         if holder is None:
             return None

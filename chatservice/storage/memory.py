@@ -56,6 +56,8 @@ class MemoryArchive:
     trouble: Saving | None = None
     pages: Pages | None = None
 
+    tokens = None
+
     def __init__(self, epoch: str, clock: Clock | None = None) -> None:
         self._epoch = epoch
         self._turns = Turns(clock)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from tests.support import postgres
 from tests.support.nodes import Start
 from tests.support.people import HINT, PATIENCE, QUESTION, Person, Server, joined, left
 from tests.support.postgres import Cluster
+from tests.support.programs import Program
 from tests.support.quick_passwords import QUICKLY
 
 pytestmark = postgres.NEEDS_POSTGRES
@@ -189,6 +191,71 @@ def test_who_owns_a_name_comes_in_everywhere_at_once(start: Start) -> None:
     back.types("Carol", "lovelace")
     while "soon?" not in back.next_line():
         pass
+
+
+def test_a_token_is_good_on_every_server(start: Start, cluster: Cluster, uri: str) -> None:
+    """Also while the server that gave it hangs, or is dead: nobody hears of it."""
+    one, two, three = start(), start(), start()
+    bob = two.join("Bob")
+    robot = Program(one.connect())
+    token = robot.comes_in("Robot")["token"]
+    bob.hears(joined("Robot"))
+    database = uri.partition("///")[2].partition("?")[0]
+    assert len(cluster.says("SELECT hash FROM tokens", database)) == 64
+    assert token not in cluster.says("SELECT * FROM tokens", database)
+    moved = Program(two.connect())
+    assert moved.comes_in("Robot", token=token)["token"] == token
+    robot.hears("bye", reason="taken over")
+    beside = Program(one.connect())
+    assert beside.comes_in("Robot", token=token, beside=True)["token"] != token
+    bob.types("hello")
+    moved.hears("said", text="hello")
+    beside.hears("said", text="hello")
+    beside.person.leaves()
+    two.process.send_signal(signal.SIGSTOP)
+    try:
+        again = Program(three.connect())
+        again.comes_in("Robot", token=token)
+    finally:
+        two.process.send_signal(signal.SIGCONT)
+    moved.hears("bye", reason="taken over")
+    carol = one.join("Carol")
+    bob.hears(joined("Carol"))
+    three.killed = True
+    three.process.kill()
+    three.process.wait(PATIENCE)
+    last = Program(one.connect())
+    last.comes_in("Robot", token=token)
+    is_noticed(one, two)
+    last.asks("say", text="nobody has heard of that")
+    for person in (bob, carol):
+        person.hears("Robot: nobody has heard of that")
+    last.asks("exit")
+    for person in (bob, carol):
+        person.hears(left("Robot"))
+    stranger = Program(two.connect())
+    stranger.asks("hello", name="Other", token=token)
+    stranger.hears("welcome", name="Other")
+
+
+def test_a_token_is_worth_nothing_once_there_is_another_password(start: Start) -> None:
+    one, two = start(), start()
+    robot = Program(one.connect())
+    token = robot.comes_in("Robot")["token"]
+    robot.asks("register", password="lovelace")
+    while json.loads(robot.person.next_line())["type"] != "account":
+        pass
+    stranger = Program(two.connect())
+    stranger.asks("hello", name="Robot", token=token)
+    stranger.hears("error", code="password_needed")
+    there = Program(two.connect())
+    token = there.comes_in("Robot", password="lovelace")["token"]
+    robot.asks("password", old="lovelace", password="byron1815")
+    there.hears("bye", reason="password changed")
+    for server in (one, two):
+        stranger = Program(server.connect())
+        stranger.asks("hello", name="Robot", token=token)
+        stranger.hears("error", code="password_needed")
 
 
 def program(*arguments: str, typed: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

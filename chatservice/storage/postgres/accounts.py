@@ -32,12 +32,16 @@ ADD = "SELECT account_add($1, $2, $3::double precision, $4::jsonb, $5::bigint)"
 CHANGE = (
     "WITH changed AS (UPDATE accounts SET hash = $3 "
     "WHERE name = $1 AND created = $2::double precision RETURNING name), "
-    "forgotten AS (DELETE FROM known_networks WHERE account IN (SELECT name FROM changed)) "
+    "forgotten AS (DELETE FROM known_networks WHERE account IN (SELECT name FROM changed)), "
+    "tokens AS (DELETE FROM tokens USING people, changed "
+    "WHERE person = people.id AND people.account = changed.name) "
     "SELECT count(*) FROM changed"
 )
 REMOVE = (
     "WITH removed AS (DELETE FROM accounts "
-    "WHERE name = $1 AND created = $2::double precision RETURNING name) "
+    "WHERE name = $1 AND created = $2::double precision RETURNING name), "
+    "tokens AS (DELETE FROM tokens USING people, removed "
+    "WHERE person = people.id AND people.account = removed.name) "
     "SELECT count(*) FROM removed"
 )
 ALL = 'SELECT name, created FROM accounts ORDER BY name COLLATE "C"'

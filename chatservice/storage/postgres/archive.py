@@ -29,6 +29,7 @@ from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
 from chatservice.storage.postgres.reading import Reading
 from chatservice.storage.postgres.retention import Housekeeping
+from chatservice.storage.postgres.tokens import Tokens
 from chatservice.storage.turns import Turns
 
 log = Logger()
@@ -80,6 +81,7 @@ class PostgresArchive:
         self.accounts = PostgresAccountStore(self._questions, now)
         self._reading = Reading(self._questions.ask, searches.ask, Turns(reactor))
         self._positions = Positions(self._questions, now)
+        self.tokens = Tokens(self._questions)
         self._housekeeping = Housekeeping(
             reactor, self._questions, keep, now, self._reading.deleted_before
         )
@@ -142,6 +144,7 @@ class PostgresArchive:
         self._log.begin(Origin(snapshot.epoch, snapshot.next_id, json.loads(counts or "{}")))
         self._reading.begin(int(first_id or snapshot.next_id), node)
         self._commits.begin(node, presence, snapshot)
+        self.tokens.begin(node, presence)
         self._housekeeping.start()
 
     def set_keep(self, keep: Keep) -> None:

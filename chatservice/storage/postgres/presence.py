@@ -83,6 +83,14 @@ class Presence:
                 founder = self._users.get(row["guest"])
                 record.founder = None if founder is None else founder.id
 
+    def id_of(self, user: User) -> str:
+        """That of `user` in the tables."""
+        return self._id(user.id)
+
+    def person(self, id_: str) -> User | None:
+        """Who has that one."""
+        return self._users.get(id_)
+
     def people_of(self, node: int) -> list[User]:
         """Those who have connections on that server."""
         return [u for u in self.people.values() if node in self.registry.nodes_of(u)]

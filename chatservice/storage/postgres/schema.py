@@ -91,6 +91,10 @@ UPGRADES: tuple[str, ...] = (
         since double precision NOT NULL,
         rooms jsonb NOT NULL
     );
+    CREATE INDEX people_by_id ON people(id);
+    -- Whose the tokens of programs are (people.id), by their hashes; and the server that has them.
+    CREATE TABLE tokens(hash text PRIMARY KEY, person text NOT NULL, node bigint NOT NULL);
+    CREATE INDEX tokens_of_person ON tokens(person);
 
     -- Rooms that there are. The founder is an account, or a guest who is here (people.id).
     CREATE TABLE rooms(
@@ -323,6 +327,7 @@ BEGIN
     IF pg_try_advisory_xact_lock(('signals'::regclass::oid)::bigint) THEN
         DELETE FROM signals WHERE at < clock_timestamp() - interval '1 minute'
             AND after < (SELECT min(position) FROM marks);
+        DELETE FROM tokens WHERE person NOT IN (SELECT id FROM people);
         DELETE FROM readers WHERE name NOT IN (SELECT name FROM accounts) AND name IN (
             SELECT name FROM readers WHERE id IS NOT NULL ORDER BY at DESC OFFSET _positions);
         deleted := 0;

@@ -57,6 +57,8 @@ class SqliteArchive:
     of day, for what is kept for some days.
     """
 
+    tokens = None
+
     def __init__(
         self,
         path: Path,
