@@ -296,6 +296,7 @@ class Chat:
         if (found := self._by_token.get(token)) is None:
             return
         user, session = found
+        del self._tokens[session], self._by_token[token]  # it is the other server's now
         self._end_connection(user, session)
         if not user.sessions:
             self._depart(user, lost=False)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chatservice.core.drafts import Outcome, Tell, Then
-from chatservice.core.events import CloseReason, ErrorCode, Invited, Refusal, Sent, Told
+from chatservice.core.drafts import Draft, Outcome, Tell, Then
+from chatservice.core.events import CloseReason, ErrorCode, Invited, Refusal, Sent, Style, Told
 from chatservice.core.users import User, UserSession
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Elsewhere:
             "from": told.sender,
             "to": told.recipient,
             "text": told.text,
+            "style": told.style,
         }
         if then is not None:
             sent = Sent(told.id, told.at, recipient.name, told.text)
@@ -104,9 +105,9 @@ class Elsewhere:
 
     # What others ask.
 
-    def told(self, kind: str, data: Mapping[str, Any]) -> Callable[[], None] | None:
-        """What is to be done when its place in the log is reached; None: nothing here. The `user`
-        in `data` is whom it is about; `node` the server that tells it."""
+    def told(self, kind: str, data: Mapping[str, Any]) -> Callable[[Draft], None] | None:
+        """What is to be done when its place in the log (a draft) is reached; None: nothing here.
+        The `user` in `data` is whom it is about; `node` the server that tells it."""
         does = {
             "told": self._take,
             "taken": self._taken,
@@ -116,7 +117,7 @@ class Elsewhere:
             "elsewhere": self._elsewhere,
             "superseded": self._superseded,
         }.get(kind)
-        return None if does is None else lambda: does(data)
+        return None if does is None else lambda place: does({**data, "place": place})
 
     def _take(self, data: Mapping[str, Any]) -> None:
         """A private message to somebody who may be here."""
@@ -125,10 +126,11 @@ class Elsewhere:
             return  # they have left this server, which those who wait for them hear, too
         taking = [cursor for cursor in recipient.cursors if not cursor.backlogged]
         if taking:
-            told = Told(data["id"], data["at"], data["from"], data["to"], data["text"])
+            style = Style.of(data["style"]) if data["style"] is not None else None
+            told = Told(data["id"], data["at"], data["from"], data["to"], data["text"], style=style)
             recipient.correspondent = sender
             for cursor in taking:
-                cursor.send(told)
+                cursor.send(told, data["place"])
         if data["key"]:
             self._tell("taken", {"key": data["key"], "refused": not taking})
 
@@ -153,7 +155,7 @@ class Elsewhere:
         room.invite(user, chat.now())
         for cursor in user.cursors:
             if not cursor.backlogged:
-                cursor.send(Invited(room.name, data["by"]))
+                cursor.send(Invited(room.name, data["by"]), data["place"])
 
     def _enrolled(self, data: Mapping[str, Any]) -> None:
         self._chat.enrolled(data["user"], data["before"])

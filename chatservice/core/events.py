@@ -7,10 +7,10 @@ These definitions are also what goes over the wire in JSON (`dialects.jsonlines`
 types): a field is called as it is here, or by the ``key`` in its metadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 LOBBY = "lobby"  # the room where everybody starts
 ALL_ROOMS = "*"  # in a request: all rooms of the person who asks
@@ -54,6 +54,16 @@ class Style(NamedTuple):
     tags: tuple[tuple[str, str], ...] = ()
     raw: tuple[str, ...] = ()
     continued: tuple[bool, ...] = ()
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> "Style":
+        """That with these values, as JSON has them."""
+        return cls(*map(_tuples, values))
+
+
+def _tuples(value: Any) -> Any:
+    """`value`, with tuples in place of lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)

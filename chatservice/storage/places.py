@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from chatservice.core.drafts import Draft
 from chatservice.core.events import Account, Change, Saving
 from chatservice.core.registry import RoomRecord
 from chatservice.core.stores import Archive
@@ -31,7 +32,7 @@ class DurableArchive(Archive, Protocol):
     notice: Callable[[Saving], None]
     account_changed: Callable[[Account, Change], None]
     fenced: Callable[[], None]
-    told: Callable[[str, Any], Callable[[], None] | None]
+    told: Callable[[str, Any], Callable[[Draft], None] | None]
 
     def open(self, *, may_have_accounts: bool = True) -> None:
         """Go on where it ends. Raises BadDatabase; also if there are accounts, and may not be."""

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.support import postgres
+from tests.support.irc import IrcServer
 from tests.support.nodes import Start
 from tests.support.people import HINT, PATIENCE, QUESTION, Person, Server, joined, left
 from tests.support.postgres import Cluster
@@ -256,6 +257,24 @@ def test_a_token_is_worth_nothing_once_there_is_another_password(start: Start) -
         stranger = Program(server.connect())
         stranger.asks("hello", name="Robot", token=token)
         stranger.hears("error", code="password_needed")
+
+
+def test_irc_is_the_same_on_all_servers(tmp_path: Path, uri: str) -> None:
+    """A notice is one there, too, and whoever leaves is heard to say why."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    with (
+        IrcServer(tmp_path / "one", "--database", uri) as one,
+        IrcServer(tmp_path / "two", "--database", uri) as two,
+    ):
+        alice, bob = one.irc_join("Alice"), two.irc_join("Bob")
+        alice.hears("JOIN", "#lobby")
+        bob.types("NOTICE #lobby :to all", "NOTICE Alice :to you", "PRIVMSG #lobby :\2bold\2")
+        for target, text in (("#lobby", "to all"), ("Alice", "to you")):
+            alice.hears("NOTICE", target, text)
+        alice.hears("PRIVMSG", "#lobby", "\2bold\2")
+        bob.types("QUIT :off to bed")
+        assert "off to bed" in alice.hears("QUIT").parameters[-1]
 
 
 def program(*arguments: str, typed: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

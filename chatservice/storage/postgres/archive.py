@@ -71,7 +71,7 @@ class PostgresArchive:
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
-        self.told: Callable[[str, Any], Callable[[], None] | None] = lambda kind, data: None
+        self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
         self._uri = uri
         self._reactor = reactor
         complaints = Complaints(reactor, known=(QueryFailed, Unreachable))
@@ -261,10 +261,10 @@ class PostgresArchive:
     def _tell_notice(self, saving: Saving) -> None:
         self.notice(saving)
 
-    def _take_told(self, kind: str, data: Any) -> Callable[[], None] | None:
+    def _take_told(self, kind: str, data: Any) -> Callable[[Draft], None] | None:
         if kind == "account":
             account, change = Account(*data["account"]), Change(data["change"])
-            return lambda: self.account_changed(account, change)
+            return lambda _: self.account_changed(account, change)
         return self.told(kind, data)
 
     def _tell_fenced(self) -> None:

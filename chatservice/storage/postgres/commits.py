@@ -91,14 +91,14 @@ class Heard(Draft):
 
     __slots__ = ("_call",)
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[Draft], None]) -> None:
         super().__init__(0.0)
         self._call = call
 
     def settle(self, outcome: object, position: int) -> None:
         self.settled = True
         self.position = position
-        self._call()
+        self._call(self)
 
 
 class _Group(NamedTuple):
@@ -135,7 +135,7 @@ class Commits:
         seconds: Callable[[], float],
         now: Now,
         notice: Callable[[Saving], None],
-        told: Callable[[str, Any], Callable[[], None] | None],
+        told: Callable[[str, Any], Callable[[Draft], None] | None],
         fenced: Callable[[], None],
     ) -> None:
         self.state = State.CLOSED

@@ -5,6 +5,7 @@ that start later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from chatservice.core.drafts import (
@@ -19,11 +20,14 @@ from chatservice.core.drafts import (
 from chatservice.core.events import (
     LOBBY,
     Account,
+    Burst,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
     Renamed,
+    RoomEvent,
+    Style,
     TopicChanged,
 )
 from chatservice.core.registry import Journal, Registry, RoomRecord
@@ -99,12 +103,23 @@ class Presence:
 
     def more_about(self, entry: Entry) -> list[Any] | None:
         """What other servers have to know of an entry, beside what everyone hears."""
-        if not isinstance(entry.event, Joined) or not entry.event.arrived:
-            return None
-        return [
-            [self._id(user.id), *(user.account or (None, 0.0)), user.since, dict(user.rooms)]
-            for user in entry.people
-        ]
+        match entry.event:
+            case Joined(arrived=True):
+                return [
+                    [
+                        self._id(user.id),
+                        *(user.account or (None, 0.0)),
+                        user.since,
+                        dict(user.rooms),
+                    ]
+                    for user in entry.people
+                ]
+            case Burst(style=style) if style is not None:
+                return list(style)
+            case Left(farewells=farewells) if farewells:
+                return list(farewells)
+            case _:
+                return None
 
     def heard(self, entry: Entry, more: Sequence[Any] | None, node: int) -> Entry:
         """What another server has appended is so. Returns `entry`, with whom it is about."""
@@ -145,7 +160,7 @@ class Presence:
                 record.private, record.control = private, id_
             case _:
                 pass
-        return entry._replace(people=people)
+        return entry._replace(people=people, event=_told_more(entry.event, more))
 
     def told(self, kind: str, data: dict[str, Any], node: int) -> dict[str, Any] | None:
         """What another server tells, with the `user` whom it is about (None: they are gone); None:
@@ -338,6 +353,14 @@ class Presence:
             "open_from": _relative(room.open_from),
             "control": _relative(room.control),
         }
+
+
+def _told_more(event: RoomEvent, more: Sequence[Any] | None) -> RoomEvent:
+    if isinstance(event, Burst) and more:
+        return replace(event, style=Style.of(more))
+    if isinstance(event, Left) and more:
+        return replace(event, farewells=tuple((name, words) for name, words in more))
+    return event
 
 
 def _account(name: str | None, since: float | None) -> Account | None:

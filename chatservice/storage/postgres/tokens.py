@@ -49,8 +49,8 @@ class Tokens:
 
     async def holder(self, token: str, asker: str) -> User | None:
         for unsaved in (self._changed, self._saving):
-            if token in unsaved:
-                return unsaved[token]
+            if (user := unsaved.get(token)) is not None:
+                return user
         found = await self._ask(
             "SELECT person FROM tokens JOIN people ON people.id = person WHERE hash = $1",
             token,

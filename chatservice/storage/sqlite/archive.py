@@ -75,7 +75,7 @@ class SqliteArchive:
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
-        self.told: Callable[[str, Any], Callable[[], None] | None] = lambda kind, data: None
+        self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
         self._path = path
         self._indexed = indexed
         self._upgrades = upgrades
