@@ -179,6 +179,8 @@ class Commits:
         self._moves, self._control = snapshot.moves, snapshot.control
         self._seq = 0
         self._nonce = 0  # of the last entry that was delivered
+        self._standbys: str | None = None  # synchronous_standby_names, as of the last mark
+        self._timeline = ""
         self._mark_sent = self._leased = self._connected = now
         self.state = State.RUNNING
         self._pulse = self._clock.callLater(0, self._beat)  # type: ignore[assignment]
@@ -411,11 +413,25 @@ class Commits:
             self._fence()
             return
         self._leased = sent
+        self._note_replication(returned[8] or "", returned[9] or "")
         if self.leased:
             self._returned = returned
             self._settle_down()
         else:  # we have been asleep; others may have taken us for dead since
             self._mark()
+
+    def _note_replication(self, standbys: str, timeline: str) -> None:
+        """Whether the marks wait for a standby, and which primary there is. When an operator empties
+        `synchronous_standby_names`, or a standby is promoted that has none, those who wait are
+        released without a word: what is shown from then on can be lost with the primary."""
+        if self._standbys and not standbys:
+            log.error(
+                "synchronous_standby_names is empty: what is said from now on can be lost with "
+                "this primary."
+            )
+        elif standbys and self._standbys == "":
+            log.info("What is said is shown once a standby has it: {names}", names=standbys)
+        self._standbys, self._timeline = standbys, timeline
 
     def _not_marked(self, failure: Failure) -> None:
         self._marking = False
@@ -562,7 +578,8 @@ class Commits:
             "marked AS (UPDATE marks SET at = clock_timestamp() WHERE node = $1::bigint) "
             "SELECT nodes.seq, nodes.first_id, chat.next_id, "
             "(SELECT nonce FROM events WHERE id < $3::bigint ORDER BY id DESC LIMIT 1), "
-            "(SELECT count(*) FROM locked), chat.moves, chat.control "
+            "(SELECT count(*) FROM locked), chat.moves, chat.control, "
+            "left(pg_walfile_name(pg_current_wal_lsn()), 8) "
             "FROM chat LEFT JOIN nodes ON id = $1::bigint",
             str(self.node),
             str(NODE_LOCK),
@@ -574,8 +591,10 @@ class Commits:
 
     def _back(self, answer: list[tuple[str | None, ...]], sent: float) -> None:
         """The database is there again."""
-        ((seq, first_id, next_id, nonce, *_),) = answer
+        ((seq, first_id, next_id, nonce, *_, timeline),) = answer
         is_another = self._nonce and nonce is not None and int(nonce) != self._nonce
+        if self._timeline not in ("", timeline) and not self._standbys:
+            is_another = True  # a standby was promoted that need not have all
         if int(next_id or 0) < self.position or is_another:
             self._leave_epoch()
             return
