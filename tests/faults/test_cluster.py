@@ -5,11 +5,13 @@ import random
 import signal
 import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.support import postgres
-from tests.support.nodes import Start
+from tests.support.nodes import Node, Start
 from tests.support.people import PATIENCE, QUESTION, Person, joined
 from tests.support.postgres import Cluster
 
@@ -227,3 +229,48 @@ def test_a_private_message_to_somebody_whose_server_dies(start: Start) -> None:
             answers.append(line)
     assert answers[0] == "Error: nobody here is called Bob.", answers
     assert answers[1] == "[you -> Carol] are you there? (will be delivered when Carol returns)"
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_a_standby_is_promoted(tmp_path: Path, synchronous: bool) -> None:
+    """What was heard is in its log if it was synchronous; otherwise ids start over."""
+    primary = Cluster()
+    try:
+        standby = Cluster(primary=primary, name="two")
+        try:
+            if synchronous:
+                primary.says("ALTER SYSTEM SET synchronous_standby_names = 'two'")
+                primary.says("SELECT pg_reload_conf()")
+            promote(primary, standby, tmp_path, synchronous)
+        finally:
+            standby.stop()
+    finally:
+        primary.stop()
+
+
+def promote(primary: Cluster, standby: Cluster, folder: Path, synchronous: bool) -> None:
+    uri = primary.new_database()
+    hosts = f"host={primary.folder},{standby.folder}"
+    uri = uri.replace(f"host={primary.folder}", hosts) + "&target_session_attrs=read-write"
+    with ExitStack() as servers:
+        nodes = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            nodes.append(servers.enter_context(Node(folder / name, "--database", uri)))
+        alice, bob = (node.join(name) for node, name in zip(nodes, ("Alice", "Bob"), strict=True))
+        alice.hears(joined("Bob"))
+        bob.types(*(f"b{number}" for number in range(100)))
+        alice.hears(*(f"Bob: b{number}" for number in range(100)))
+        primary.kill()
+        standby.promote()
+        if not synchronous:  # they say goodbye, and begin anew
+            for person in (alice, bob):
+                person.hears_until("*** The server is shutting down. Goodbye.")
+            nodes[0].wait_for_log("ids start over")
+            return
+        bob.types("after")
+        alice.hears_until("Bob: after")
+        nodes[0].wait_for_log("synchronous_standby_names is empty")
+        alice.types("/search b99")
+        found = [alice.next_line() for _ in range(2)]
+        assert found[-1].endswith("Bob: b99")

@@ -45,9 +45,11 @@ NEEDS_POSTGRES = pytest.mark.skipif(
 
 class Cluster:
     """A PostgreSQL server that listens on a socket in its own folder, and at a port of the
-    loopback interface if one is given."""
+    loopback interface if one is given; or a standby of `primary`, which knows it by its `name`."""
 
-    def __init__(self, *settings: str, port: int = 0) -> None:
+    def __init__(
+        self, *settings: str, port: int = 0, primary: "Cluster | None" = None, name: str = ""
+    ) -> None:
         programs = binaries()
         assert programs is not None
         self._programs = programs
@@ -58,6 +60,11 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
             shutil.chown(self.folder, USER, USER)
+        if primary is not None:
+            source = f"host={primary.folder} user={USER} application_name={name}"
+            self._run("pg_basebackup", "-R", "--no-sync", "-d", source, "-D", self.folder / "data")
+            self.start()
+            return
         options = ["-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "-D", self.folder / "data", *options)
         self.start()
@@ -91,6 +98,10 @@ class Cluster:
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(PATIENCE)
+
+    def promote(self) -> None:
+        """It is a standby no longer."""
+        self.says("SELECT pg_promote()")
 
     def stop(self) -> None:
         """End it, and delete all that it had."""

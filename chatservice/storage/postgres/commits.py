@@ -421,9 +421,9 @@ class Commits:
             self._mark()
 
     def _note_replication(self, standbys: str, timeline: str) -> None:
-        """Whether the marks wait for a standby, and which primary there is. When an operator empties
-        `synchronous_standby_names`, or a standby is promoted that has none, those who wait are
-        released without a word: what is shown from then on can be lost with the primary."""
+        """Whether the marks wait for a standby, and which primary there is. When an operator
+        empties `synchronous_standby_names`, or a standby is promoted that has none, those who wait
+        are released without a word: what is shown from then on can be lost with the primary."""
         if self._standbys and not standbys:
             log.error(
                 "synchronous_standby_names is empty: what is said from now on can be lost with "
