@@ -168,3 +168,35 @@ def test_what_is_undone_was_never_decided(first: Any, then: Any, last: Any) -> N
     assert state(registry) == between
     registry.undo(kept)
     assert state(registry) == before
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "DELETE FROM events WHERE id = 3; UPDATE chat SET next_id = 3",
+        "UPDATE events SET nonce = nonce - 1 WHERE id = 3",
+    ],
+    ids=["fewer entries", "another entry"],
+)
+def test_a_log_that_has_lost_what_was_heard_begins_another_epoch(lost: str) -> None:
+    """A backup was restored, with others' entries since then or without: ids start over, so that
+    nobody takes one message for another."""
+    with two_servers() as (clock, one, two):
+        for number in range(3):
+            said(one, f"a{number}")
+        settle(clock)
+        fenced: list[Kept] = []
+        for made in (one, two):
+            made.archive.fenced = lambda made=made: fenced.append(made)
+        before = one.log.epoch
+        postgres.shared().says(lost)
+        for made in (one, two):
+            made.archive._connections.drop("the test")
+        settle(clock)
+        assert fenced == [one, two]
+        for made in (one, two):
+            made.archive.open()
+        assert one.log.epoch == two.log.epoch != before
+        said(one, "since then")
+        settle(clock)
+        assert texts(clock, two)[-1][1] == "since then"
