@@ -14,6 +14,7 @@ from tests.support import postgres
 from tests.support.nodes import Node, Start
 from tests.support.people import PATIENCE, QUESTION, Person, joined
 from tests.support.postgres import Cluster
+from tests.support.programs import Program
 
 pytestmark = [pytest.mark.faults, postgres.NEEDS_POSTGRES]
 SILENT_SECONDS, LEASE_SECONDS = 2.0, 10.0  # see storage.postgres.commits
@@ -94,7 +95,7 @@ def test_postgresql_is_killed_and_comes_back(start: Start, cluster: Cluster) -> 
 def test_the_same_name_on_all_servers_at_once(start: Start, cluster: Cluster) -> None:
     """One has it, whatever is done at the same time; and in the end all agree on who is here."""
     nodes = [start() for _ in range(3)]
-    rounds, winners = (300 if LONG else 60), 0
+    rounds, winners = (1000 if LONG else 60), 0
     stay = nodes[0].join("Zoe")
     for number in range(rounds):
         people = [node.connect() for node in nodes]
@@ -274,3 +275,42 @@ def promote(primary: Cluster, standby: Cluster, folder: Path, synchronous: bool)
         alice.types("/search b99")
         found = [alice.next_line() for _ in range(2)]
         assert found[-1].endswith("Bob: b99")
+
+
+def test_all_of_a_server_that_is_killed_come_back_at_once(start: Start) -> None:
+    """With their tokens, elsewhere: nobody hears that they had gone, and nothing is lost."""
+    one, two, three = start(), start(), start()
+    count = 2000 if LONG else 300
+    bob = two.join("Bob")
+    robots = {f"R{number:04}x": Program(one.connect()) for number in range(count)}
+    for name, robot in robots.items():
+        robot.asks("hello", name=name)
+    tokens = {name: robot.hears("welcome", name=name)["token"] for name, robot in robots.items()}
+    bob.types("before")
+    for robot in robots.values():
+        while '"before"' not in robot.person.next_line():
+            pass
+    one.killed = True
+    one.process.kill()
+    one.process.wait(PATIENCE)
+    begun = time.monotonic()
+    back = {}
+    for index, name in enumerate(robots):
+        back[name] = Program((two, three)[index % 2].connect())
+        back[name].asks("hello", name=name, token=tokens[name])
+    for name, robot in back.items():
+        robot.hears("welcome", name=name)
+    print(f"{count} came back in {time.monotonic() - begun:.1f} s")
+    deadline = time.monotonic() + PATIENCE
+    while "is gone; its people have left" not in two.log + three.log:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    last = back[max(back)]
+    last.asks("say", text="here we are")
+    told = bob.hears_until(f"{max(back)}: here we are")
+    assert not [line for line in told if "left" in line]
+    for robot in back.values():
+        if robot is not last:
+            robot.hears("said", text="here we are")
+    bob.types("/who")
+    assert bob.next_line().startswith(f"*** Online ({count + 1}):")
