@@ -81,7 +81,7 @@ class PostgresArchive:
         self.accounts = PostgresAccountStore(self._questions, now)
         self._reading = Reading(self._questions.ask, searches.ask, Turns(reactor))
         self._positions = Positions(self._questions, now)
-        self.tokens = Tokens(self._questions)
+        self.tokens = Tokens(reactor, self._questions)
         self._housekeeping = Housekeeping(
             reactor, self._questions, keep, now, self._reading.deleted_before
         )
@@ -155,6 +155,7 @@ class PostgresArchive:
         """Fires when everything is appended; or when that has been tried for some seconds."""
         closed: Deferred[None] = Deferred()
         self._housekeeping.stop()
+        self.tokens.stop()
 
         def end() -> None:
             if deadline.active():

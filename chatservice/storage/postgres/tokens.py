@@ -5,12 +5,14 @@ import json
 from twisted.python.failure import Failure
 
 from chatservice.core.events import Refusal
+from chatservice.core.log import Clock, DelayedCall
 from chatservice.core.users import User
 from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
 
 # Those of connections that are here at a time; more wait only while the database is away.
 MAX_UNSAVED = 20_000
+RETRY_SECONDS = 0.5
 # A token that has been taken over belongs to that connection's server: others do not delete it.
 _SAVE = """
 WITH changed AS (
@@ -26,8 +28,10 @@ DELETE FROM tokens WHERE node = $2::bigint
 class Tokens:
     """`stores.TokenStore`. Those that have changed are saved soon, together."""
 
-    def __init__(self, questions: Questions) -> None:
+    def __init__(self, clock: Clock, questions: Questions) -> None:
+        self._clock = clock
         self._ask = questions.ask
+        self._retry: DelayedCall | None = None
         self._changed: dict[str, User | None] = {}
         self._saving: dict[str, User | None] = {}
 
@@ -65,7 +69,7 @@ class Tokens:
         self._save()
 
     def _save(self) -> None:
-        if self._saving or not self._changed:
+        if self._saving or not self._changed or self._retry is not None:
             return
         self._saving, self._changed = self._changed, {}
         changes = [
@@ -80,7 +84,17 @@ class Tokens:
         self._save()
 
     def _not_saved(self, failure: Failure) -> None:
-        """They are tried again with the next one."""
+        """The database is away, or much is asked of it."""
         failure.trap(Refusal)
         self._changed = {**self._saving, **self._changed}
         self._saving = {}
+        self._retry = self._clock.callLater(RETRY_SECONDS, self._save_again)
+
+    def _save_again(self) -> None:
+        self._retry = None
+        self._save()
+
+    def stop(self) -> None:
+        """Save nothing more."""
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
