@@ -277,7 +277,9 @@ def promote(primary: Cluster, standby: Cluster, folder: Path, synchronous: bool)
         assert found[-1].endswith("Bob: b99")
 
 
-def test_all_of_a_server_that_is_killed_come_back_at_once(start: Start) -> None:
+def test_all_of_a_server_that_is_killed_come_back_at_once(
+    start: Start, cluster: Cluster, uri: str
+) -> None:
     """With their tokens, elsewhere: nobody hears that they had gone, and nothing is lost."""
     one, two, three = start(), start(), start()
     count = 2000 if LONG else 300
@@ -286,6 +288,9 @@ def test_all_of_a_server_that_is_killed_come_back_at_once(start: Start) -> None:
     for name, robot in robots.items():
         robot.asks("hello", name=name)
     tokens = {name: robot.hears("welcome", name=name)["token"] for name, robot in robots.items()}
+    database = uri.partition("///")[2].partition("?")[0]
+    while int(cluster.says("SELECT count(*) FROM tokens", database)) < count:
+        time.sleep(0.05)  # they are saved soon after the welcome
     bob.types("before")
     for robot in robots.values():
         while '"before"' not in robot.person.next_line():
