@@ -6,6 +6,7 @@ cursor.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from inspect import iscoroutine
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -572,7 +573,12 @@ class Session:
             rooms=rooms or self.first_rooms,
             holder=holder,
         )
-        await entered
+        try:
+            await entered
+        except Refusal as refusal:
+            if holder is None or refusal.code is not ErrorCode.GONE:
+                raise
+            return await self._enter(replace(hello, token=""))  # they have left meanwhile
         if holder is not None and await chat.holder_anywhere(hello.token, network) is None:
             self.close(CloseReason.PASSWORD_CHANGED)  # meanwhile
         return since
