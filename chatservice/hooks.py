@@ -12,7 +12,7 @@ from chatservice.core.events import Refusal
 from chatservice.core.stores import Hook, HookKind
 from chatservice.dialects.wording import ENGLISH
 from chatservice.programs import one_line_errors
-from chatservice.storage.sqlite.database import BadDatabase
+from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.sqlite.files import AccountFile, hooks_in
 
 TOKEN_BYTES = 24
