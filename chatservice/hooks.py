@@ -1,4 +1,4 @@
-"""``python -m chatservice.hooks``: programs that speak in a room. The server may be running."""
+"""``python -m chatservice.hooks``: programs that speak in a room, or listen there."""
 
 import argparse
 import secrets
@@ -22,8 +22,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m chatservice.hooks",
-        description="Let programs speak in a room, by POST /hooks/TOKEN on a web port. The server "
-        "may be running. A token is shown once, when it is made.",
+        description="Let programs speak in a room, by POST /hooks/TOKEN on a web port, or listen, "
+        "by GET /rooms/ROOM/events. The server may be running. A token is shown once, when it is "
+        "made.",
     )
     parser.add_argument(
         "--database",
@@ -33,7 +34,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the server's database; add makes it if there is none (default: %(default)s)",
     )
     words = parser.add_subparsers(dest="command", required=True)
-    words.add_parser("list", help="list number, name, room, whether requests are signed, and date")
+    words.add_parser(
+        "list", help="list number, name, room, what it may do (signed: speak), and date"
+    )
     add = words.add_parser("add", help="make a hook, and print its path")
     add.add_argument("name", help="what it is called; its messages are signed NAME[bot]")
     add.add_argument("room")
@@ -41,6 +44,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--signed",
         action="store_true",
         help="make a secret, too, with which GitHub signs; what is not signed is refused",
+    )
+    add.add_argument(
+        "--listen", action="store_true", help="print a token that may listen, and not speak"
     )
     remove = words.add_parser("remove", help="remove a hook: its token is good for nothing then")
     remove.add_argument("number", type=int)
@@ -50,19 +56,20 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def list_(options: argparse.Namespace) -> None:
     for hook in hooks_in(options.database):
         made = datetime.fromtimestamp(hook.created, UTC)
-        signed = "signed" if hook.secret else "-"
+        signed = "signed" if hook.secret else hook.kind.value
         print(f"{hook.number}\t{hook.name}\t#{hook.room}\t{signed}\t{made:%Y-%m-%d %H:%M:%S}")
 
 
 def add(options: argparse.Namespace) -> None:
     name, room = names.checked(options.name), names.checked_room(options.room)
     token = secrets.token_urlsafe(TOKEN_BYTES)
+    kind = HookKind.LISTEN if options.listen else HookKind.SPEAK
     secret = secrets.token_urlsafe(TOKEN_BYTES) if options.signed else ""
     with AccountFile(options.database, create=True) as file:
-        number = file.add_hook(token, Hook(0, HookKind.SPEAK, name, room, secret, time.time()))
+        number = file.add_hook(token, Hook(0, kind, name, room, secret, time.time()))
     if number is None:
         raise SystemExit("hooks: there are too many; remove one first.")
-    print(f"/hooks/{token}")
+    print(token if options.listen else f"/hooks/{token}")
     if secret:
         print(f"Secret: {secret}")
 

@@ -145,6 +145,7 @@ def _web_door(
     options: Options, factory: ChatFactory, archive: DurableArchive | None
 ) -> IProtocolFactory:
     from chatservice.server.web.browsers import WebDoor  # noqa: PLC0415 (what it needs is an extra)
+    from chatservice.server.web.events import event_routes  # noqa: PLC0415
     from chatservice.server.web.forwarded import Forwarding  # noqa: PLC0415
     from chatservice.server.web.hooks import hook_routes  # noqa: PLC0415
     from chatservice.server.web.hosts import Hosts  # noqa: PLC0415
@@ -155,7 +156,8 @@ def _web_door(
     forwarding = Forwarding(options.web_proxies)
     routes = health_routes(factory)
     if isinstance(archive, SqliteArchive):
-        routes |= hook_routes(factory, SqliteHookStore(archive))
+        hooks = SqliteHookStore(archive)
+        routes |= hook_routes(factory, hooks) | event_routes(factory, hooks)
     return WebDoor(factory, hosts, forwarding, routes)
 
 

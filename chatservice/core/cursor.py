@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 from itertools import count, takewhile
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from chatservice.core.backlog import is_too_much, size_of
 from chatservice.core.drafts import Draft, later
-from chatservice.core.events import LOBBY, Answered, Closed, PersonalEvent, Skipped
+from chatservice.core.events import LOBBY, Answered, Burst, Closed, PersonalEvent, Skipped
 from chatservice.core.log import Batch, Dialect, Log, Rendering, look
 
 
@@ -514,11 +515,8 @@ class Cursor:
         if log is None or self._reading is not Reading.BEHIND:
             return False
         batch = log.batch_from(self._position)
-        if batch is None:
-            self._tally = None
-            self._move(Reading.LIVE)
-            return False
-        if batch.start > self._position and log.dropped_since(self._position, self.rooms):
+        start = log.first_id if batch is None else batch.start
+        if start > self._position and log.dropped_since(self._position, self.rooms):
             self._write(self._due(self._position))
             if self._flow not in _TAKING:
                 return False
@@ -526,7 +524,11 @@ class Cursor:
                 self._move(Reading.PAGING)
                 self._pages.load(self._position, frozenset(self.rooms), self._paged)
                 return self._reading is Reading.BEHIND
-            self._skip(batch.start, self._missed(batch.start))
+            self._skip(start, self._missed(start))
+        if batch is None:
+            self._tally = None
+            self._move(Reading.LIVE)
+            return False
         self._read(batch)
         return True
 
@@ -572,6 +574,8 @@ class Cursor:
         for index, entry in enumerate(batch.entries):
             id_ = entry.event.id
             if id_ < self._position:
+                if entry.end > self._position and isinstance(entry.event, Burst) and heard:
+                    woven.append(self._rest_of(entry.event))
                 continue
             woven += self._due(id_)
             if self._flow is Flow.CLOSED:
@@ -584,6 +588,13 @@ class Cursor:
             elif heard_in:
                 woven.append(batch.part(self.look, index, heard_in))
         return woven + self._due(batch.end)
+
+    def _rest_of(self, burst: Burst) -> bytes:
+        """The messages of `burst` from our position on, which a program has named."""
+        if burst.room not in self.rooms or self.rooms[burst.room] > self._position:
+            return b""
+        texts = burst.texts[self._position - burst.id :]
+        return self.dialect.render(replace(burst, id=self._position, texts=texts))
 
     def _due(self, position: int) -> list[bytes]:
         """Take out the personal events that stand before `position`, rendered."""

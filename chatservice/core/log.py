@@ -313,6 +313,7 @@ class Log:
     def begin(self, origin: Origin) -> None:
         """Go on from there. Nothing has happened so far."""
         self.epoch, self.end, messages = origin
+        self._begun = self.end
         self.messages: Counter[str] = Counter(messages)
         self._batches: list[Batch] = []
         self.spoken: list[Batch] = []  # those with messages
@@ -341,8 +342,9 @@ class Log:
         return self._batches[0].start if self._batches else self.end
 
     def dropped_since(self, position: int, rooms: Iterable[str]) -> bool:
-        """Whether something in these rooms, from `position` on, is held no longer."""
-        return any(self._dropped.get(room, 0) > position for room in rooms)
+        """Whether something in these rooms, from `position` on, is held no longer; what happened
+        before the log began is not held, either."""
+        return any(self._dropped.get(room, self._begun) > position for room in rooms)
 
     def messages_before(self, position: int, room: str) -> int:
         """How many messages there have ever been in `room` with a smaller id, of those that are

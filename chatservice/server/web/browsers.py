@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from twisted.internet.protocol import Protocol
@@ -76,13 +76,24 @@ class WebDoor(HttpDoor):
         keys = request.header_values("Sec-WebSocket-Key")
         if request.method != b"GET" or request.clientproto != b"HTTP/1.1" or not _is_key(keys):
             return in_words(400, "That is not how a WebSocket is opened (RFC 6455, section 4.1).")
-        client = self.client_of(request)
-        network = network_of(client.host)
         accepted = base64.b64encode(hashlib.sha1(keys[0].encode() + _ACCEPTING).digest())  # noqa: S324
         handshake = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: %s\r\n\r\n" % accepted
         )
+
+        def make(connection: Connection, private: bool | None) -> Protocol:
+            return WebSocketProtocol(connection, handshake, private=private)
+
+        return self.upgrade(request, make)
+
+    def upgrade(
+        self, request: WebRequest, make_protocol: Callable[[Connection, bool | None], Protocol]
+    ) -> Upgrade:
+        """Hand the connection over to a protocol, which serves a `Connection`; it is told whether
+        nobody can listen, if that is known (see `Connection.begin`)."""
+        client = self.client_of(request)
+        network = network_of(client.host)
         address = client.host
         private: bool | None = None
         if self.forwarding.trusts(getattr(request.client, "host", "")):
@@ -96,7 +107,7 @@ class WebDoor(HttpDoor):
                 if reason is not None:
                     return _full(reason)
             connection = Connection(self.factory, address, network)
-            return WebSocketProtocol(connection, handshake, private=private)
+            return make_protocol(connection, private)
 
         return Upgrade(make, network)
 
