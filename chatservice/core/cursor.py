@@ -332,9 +332,9 @@ class Cursor:
         draft = later(self.submitted, after)
         if draft is not None and draft.connection is not self and not draft.heard:
             draft.when_heard(self._read_on)  # it may bring nothing that we hear
-        if draft is not None and draft.settled:
-            draft = None if self._log is None or draft.position <= self._log.end else draft
         position = self._end
+        if draft is not None and draft.settled:
+            position, draft = max(position, draft.position_for(self)), None
         if self._reading in (Reading.OUTSIDE, Reading.REPLAYING):
             position, draft = 0, None
         self._personal = (*self._personal, _Personal(event, position, draft))

@@ -145,6 +145,11 @@ class Draft:
         if then is not None:
             then(outcome)
 
+    def position_for(self, connection: "Cursor") -> int:
+        """Once it is settled: before which id the log stands where `connection` is told what comes
+        after it."""
+        return self.position
+
     def tell_heard(self) -> None:
         """Everyone has been told of it."""
         self.heard = True
@@ -251,12 +256,13 @@ class Arrival(NamedTuple):
 class Arrive(Draft):
     """People come into the chat, into the same rooms."""
 
-    __slots__ = ("_refused", "arrivals")
+    __slots__ = ("_came", "_refused", "arrivals")
     is_move = True
 
     def __init__(self, at: float, arrivals: Sequence[Arrival]) -> None:
         super().__init__(at)
         self.arrivals = arrivals
+        self._came: tuple[int, frozenset[int]] = 0, frozenset()  # with which id, and who
         self._refused: list[tuple[Arrival, Refusal]] = []
 
     def decide(self, registry: Registry, id_: int) -> Entry | None:
@@ -289,16 +295,21 @@ class Arrive(Draft):
         )
 
     def settle(self, outcome: Outcome, position: int) -> None:
-        """What newcomers are told now comes before those who arrive with them."""
-        super().settle(outcome, outcome.event.id if isinstance(outcome, Entry) else position)
+        super().settle(outcome, position)
         if isinstance(outcome, Refusal):  # of all of them, undecided
             self._refused = [(arrival, outcome) for arrival in self.arrivals]
         for arrival, refusal in self._refused:
             arrival.then(refusal)
         if isinstance(outcome, Entry):
+            self._came = outcome.event.id, frozenset(outcome.connections)
             for arrival in self.arrivals:
                 if arrival.user in outcome.people:
                     arrival.then(outcome)
+
+    def position_for(self, connection: "Cursor") -> int:
+        """What newcomers are told first comes before those who arrive with them."""
+        id_, newcomers = self._came
+        return id_ if connection.number in newcomers else self.position
 
     def tell_heard(self) -> None:
         super().tell_heard()

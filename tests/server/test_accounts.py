@@ -269,6 +269,8 @@ class TestMessagesThatWait:
         other.types(f"/register {OTHER}")
         other.hears("*** Zoe is now registered to you.")
         alice = comes_in(keeping, "Alice", PASSWORD)
+        alice.hears("*** 1 private message while you were away:")
+        assert alice.next_line().endswith("[Zoe -> you] it is me")
         for person in (bob, alice):
             person.types("/reply my secret", "/who")
             heard = person.hears_until(ONLINE)
