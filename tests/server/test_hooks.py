@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def test_a_hook_speaks_until_it_is_removed(tmp_path: Path) -> None:
         body = json.dumps({"text": "Done: <https://ci.example/7|build 7>"}).encode()
         assert post(port, path, body) == (200, "ok")
         alice.hears("build[bot]: Done: build 7 (https://ci.example/7)")
-        with sqlite3.connect(database) as connection:  # what was answered is on disk
+        # What was answered is on disk.
+        with closing(sqlite3.connect(database)) as connection:
             found = connection.execute("SELECT text FROM events WHERE name = 'build[bot]'")
             assert found.fetchall() == [("Done: build 7 (https://ci.example/7)",)]
             assert token not in str(connection.execute("SELECT * FROM hooks").fetchall())
