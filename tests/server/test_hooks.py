@@ -143,6 +143,7 @@ def test_a_program_listens_from_an_id_on_without_gap_or_repeat(tmp_path: Path) -
     for listener in (live, again):
         rest = listener.answer.read().decode().splitlines()
         assert json.loads(rest[-1]) == {"type": "bye", "name": "", "reason": "shutdown"}
+        listener.close()
     with Server(tmp_path, "--web", WEB, "--database", str(database)) as server:
         caught_up = Listener(web_port(server), token, f"?after={first['id']}")
         assert caught_up.hears() == second
@@ -171,6 +172,8 @@ def test_whoever_listens_is_told_that_the_room_or_the_token_is_gone(tmp_path: Pa
         assert in_dev.answer.read() == b""
         hooks(database, "remove", "1")
         assert in_lobby.hears()["type"] == "bye"  # within seconds
+        in_dev.close()
+        in_lobby.close()
 
 
 def test_what_a_program_missed_while_the_server_was_away_comes_in_order(tmp_path: Path) -> None:
