@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from hashlib import sha256
 from heapq import nsmallest
 from types import MappingProxyType
 from typing import NamedTuple
@@ -55,7 +54,7 @@ from chatservice.core.registry import RoomRecord, room_order
 from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
-from chatservice.core.stores import Archive, ReadPosition
+from chatservice.core.stores import Archive, ReadPosition, token_hash
 from chatservice.core.users import Departing, User, UserSession
 
 # Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
@@ -164,12 +163,12 @@ class Chat:
 
     def holder(self, token: str) -> tuple[User, UserSession] | None:
         """Who was given this token at which connection, if that is on this server."""
-        return self._by_token.get(_hashed(token)) if token else None
+        return self._by_token.get(token_hash(token)) if token else None
 
     async def holder_anywhere(self, token: str, asker: str = "") -> User | None:
         """Who was given this token on any server of several, and is here."""
         tokens = self.archive.tokens
-        return await tokens.holder(_hashed(token), asker) if token and tokens else None
+        return await tokens.holder(token_hash(token), asker) if token and tokens else None
 
     def owner(self, account: Account) -> User | None:
         """Whoever is here and has proven to own it, under whatever name."""
@@ -282,7 +281,7 @@ class Chat:
         def entered(who: User | Refusal) -> None:
             if isinstance(who, User) and token:
                 self._give_token(token, who, session)
-                self.elsewhere.supersede(who, _hashed(token))
+                self.elsewhere.supersede(who, token_hash(token))
             then(who)
 
         if user.sessions:
@@ -328,9 +327,9 @@ class Chat:
 
     def _give_token(self, token: str, user: User, session: UserSession) -> None:
         self._tokens[session] = token
-        self._by_token[_hashed(token)] = user, session
+        self._by_token[token_hash(token)] = user, session
         if self.archive.tokens is not None:
-            self.archive.tokens.keep(_hashed(token), user)
+            self.archive.tokens.keep(token_hash(token), user)
 
     def set_account(self, user: User, account: Account | None) -> None:
         """`user` owns `account` from now on, or none any longer: they stay in their rooms, and what
@@ -341,9 +340,7 @@ class Chat:
         user.account = account
         if account is not None and user.present:
             self._owners[account] = user
-        founded = [room for room in self.directory.rooms.values() if room.founder == before]
-        for room in founded:
-            room.founder = user.identity
+        founded = self._keep_founded(user, before)
         if account is not None:
             self.archive.enroll(account, user.rooms, [room.record for room in founded])
         self.log.submit(Enroll(self.now(), user))
@@ -436,9 +433,14 @@ class Chat:
             del self._owners[before]
         self._note_owner(user)
         self.forget_tokens(user)
-        for room in self.directory.rooms.values():
-            if room.founder == before:
-                room.founder = user.identity
+        self._keep_founded(user, before)
+
+    def _keep_founded(self, user: User, before: Account | int) -> list[Room]:
+        """What `user` founded as whom they were `before` stays theirs: these rooms."""
+        founded = [room for room in self.directory.rooms.values() if room.founder == before]
+        for room in founded:
+            room.founder = user.identity
+        return founded
 
     def _hear_to_the_end(self, user: User, cursor: Cursor) -> None:
         """What is pending comes before the last word; otherwise `cursor` hears nothing more."""
@@ -528,12 +530,7 @@ class Chat:
 
     def rooms_for(self, user: User) -> tuple[RoomInfo, ...]:
         """The rooms that `user` may know of, the lobby first."""
-        now = self.now()
-        return tuple(
-            self.info(self.directory.rooms[name])
-            for name in sorted(self.directory.rooms, key=room_order)
-            if self.directory.rooms[name].is_open_to(user, now)
-        )
+        return self.list_rooms(user, None, len(self.directory.rooms)).rooms
 
     def list_rooms(self, user: User, after: str | None, limit: int) -> RoomList:
         """At most `limit` of the rooms that `user` may know of: the first ones, or those after the
@@ -828,17 +825,14 @@ class Chat:
     def tell_all(self, event: PersonalEvent) -> None:
         """Everyone is told of `event`, after what they have heard until now; but not those who have
         stopped reading for so long that nothing more should be addressed to them."""
-        _tell([cursor for user in self.users.values() for cursor in user.cursors], event)
+        _tell(self._cursors(), event)
 
     def tell_trouble(self, saving: Saving) -> None:
         """Whether what is said is saved, or is again: it waits for nothing."""
-        for user in list(self.users.values()):
-            for cursor in user.cursors:
-                try:
-                    if not cursor.backlogged:
-                        cursor.send_at_once(saving)
-                except Exception:
-                    cursor.fail()
+        _tell(self._cursors(), saving, Cursor.send_at_once)
+
+    def _cursors(self) -> list[Cursor]:
+        return [cursor for user in self.users.values() for cursor in user.cursors]
 
     def kick(self, user: User, reason: str = "") -> None:
         """The operator ends the connections of `user`, who is told the `reason` if there is one.
@@ -1024,22 +1018,21 @@ class Chat:
 
     def _forget_token(self, session: UserSession) -> None:
         if token := self._tokens.pop(session, ""):
-            del self._by_token[_hashed(token)]
+            del self._by_token[token_hash(token)]
             if self.archive.tokens is not None:
-                self.archive.tokens.forget(_hashed(token))
+                self.archive.tokens.forget(token_hash(token))
 
 
-def _hashed(token: str) -> str:
-    """As it is kept: nobody can read it there."""
-    return sha256(token.encode()).hexdigest()
-
-
-def _tell(cursors: Iterable[Cursor], event: PersonalEvent) -> None:
+def _tell(
+    cursors: Iterable[Cursor],
+    event: PersonalEvent,
+    send: Callable[[Cursor, PersonalEvent], None] = Cursor.send,
+) -> None:
     for cursor in cursors:
         if cursor.backlogged:
             continue
         try:
-            cursor.send(event)
+            send(cursor, event)
         except Exception:
             cursor.fail()
 

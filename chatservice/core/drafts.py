@@ -205,18 +205,21 @@ class Speak(Draft):
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
         else:
             event = Burst(id_, self.at, self.room, name, self.texts, self.style)
-        size = sum(map(len, self.texts)) + len(self.texts) * (len(name) + _AROUND)
         return Entry(
             event,
             (self.room,),
             (self.user,),
             self._connections(),
             self.messages,
-            size,
+            _size(self.texts, name),
             self.ref,
             self.echo,
             self.acknowledged,
         )
+
+
+def _size(texts: Sequence[str], name: str) -> int:
+    return sum(map(len, texts)) + len(texts) * (len(name) + _AROUND)
 
 
 class Post(Draft):
@@ -237,7 +240,7 @@ class Post(Draft):
         if self.room not in registry.rooms:
             raise Refusal(ErrorCode.UNKNOWN_ROOM, room=self.room)
         event = Burst(id_, self.at, self.room, self.name, self.texts)
-        size = sum(map(len, self.texts)) + len(self.texts) * (len(self.name) + _AROUND)
+        size = _size(self.texts, self.name)
         return Entry(event, (self.room,), messages=self.messages, size=size, acknowledged=0)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from chatservice.core import requests
 from chatservice.core.chat import MAX_TOPIC
 from chatservice.core.events import ErrorCode, Refusal
-from chatservice.core.registry import room_order
 from chatservice.core.room import Room
 from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
@@ -198,7 +197,7 @@ def list_(session: "IrcSession", message: Message) -> None:
     session.charge(requests.Rooms())
     wanted = message.parameters[0].split(",") if message.parameters else []
     session.reply(Numeric.LISTSTART, "Channel")
-    for info in sorted(chat.rooms_for(session.user), key=lambda info: room_order(info.room)):
+    for info in chat.rooms_for(session.user):
         name = f"#{info.room}"
         if info.people and all(_is_wanted(name, info.people, each) for each in wanted):
             session.reply_with(Numeric.LIST, name, str(info.people), info.topic)
