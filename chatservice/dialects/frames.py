@@ -6,11 +6,8 @@ rendered once serves them all. A frame has one JSON object a line.
 
 import struct
 
-from chatservice.core import log
-from chatservice.core.drafts import Entry
-from chatservice.core.events import Answered, Closed, CloseReason, Event, PersonalEvent
-from chatservice.dialects.dialect import Asked, Expected
-from chatservice.dialects.jsonlines import JSON
+from chatservice.core.events import Closed, CloseReason
+from chatservice.dialects.framed import FramedJson
 
 _TEXT, _CLOSE, _PONG = 0x81, 0x88, 0x8A  # the last, and only, frame of its message
 _MAX_SHORT, _SIXTEEN_BITS, _SIXTY_FOUR_BITS = 125, 126, 127
@@ -44,44 +41,16 @@ def _frame(first: int, payload: bytes) -> bytes:
     return struct.pack("!BBQ", first, _SIXTY_FOUR_BITS, length) + payload
 
 
-def _lines_frame(lines: bytes) -> bytes:
-    return text_frame(lines.rstrip()) if lines else b""
-
-
-class JsonFrames:
+class JsonFrames(FramedJson):
     """The dialect."""
 
-    wants = JSON.wants
-    labels_rooms = JSON.labels_rooms
-    echoes = JSON.echoes
+    def frame(self, lines: bytes) -> bytes:
+        return text_frame(lines.rstrip())
 
-    @property
-    def shared(self) -> log.Dialect:
-        return self
-
-    def greet(self) -> PersonalEvent | None:
-        return None
-
-    def read(self, line: bytes, expected: Expected) -> Asked:
-        return JSON.read(line, expected)
-
-    def read_talk(self, data: bytes) -> tuple[str, ...]:
-        return ()
-
-    def render(self, event: Event, *, labelled: bool = False) -> bytes:
-        return _lines_frame(JSON.render(event, labelled=labelled))
-
-    def render_personal(self, event: PersonalEvent) -> bytes:
-        last = event.event if isinstance(event, Answered) else event
-        if not isinstance(last, Closed):
-            return _lines_frame(JSON.render_personal(event))
-        if last.reason is CloseReason.MALFORMED:  # its door has sent the code of what was wrong
+    def last_word(self, closed: Closed, framed: bytes) -> bytes:
+        if closed.reason is CloseReason.MALFORMED:  # its door has sent the code of what was wrong
             return b""
-        code = _CODES.get(last.reason, NORMAL)
-        return _lines_frame(JSON.render_personal(event)) + close_frame(code)
-
-    def acknowledge(self, entry: Entry) -> bytes:
-        return _lines_frame(JSON.acknowledge(entry))
+        return framed + close_frame(_CODES.get(closed.reason, NORMAL))
 
 
 JSON_FRAMES = JsonFrames()
