@@ -10,15 +10,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatservice.complaints import Complaints
-from chatservice.core.cursor import Pages
 from chatservice.core.drafts import Committed, Draft
-from chatservice.core.events import Account, Change, ErrorCode, Recalled, Saving
-from chatservice.core.log import Log, Messages, Now, Origin, Reach
+from chatservice.core.events import Account, Change, ErrorCode, Saving
+from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import RoomRecord
-from chatservice.core.stores import MissedCount, ReadPosition
+from chatservice.core.stores import ReadPosition
 from chatservice.core.users import User
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.keep import KEEP_ALL, Keep
+from chatservice.storage.past import ReadablePast
 from chatservice.storage.postgres import accounts, database
 from chatservice.storage.postgres.accounts import PostgresAccountStore
 from chatservice.storage.postgres.commits import NODE_LOCK, Commits, Snapshot
@@ -49,13 +49,15 @@ def boot_seconds() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class PostgresArchive:
+class PostgresArchive(ReadablePast):
     """A `stores.Archive` in the database at `uri`, which several servers share.
 
     `notice` is called when what is said cannot be saved, and when it can be again; `fenced` when
     other servers have taken this one for dead. `now` tells the time of day; `seconds` a time that
     goes on while the machine sleeps.
     """
+
+    _reading: Reading
 
     def __init__(
         self,
@@ -187,10 +189,6 @@ class PostgresArchive:
     def trouble(self) -> Saving | None:
         return self._commits.trouble
 
-    @property
-    def first_id(self) -> int:
-        return self._reading.first_id
-
     def attach(self, log: Log) -> None:
         self._log = log
         self._reading.attach(log)
@@ -201,28 +199,6 @@ class PostgresArchive:
         self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
     ) -> None:
         self._commits.submit(drafts)
-
-    @property
-    def pages(self) -> Pages:
-        return self._reading
-
-    async def recall(
-        self, before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
-    ) -> Recalled:
-        return await self._reading.recall(before, after, limit, reach, asker)
-
-    async def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Messages:
-        return await self._reading.recent(before, limit, reach, asker)
-
-    async def find(
-        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
-    ) -> Messages:
-        return await self._reading.find(words, before, limit, reach, asker)
-
-    async def missed(
-        self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
-    ) -> MissedCount:
-        return await self._reading.missed(since, before, reach, asker)
 
     # stores.MembershipStore
 

@@ -1,48 +1,36 @@
 """Reading the past: the log in memory, and the database."""
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatservice.core.drafts import Entry
-from chatservice.core.events import Emoted, Happening, Recalled, Refusal, Said
+from chatservice.core.events import Emoted, Happening, Recalled, Said
 from chatservice.core.log import (
     BATCH_SIZE,
     MAX_PAGE_EVENTS,
-    Batch,
-    Log,
     Messages,
     Page,
     Reach,
     newest,
     take_page,
 )
-from chatservice.core.stores import MissedCount, ReadPosition
+from chatservice.storage.past import PAGE_ROWS, Past
 from chatservice.storage.postgres.commits import MAX_WORD
-from chatservice.storage.recent import RecentMessages
 from chatservice.storage.rows import Row
 from chatservice.storage.turns import Turns
 from chatservice.storage.words import Query
 
-log = Logger()
-
 Ask = Callable[..., "Deferred[Any]"]
 
-# Rows in a page of what the log no longer holds, and in one step of a search.
-PAGE_ROWS = 500
-SEARCH_ROWS = 500
+SEARCH_ROWS = 500  # in one step of a search
 # Rows that a search looks through before it takes to the index, the newest; and at most, where the
 # index is of no use.
 SCANNED_FIRST = 2000
 MAX_SCANNED = 200_000
-# Pages that are kept for readers who have stopped at the same place: some 4 MB.
-MAX_PAGES = 16
 # Ids that one row has at most (chat.MAX_BURST), so that a range finds the row that reaches into it.
 ROW_IDS = 500
 _COLUMNS = ", ".join(Row._fields)
@@ -57,30 +45,20 @@ SELECT {_COLUMNS} FROM newest JOIN events USING (id) ORDER BY id DESC
 """  # noqa: S608
 
 
-class Reading:
-    """What has happened, and is still kept: from the id `first_id` on. `look_up` asks the
-    database what is quick, `search` what need not be; `node` is this server."""
+class Reading(Past):
+    """`look_up` asks the database what is quick, `search` what need not be; `node` is this
+    server."""
 
     def __init__(self, look_up: Ask, search: Ask, turns: Turns) -> None:
-        self.first_id = 1
+        super().__init__(turns)
         self._look_up = look_up
         self._search = search
-        self._turns = turns
         self._node = 0
-        self._pages: OrderedDict[int, Batch] = OrderedDict()
-
-    def attach(self, log: Log) -> None:
-        self._log = log
-        self._recent_messages = RecentMessages(log)
 
     def begin(self, first_id: int, node: int) -> None:
         self.first_id = first_id
         self._node = node
         self._pages.clear()
-
-    def deleted_before(self, first_id: int) -> None:
-        """Nothing older is kept any more."""
-        self.first_id = max(self.first_id, first_id)
 
     async def recall(
         self, before: int, after: int | None, limit: int, reach: Reach, asker: str
@@ -112,44 +90,18 @@ class Reading:
         taken = await self._newest(newer, before, limit, reach, asker, spoken=True)
         return newest(taken.events, limit)
 
-    async def missed(
-        self, since: ReadPosition, before: int, reach: Reach, asker: str
-    ) -> MissedCount:
-        """As `stores.PastStore` has it."""
-        firsts = {room: max(since.position, self.first_id, reach[room]) for room in reach}
-        old = {room: first for room, first in firsts.items() if first < self._log.first_id}
-        counts: dict[str, int] = {}
-        if old:
-            answer = await self._look_up(
-                "SELECT json_object_agg(key, messages_before(key, value::bigint)) "
-                "FROM jsonb_each_text($1::jsonb)",
-                json.dumps(old),
-                asker=asker,
-            )
-            counts = json.loads(answer[0][0])
-        kept = gone = 0
-        for room, first in firsts.items():
-            until_first = counts.get(room)
-            if until_first is None:
-                until_first = self._log.messages_before(first, room)
-            kept += max(self._log.messages_before(before, room) - until_first, 0)
-            if reach[room] <= since.position:
-                gone += max(until_first - since.messages.get(room, until_first), 0)
-        return MissedCount(kept, gone)
+    async def _messages_before(self, ids: Mapping[str, int], asker: str) -> Mapping[str, int]:
+        answer = await self._look_up(
+            "SELECT json_object_agg(key, messages_before(key, value::bigint)) "
+            "FROM jsonb_each_text($1::jsonb)",
+            json.dumps(ids),
+            asker=asker,
+        )
+        counts: dict[str, int] = json.loads(answer[0][0])
+        return counts
 
-    def load(
-        self, position: int, rooms: frozenset[str], then: Callable[[Batch | None, int], None], /
-    ) -> None:
-        """As `cursor.Pages` has it. Pages are shared by those who have stopped at the same place
-        (see MAX_PAGES)."""
-        held = self._log.first_id
-        page = self._pages.get(position)
-        if page is not None and page.start < held:
-            self._pages.move_to_end(position)
-            then(page, 0)
-            return
-
-        def loaded(answer: Iterable[Sequence[str | None]]) -> None:
+    def _entries(self, position: int, end: int) -> "Deferred[list[Entry]]":
+        def read(answer: Iterable[Sequence[str | None]]) -> list[Entry]:
             entries: list[Entry] = []
             size = 0
             for values in answer:
@@ -163,31 +115,15 @@ class Reading:
                 size += entries[-1].size
                 if size >= BATCH_SIZE:
                     break
-            if not entries:
-                then(None, 0)
-                return
-            batch = Batch(entries, self._log.report)
-            if position < batch.start:
-                self.deleted_before(min(batch.start, self.first_id))
-            self._pages[position] = batch
-            if len(self._pages) > MAX_PAGES:
-                self._pages.popitem(last=False)
-            then(batch, 0)
-
-        def failed(failure: Failure) -> None:
-            if failure.check(Refusal) is None:
-                log.failure("A page of the log cannot be read.", failure)
-            then(None, 0)
+            return entries
 
         asked = self._look_up(
             f"SELECT {_COLUMNS}, node FROM events WHERE id > $1::bigint AND id < $2::bigint "  # noqa: S608
             f"ORDER BY id LIMIT {PAGE_ROWS}",
             str(position - ROW_IDS),
-            str(held),
+            str(end),
         )
-        asked.addCallbacks(loaded, failed).addErrback(
-            lambda failure: log.failure("A page of the log cannot be delivered.", failure)
-        )
+        return asked.addCallback(read)
 
     async def find(self, text: str, before: int, limit: int, reach: Reach, asker: str) -> Messages:
         """As `stores.PastStore` has it: the newest rows are looked through, and older ones found in

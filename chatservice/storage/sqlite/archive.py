@@ -14,16 +14,16 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatservice.complaints import Complaints
-from chatservice.core.cursor import Pages
 from chatservice.core.drafts import Committed, Draft
-from chatservice.core.events import Account, Change, ErrorCode, Recalled, Refusal, Saving
-from chatservice.core.log import Log, Messages, Now, Origin, Reach
+from chatservice.core.events import Account, Change, ErrorCode, Refusal, Saving
+from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import Registry, RoomRecord
-from chatservice.core.stores import MissedCount, ReadPosition
+from chatservice.core.stores import ReadPosition
 from chatservice.core.users import User
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.group_commit import GroupCommit
 from chatservice.storage.keep import KEEP_ALL, Keep
+from chatservice.storage.past import ReadablePast
 from chatservice.storage.sqlite import account_changes, positions, rooms, rows, search, wal
 from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
@@ -48,7 +48,7 @@ log = Logger()
 T = TypeVar("T")
 
 
-class SqliteArchive:
+class SqliteArchive(ReadablePast):
     """A `stores.Archive` in the file at `path`: a group commit, and what reads the past.
 
     `notice` is called when what is said cannot be saved, and when it can be again;
@@ -58,6 +58,7 @@ class SqliteArchive:
     """
 
     tokens = None
+    _reading: Reading
 
     def __init__(
         self,
@@ -181,10 +182,6 @@ class SqliteArchive:
     def trouble(self) -> Saving | None:
         return self._commits.trouble
 
-    @property
-    def first_id(self) -> int:
-        return self._reading.first_id
-
     def attach(self, log: Log) -> None:
         self._log = log
         self._reading.attach(log)
@@ -194,28 +191,6 @@ class SqliteArchive:
         self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
     ) -> None:
         self._commits.submit(drafts, committed)
-
-    @property
-    def pages(self) -> Pages:
-        return self._reading
-
-    async def recall(
-        self, before: int, after: int | None, limit: int, reach: Reach, asker: str = ""
-    ) -> Recalled:
-        return await self._reading.recall(before, after, limit, reach, asker)
-
-    async def recent(self, before: int, limit: int, reach: Reach, asker: str = "") -> Messages:
-        return await self._reading.recent(before, limit, reach, asker)
-
-    async def find(
-        self, words: str, before: int, limit: int, reach: Reach, asker: str = ""
-    ) -> Messages:
-        return await self._reading.find(words, before, limit, reach, asker)
-
-    async def missed(
-        self, since: ReadPosition, before: int, reach: Reach, asker: str = ""
-    ) -> MissedCount:
-        return await self._reading.missed(since, before, reach, asker)
 
     # stores.MembershipStore
 

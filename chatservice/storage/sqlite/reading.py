@@ -1,71 +1,48 @@
 """Reading the past: the log in memory, what is held for a failing disk, and the database."""
 
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, takewhile
 
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
 from chatservice.core.drafts import Entry
-from chatservice.core.events import Happening, Recalled, Refusal
+from chatservice.core.events import Happening, Recalled
 from chatservice.core.log import (
     BATCH_SIZE,
     MAX_PAGE_EVENTS,
-    Batch,
-    Log,
     Messages,
     Page,
     Reach,
     newest,
     take_page,
 )
-from chatservice.core.stores import MissedCount, ReadPosition
 from chatservice.storage.group_commit import Held
-from chatservice.storage.recent import RecentMessages
+from chatservice.storage.past import PAGE_ROWS, Past
 from chatservice.storage.sqlite import rows, search
 from chatservice.storage.sqlite.database import snapshot
 from chatservice.storage.sqlite.threads import Reader
 from chatservice.storage.turns import Turns
 from chatservice.storage.words import Query
 
-log = Logger()
 
-# Rows in a page of what the log no longer holds: some milliseconds of reading.
-PAGE_ROWS = 500
-# Pages that are kept for readers who have stopped at the same place: some 4 MB.
-MAX_PAGES = 16
-
-
-class Reading:
-    """What has happened, and is still kept: from the id `first_id` on. `held` is what is not on
-    disk; `reader` answers what is quick, `searcher` what need not be; what is in memory waits for
-    its turn."""
+class Reading(Past):
+    """`held` is what is not on disk; `reader` answers what is quick, `searcher` what need not be;
+    what is in memory waits for its turn."""
 
     def __init__(self, held: Held, reader: Reader, searcher: Reader, turns: Turns) -> None:
-        self.first_id = 1
+        super().__init__(turns)
         self._held = held
         self._reader = reader
         self._searcher = searcher
-        self._turns = turns
         self._gaps: Sequence[tuple[int, int]] = ()
         self._indexed = False
-        self._pages: OrderedDict[int, Batch] = OrderedDict()
-
-    def attach(self, log: Log) -> None:
-        self._log = log
-        self._recent_messages = RecentMessages(log)
 
     def begin(self, first_id: int, gaps: Sequence[tuple[int, int]], *, indexed: bool) -> None:
         """`gaps`: ids that stand for nothing, each from the first to before the second."""
         self.first_id = first_id
         self._gaps = gaps
         self._indexed = indexed
-
-    def deleted_before(self, first_id: int) -> None:
-        """Nothing older is kept any more."""
-        self.first_id = max(self.first_id, first_id)
 
     async def recall(
         self, before: int, after: int | None, limit: int, reach: Reach, asker: str
@@ -116,70 +93,24 @@ class Reading:
         )
         return newest(reversed(found), limit)
 
-    async def missed(
-        self, since: ReadPosition, before: int, reach: Reach, asker: str
-    ) -> MissedCount:
-        """As `stores.PastStore` has it."""
-        firsts = {room: max(since.position, self.first_id, reach[room]) for room in reach}
-        old = [room for room, first in firsts.items() if first < self._log.first_id]
-        counts: dict[str, int] = {}
-        if old:
-            counts = await self._reader.ask(
-                lambda c: {room: rows.messages_before(c, firsts[room], room) for room in old},
-                asker=asker,
-            )
-        kept = gone = 0
-        for room, first in firsts.items():
-            until_first = counts.get(room)
-            if until_first is None:
-                until_first = self._log.messages_before(first, room)
-            kept += max(self._log.messages_before(before, room) - until_first, 0)
-            if reach[room] <= since.position:
-                gone += max(until_first - since.messages.get(room, until_first), 0)
-        return MissedCount(kept, gone)
+    async def _messages_before(self, ids: Mapping[str, int], asker: str) -> Mapping[str, int]:
+        return await self._reader.ask(
+            lambda c: {room: rows.messages_before(c, id_, room) for room, id_ in ids.items()},
+            asker=asker,
+        )
 
-    def load(
-        self, position: int, rooms: frozenset[str], then: Callable[[Batch | None, int], None], /
-    ) -> None:
-        """As `cursor.Pages` has it. Pages are shared by those who have stopped at the same place
-        (see MAX_PAGES)."""
-        held = self._log.first_id
-        page = self._pages.get(position)
-        if page is not None and page.start < held:
-            self._pages.move_to_end(position)
-            then(page, 0)
-            return
-
+    def _entries(self, position: int, end: int) -> "Deferred[list[Entry]]":
         def read(connection: sqlite3.Connection) -> list[Entry]:
             entries: list[Entry] = []
             size = 0
-            for row in rows.rows_between(connection, position - 1, held):
+            for row in rows.rows_between(connection, position - 1, end):
                 entries.append(row.entry())
                 size += entries[-1].size
                 if len(entries) >= PAGE_ROWS or size >= BATCH_SIZE:
                     break
             return entries
 
-        def loaded(entries: list[Entry]) -> None:
-            if not entries:
-                then(None, 0)
-                return
-            batch = Batch(entries, self._log.report)
-            if position < batch.start:
-                self.deleted_before(min(batch.start, self.first_id))
-            self._pages[position] = batch
-            if len(self._pages) > MAX_PAGES:
-                self._pages.popitem(last=False)
-            then(batch, 0)
-
-        def failed(failure: Failure) -> None:
-            if failure.check(Refusal) is None:
-                log.failure("A page of the log cannot be read.", failure)
-            then(None, 0)
-
-        self._reader.ask(read).addCallbacks(loaded, failed).addErrback(
-            lambda failure: log.failure("A page of the log cannot be delivered.", failure)
-        )
+        return self._reader.ask(read)
 
     async def _newest(
         self,
