@@ -4,9 +4,9 @@ import time
 import tkinter as tk
 from collections.abc import Callable
 from functools import partial
-from tkinter import ttk
 from typing import NamedTuple
 
+from chatservice.console.table import Column, Table
 from chatservice.core.chat import Chat
 from chatservice.core.peer import Peer
 from chatservice.core.users import User
@@ -16,7 +16,11 @@ from chatservice.desktop.theme import Look
 # Rows that are added or changed at once. The chat waits while Tk draws them, for some 10 ms. When a
 # thousand people arrive together, the last are shown a second later.
 AT_ONCE = 500
-COLUMNS = {"name": "Name", "from": "From", "since": "Since"}
+COLUMNS = {
+    "name": Column("Name", "Mississippi river"),
+    "from": Column("From", "192.168.1.100:65535"),
+    "since": Column("Since", "30 Sep 00:00", stretches=False),
+}
 
 
 class Row(NamedTuple):
@@ -28,34 +32,19 @@ class Row(NamedTuple):
     day: str
 
 
-class People(ttk.Frame):
-    """A table of everyone. `on_choice` is called when the selection changes."""
+class People(Table):
+    """A table of everyone."""
 
     def __init__(
         self, parent: tk.Misc, look: Look, chat: Chat, on_choice: Callable[[], None]
     ) -> None:
-        super().__init__(parent, style="Card.TFrame", padding=1)
+        super().__init__(parent, look, COLUMNS, on_choice)
         self._chat = chat
         self._rows: dict[User, Row] = {}
         self._users: dict[str, User] = {}
         self._by, self._backwards = "name", False
-        self.tree = ttk.Treeview(self, columns=tuple(COLUMNS), show="headings", selectmode="browse")
-        for column, widest in (
-            ("name", "Mississippi river"),
-            ("from", "192.168.1.100:65535"),
-            ("since", "30 Sep 00:00"),
-        ):
-            width = look.font.measure(widest) + look.px(16)
-            self.tree.column(column, width=width, minwidth=look.px(50), stretch=column != "since")
-            self.tree.heading(column, anchor="w", command=partial(self._sort, column))
-        self._bar = ttk.Scrollbar(self, command=self.tree.yview)
-        self.tree.configure(yscrollcommand=self._scrolled)
-        self.tree.grid(row=0, column=0, sticky="nsew")
-        self.columnconfigure(0, weight=1)
-        self.rowconfigure(0, weight=1)
-        self.tree.bind("<<TreeviewSelect>>", lambda _: on_choice())
-        self.tree.bind("<FocusIn>", lambda _: self._has_keyboard())
-        self.tree.bind("<FocusOut>", lambda _: self.configure(style="Card.TFrame"))
+        for column in COLUMNS:
+            self.tree.heading(column, command=partial(self._sort, column))
         self._head()
 
     @property
@@ -123,25 +112,9 @@ class People(ttk.Frame):
         self.refresh()
 
     def _head(self) -> None:
-        for column, title in COLUMNS.items():
+        for column, (title, *_) in COLUMNS.items():
             arrow = (" ▾" if self._backwards else " ▴") if column == self._by else ""
             self.tree.heading(column, text=title + arrow)
-
-    def _scrolled(self, first: float, last: float) -> None:
-        """Show the scroll bar when there is something to scroll."""
-        self._bar.set(first, last)
-        if float(first) > 0 or float(last) < 1:
-            self._bar.grid(row=0, column=1, sticky="ns")
-        else:
-            self._bar.grid_remove()
-
-    def _has_keyboard(self) -> None:
-        """Show the focus, and select a row for the keyboard to start from."""
-        self.configure(style="Focus.Card.TFrame")
-        items = self.tree.get_children()
-        if items and not self.tree.selection():
-            self.tree.selection_set(items[0])
-            self.tree.focus(items[0])
 
 
 def since_in_words(since: float, today: str) -> str:

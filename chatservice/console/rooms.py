@@ -3,8 +3,8 @@
 import tkinter as tk
 from collections.abc import Callable
 from heapq import nsmallest
-from tkinter import ttk
 
+from chatservice.console.table import Column, Table
 from chatservice.core.chat import Chat
 from chatservice.core.room import Room
 from chatservice.core.sanitize import limit_marks
@@ -14,34 +14,22 @@ from chatservice.desktop.theme import Look
 # Rooms that are listed, those with most people first. Nobody reads further down, and the chat waits
 # while Tk draws them: some 10 ms when all are new.
 MAX_LISTED = 500
-COLUMNS = {"room": "Room", "people": "People", "access": "Access", "topic": "Topic"}
+COLUMNS = {
+    "room": Column("Room", "#release-1.4", stretches=False),
+    "people": Column("People", "People", stretches=False),
+    "access": Column("Access", "private", stretches=False),
+    "topic": Column("Topic", "What a topic may look like"),
+}
 
 
-class Rooms(ttk.Frame):
-    """A table of the rooms, private ones too. `on_choice` is called when the selection changes."""
+class Rooms(Table):
+    """A table of the rooms, private ones too."""
 
     def __init__(
         self, parent: tk.Misc, look: Look, chat: Chat, on_choice: Callable[[], None]
     ) -> None:
-        super().__init__(parent, style="Card.TFrame", padding=1)
+        super().__init__(parent, look, COLUMNS, on_choice)
         self._chat = chat
-        self.tree = ttk.Treeview(self, columns=tuple(COLUMNS), show="headings", selectmode="browse")
-        for column, widest in (
-            ("room", "#release-1.4"),
-            ("people", "People"),
-            ("access", "private"),
-            ("topic", "What a topic may look like"),
-        ):
-            width = look.font.measure(widest) + look.px(20)
-            self.tree.column(column, width=width, minwidth=look.px(40), stretch=column == "topic")
-            self.tree.heading(column, text=COLUMNS[column], anchor="w")
-        bar = ttk.Scrollbar(self, command=self.tree.yview)
-        self.tree.configure(yscrollcommand=bar.set)
-        bar.pack(side="right", fill="y")
-        self.tree.pack(side="left", fill="both", expand=True)
-        self.tree.bind("<<TreeviewSelect>>", lambda _: on_choice())
-        self.tree.bind("<FocusIn>", lambda _: self._has_keyboard())
-        self.tree.bind("<FocusOut>", lambda _: self.configure(style="Card.TFrame"))
 
     @property
     def chosen(self) -> Room | None:
@@ -67,14 +55,6 @@ class Rooms(ttk.Frame):
                 self.tree.item(room.name, values=values)
         if self.tree.get_children() != wanted:
             self.tree.set_children("", *wanted)
-
-    def _has_keyboard(self) -> None:
-        """Show the focus, and select a row for the keyboard to start from."""
-        self.configure(style="Focus.Card.TFrame")
-        items = self.tree.get_children()
-        if items and not self.tree.selection():
-            self.tree.selection_set(items[0])
-            self.tree.focus(items[0])
 
 
 def _order(room: Room) -> tuple[int, str]:
