@@ -154,6 +154,32 @@ def test_8192_bytes_of_persian_are_joined_again(house: IrcServer) -> None:
     assert "".join(pieces) == text
 
 
+def test_no_client_is_sent_what_moves_a_cursor(house: IrcServer) -> None:
+    """Neither as text, nor as a tag, to whomever it is said."""
+    _, wee = two(house)
+    tall = house.irc_join("Tall", "message-tags batch draft/multiline")
+    other = house.irc_join("Otto", "message-tags batch draft/multiline")
+    escape = "\x1b[2J\x9b2J\u202e\x07"
+    shown = "\ufffd[2J\ufffd2J\ufffd\ufffd"
+    tall.types(
+        f"@+draft/reply={escape} PRIVMSG #lobby :{escape}\x02bold\x02 \x0304,12red",
+        f"@+x{escape}=y PRIVMSG Otto :\x01ACTION {escape}\x01",
+        f"NOTICE Otto :{escape}",
+        f"@+draft/react={escape} TAGMSG #lobby",
+        "BATCH +1 draft/multiline #lobby",
+        f"@batch=1 PRIVMSG #lobby :{escape}\x1dslanted",
+        f"@batch=1;draft/multiline-concat PRIVMSG #lobby :{escape}",
+        "BATCH -1",
+    )
+    said = other.hears("PRIVMSG", f"{shown}\x02bold\x02 \x0304,12red")
+    assert said.tags["+draft/reply"] == shown
+    for person in (other, wee):
+        person.types("PING :done")
+        while (message := person.next_message()).command != "PONG":
+            sent = "".join((*message.parameters, *message.tags, *message.tags.values()))
+            assert not set("\x1b\x9b\u202e\x07").intersection(sent), message
+
+
 def read_multiline(client: Client) -> str:
     """The next message of several lines, as its client shows it."""
     begins = client.hears("BATCH")
@@ -202,6 +228,7 @@ def test_a_message_of_several_lines_that_cannot_be(house: IrcServer) -> None:
         ("MULTILINE_INVALID", end),
         ("MULTILINE_INVALID", line + "nothing has begun"),
         ("MULTILINE_INVALID", begin, line, line, end),
+        ("MULTILINE_INVALID", begin, line + "\x02", line + "\x0304 ", end),
         ("MULTILINE_INVALID", begin, line + "a", "@batch=1 NOTICE #lobby :b", end),
         ("MULTILINE_INVALID", begin, "@batch=1;draft/multiline-concat PRIVMSG #lobby :a", end),
         ("MULTILINE_INVALID_TARGET", begin, line + "a", "@batch=1 PRIVMSG Sara :b", end),

@@ -8,6 +8,7 @@ is rendered by its own `Personal`, since it names the recipient.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from chatservice.core import log
@@ -39,6 +40,7 @@ from chatservice.core.events import (
     TopicChanged,
     Typing,
 )
+from chatservice.core.sanitize import sanitize
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.irc.capabilities import IN_ROOMS, Cap, usable
 from chatservice.dialects.irc.message import MAX_LINE, serialise, serialise_tags, split
@@ -55,6 +57,7 @@ _FORMATTING = re.compile(
 )
 _PLAIN = Style()
 DELIMITER = "\x01"  # of CTCP
+_KEPT = re.compile(f"{_FORMATTING.pattern}|{DELIMITER}")
 MULTILINE = "draft/multiline"  # the type of a batch
 CONCAT = "draft/multiline-concat"  # the tag of a line that goes on with the one before
 
@@ -62,6 +65,13 @@ CONCAT = "draft/multiline-concat"  # the tag of a line that goes on with the one
 def without_formatting(text: str) -> str:
     """`text` as doors show it that know no colours."""
     return _FORMATTING.sub("", text)
+
+
+def safe_formatting(text: str) -> str:
+    """`text` with its formatting and what CTCP needs, and otherwise sanitised."""
+    kept = (found[0] for found in _KEPT.finditer(text))
+    between = map(sanitize, _KEPT.split(text))
+    return "".join(chain.from_iterable(zip_longest(between, kept, fillvalue="")))
 
 
 def timestamp(at: float) -> str:

@@ -88,7 +88,7 @@ async def _end(session: "IrcSession", message: Multiline) -> None:
     session.multiline = None
     if message.is_refused:
         return
-    if not any(text.strip() for text, _ in message.lines):
+    if not any(talk.plain_text(text).strip() for text, _ in message.lines):
         _refuse(session, "MULTILINE_INVALID", "All of its lines are blank")
         return
     start = message.start._replace(command=message.command)

@@ -10,7 +10,12 @@ from chatservice.core.events import ErrorCode, Refusal, Rendered, Sent, Style, T
 from chatservice.core.sanitize import safe_lines, sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
-from chatservice.dialects.irc.dialect import DELIMITER, Personal, without_formatting
+from chatservice.dialects.irc.dialect import (
+    DELIMITER,
+    Personal,
+    safe_formatting,
+    without_formatting,
+)
 from chatservice.dialects.irc.message import MAX_LINE, Message, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import talk
@@ -119,10 +124,10 @@ async def say_multiline(
             for text in filter(str.strip, whole):
                 await _tell(session, target, text, message, notice=notice)
             return
-        texts = [sanitize(without_formatting(text.strip(DELIMITER))) for text in whole]
-        said = tuple(text for text in texts if text.strip())
+        said = tuple(text for text in map(plain_text, whole) if text.strip())
         raw, continued = zip(*lines, strict=True)
-        style = Style(notice, tuple(_client_tags(message).items()), raw, continued)
+        formatted = tuple(map(safe_formatting, raw))
+        style = Style(notice, tuple(_client_tags(message).items()), formatted, continued)
         room = session.services.chat.own_room(session.user, target).name
         for text in said:
             session.charge(requests.Say(text, room))
@@ -191,14 +196,22 @@ def _targets(session: "IrcSession", message: Message) -> list[str]:
 
 
 def _client_tags(message: Message) -> dict[str, str]:
-    return {key: value for key, value in message.tags.items() if key.startswith("+")}
+    return {
+        sanitize(key): sanitize(value) for key, value in message.tags.items() if key.startswith("+")
+    }
+
+
+def plain_text(text: str) -> str:
+    """What all doors show of `text`."""
+    return sanitize(without_formatting(text.strip(DELIMITER)))
 
 
 def _styled(text: str, message: Message, *, notice: bool) -> tuple[str, Style | None]:
     """What all doors show, and what IRC's do."""
-    plain = sanitize(without_formatting(text.strip(DELIMITER)))
+    plain = plain_text(text)
     tags = tuple(_client_tags(message).items())
-    raw = (text,) if text != plain else ()
+    formatted = safe_formatting(text)
+    raw = (formatted,) if formatted != plain else ()
     return plain, Style(notice, tags, raw) if notice or tags or raw else None
 
 
