@@ -1,14 +1,15 @@
 """Read positions: how far people had read when they left."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from chatservice.core.events import Refusal
 from chatservice.core.log import Log, Now
 from chatservice.core.stores import MAX_READ_POSITIONS, ReadPosition
 from chatservice.storage.postgres.questions import Questions
+from chatservice.storage.postgres.unsaved import Unsaved
 
 _SAVE = """
 INSERT INTO readers
@@ -23,13 +24,12 @@ INSERT INTO readers
 
 
 class Positions:
-    """Those that have changed are saved soon, together."""
+    """`stores.ReadPositionStore`. Those that cannot be saved are tried again with the next one."""
 
     def __init__(self, questions: Questions, now: Now) -> None:
         self._ask = questions.ask
         self._now = now
-        self._changed: dict[str, dict[str, Any]] = {}
-        self._saving: dict[str, dict[str, Any]] = {}
+        self._unsaved: Unsaved[dict[str, Any]] = Unsaved(self._write, MAX_READ_POSITIONS)
 
     def attach(self, log: Log) -> None:
         self._log = log
@@ -41,7 +41,7 @@ class Positions:
             name,
             asker=asker,
         )
-        change = self._changed.get(name) or self._saving.get(name)
+        change = self._unsaved.changed.get(name) or self._unsaved.saving.get(name)
         if change is not None:
             if change["id"] is None:
                 return None
@@ -56,30 +56,17 @@ class Positions:
         self._change({"name": name, "id": None, "counted": True, "messages": {}})
 
     def depart(self, name: str, position: ReadPosition) -> None:
-        if name not in self._changed and len(self._changed) >= MAX_READ_POSITIONS:
-            return  # the database has been away for long
         id_, messages = position
         counted = id_ >= self._log.first_id
         self._change({"name": name, "id": id_, "counted": counted, "messages": dict(messages)})
 
     def save(self) -> None:
         """Save what has changed, unless that is being done."""
-        if self._saving or not self._changed:
-            return
-        self._saving, self._changed = self._changed, {}
-        saving = self._ask(_SAVE, json.dumps(list(self._saving.values())), repr(self._now()))
-        saving.addCallbacks(self._saved, self._not_saved)
+        self._unsaved.save()
 
     def _change(self, change: dict[str, Any]) -> None:
-        self._changed[change["name"]] = change
+        self._unsaved.add(change["name"], change)
         self.save()
 
-    def _saved(self, _: object) -> None:
-        self._saving = {}
-        self.save()
-
-    def _not_saved(self, failure: Failure) -> None:
-        """They are tried again with the next one."""
-        failure.trap(Refusal)
-        self._changed = {**self._saving, **self._changed}
-        self._saving = {}
+    def _write(self, changes: Mapping[str, dict[str, Any]]) -> "Deferred[Any]":
+        return self._ask(_SAVE, json.dumps(list(changes.values())), repr(self._now()))

@@ -1,14 +1,17 @@
 """Tokens of programs, which are good on every server. The database has their hashes only."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
 from chatservice.core.events import Refusal
 from chatservice.core.log import Clock, DelayedCall
 from chatservice.core.users import User
 from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
+from chatservice.storage.postgres.unsaved import Unsaved
 
 # Those of connections that are here at a time; more wait only while the database is away.
 MAX_UNSAVED = 20_000
@@ -32,14 +35,13 @@ class Tokens:
         self._clock = clock
         self._ask = questions.ask
         self._retry: DelayedCall | None = None
-        self._changed: dict[str, User | None] = {}
-        self._saving: dict[str, User | None] = {}
+        self._unsaved: Unsaved[User | None] = Unsaved(self._write, MAX_UNSAVED, self._try_again)
 
     def begin(self, node: int, presence: Presence) -> None:
         """Go on as that server."""
         self._node = node
         self._presence = presence
-        self._changed.clear()
+        self._unsaved.changed.clear()
 
     def keep(self, token: str, user: User) -> None:
         self._change(token, user)
@@ -52,7 +54,7 @@ class Tokens:
         gone.addErrback(lambda failure: failure.trap(Refusal))
 
     async def holder(self, token: str, asker: str) -> User | None:
-        for unsaved in (self._changed, self._saving):
+        for unsaved in (self._unsaved.changed, self._unsaved.saving):
             if (user := unsaved.get(token)) is not None:
                 return user
         found = await self._ask(
@@ -63,36 +65,23 @@ class Tokens:
         return self._presence.person(found[0][0]) if found else None
 
     def _change(self, token: str, user: User | None) -> None:
-        if token not in self._changed and len(self._changed) >= MAX_UNSAVED:
-            return
-        self._changed[token] = user
-        self._save()
+        self._unsaved.add(token, user)
+        if self._retry is None:
+            self._unsaved.save()
 
-    def _save(self) -> None:
-        if self._saving or not self._changed or self._retry is not None:
-            return
-        self._saving, self._changed = self._changed, {}
+    def _write(self, changed: Mapping[str, User | None]) -> "Deferred[Any]":
         changes = [
             {"hash": token, "person": None if user is None else self._presence.id_of(user)}
-            for token, user in self._saving.items()
+            for token, user in changed.items()
         ]
-        saving = self._ask(_SAVE, json.dumps(changes), str(self._node))
-        saving.addCallbacks(self._saved, self._not_saved)
+        return self._ask(_SAVE, json.dumps(changes), str(self._node))
 
-    def _saved(self, _: object) -> None:
-        self._saving = {}
-        self._save()
+    def _try_again(self) -> None:
+        def save() -> None:
+            self._retry = None
+            self._unsaved.save()
 
-    def _not_saved(self, failure: Failure) -> None:
-        """The database is away, or much is asked of it."""
-        failure.trap(Refusal)
-        self._changed = {**self._saving, **self._changed}
-        self._saving = {}
-        self._retry = self._clock.callLater(RETRY_SECONDS, self._save_again)
-
-    def _save_again(self) -> None:
-        self._retry = None
-        self._save()
+        self._retry = self._clock.callLater(RETRY_SECONDS, save)
 
     def stop(self) -> None:
         """Save nothing more."""
