@@ -180,6 +180,40 @@ def test_no_client_is_sent_what_moves_a_cursor(house: IrcServer) -> None:
             assert not set("\x1b\x9b\u202e\x07").intersection(sent), message
 
 
+def test_no_text_of_a_command_moves_a_cursor(house: IrcServer) -> None:
+    """Of topics, farewells, excuses, real names and names, as nc and IRC clients are sent them."""
+    sara, wee = two(house)
+    wee.types("JOIN #own")
+    wee.hears("JOIN", "#own")
+    other = house.irc_join("Otto", "message-tags away-notify setname")
+    other.types("JOIN #own")
+    other.hears("JOIN", "#own")
+    sara.types("/join own")
+    other.hears("JOIN", "#own")
+    escape = "\x1b[2J\x9b2J\u202e\x07"
+    wee.types(
+        f"AWAY :a{escape}",
+        f"SETNAME :b{escape}",
+        f"NICK :c{escape}",
+        f"INVITE Otto{escape} #own{escape}",
+        f"JOIN #d{escape}",
+        f"TOPIC #own :e{escape}\x0304red\x0f",
+        f"PART #own :f{escape}",
+        f"QUIT :g{escape}",
+    )
+    heard: list[str] = []
+    while not heard or "left the chat" not in heard[-1]:
+        heard.append(sara.next_line())
+    message = other.next_message()
+    while message.command != "QUIT":
+        heard += message.parameters
+        message = other.next_message()
+    heard += message.parameters
+    for start in "abefg":
+        assert any(f"{start}\ufffd[2J\ufffd2J\ufffd\ufffd" in line for line in heard), start
+    assert not set("\x1b\x9b\u202e\x07\x03").intersection("".join(heard)), heard
+
+
 def read_multiline(client: Client) -> str:
     """The next message of several lines, as its client shows it."""
     begins = client.hears("BATCH")

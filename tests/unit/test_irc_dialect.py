@@ -29,7 +29,7 @@ from chatservice.dialects.irc.dialect import (
     Personal,
     Scene,
     SharedDialects,
-    without_formatting,
+    plain_text,
 )
 from chatservice.dialects.irc.message import MAX_LINE, parse
 
@@ -212,7 +212,7 @@ def test_the_past_is_a_batch_where_that_is_known() -> None:
     ],
 )
 def test_formatting_is_not_for_other_doors(coloured: str, plain: str) -> None:
-    assert without_formatting(coloured) == plain
+    assert plain_text(coloured) == plain
 
 
 def test_a_line_is_read_as_it_was_sent() -> None:

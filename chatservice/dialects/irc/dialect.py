@@ -62,9 +62,9 @@ MULTILINE = "draft/multiline"  # the type of a batch
 CONCAT = "draft/multiline-concat"  # the tag of a line that goes on with the one before
 
 
-def without_formatting(text: str) -> str:
-    """`text` as doors show it that know no colours."""
-    return _FORMATTING.sub("", text)
+def plain_text(text: str) -> str:
+    """`text` as doors show it that know no colours: without formatting, and sanitised."""
+    return sanitize(_FORMATTING.sub("", text.strip(DELIMITER)))
 
 
 def safe_formatting(text: str) -> str:

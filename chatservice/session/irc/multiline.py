@@ -6,7 +6,7 @@ See https://ircv3.net/specs/extensions/multiline.
 from typing import TYPE_CHECKING
 
 from chatservice.dialects.irc.capabilities import MAX_BYTES, MAX_LINES, Cap
-from chatservice.dialects.irc.dialect import CONCAT, MULTILINE
+from chatservice.dialects.irc.dialect import CONCAT, MULTILINE, plain_text
 from chatservice.dialects.irc.message import Message
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session.irc import talk
@@ -88,7 +88,7 @@ async def _end(session: "IrcSession", message: Multiline) -> None:
     session.multiline = None
     if message.is_refused:
         return
-    if not any(talk.plain_text(text).strip() for text, _ in message.lines):
+    if not any(plain_text(text).strip() for text, _ in message.lines):
         _refuse(session, "MULTILINE_INVALID", "All of its lines are blank")
         return
     start = message.start._replace(command=message.command)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from chatservice.core import requests
 from chatservice.core.events import Refusal
 from chatservice.core.room import Room
-from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
+from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, pack, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session.irc.network import MAX_MONITORED
@@ -183,7 +183,7 @@ def ison(session: "IrcSession", message: Message) -> None:
 
 def away(session: "IrcSession", message: Message) -> None:
     """They do not answer for now; without a text, they do again."""
-    text = sanitize(message.parameters[0])[:MAX_AWAY] if message.parameters else ""
+    text = plain_text(message.parameters[0])[:MAX_AWAY] if message.parameters else ""
     session.network.profile(session.user).away = text
     session.reply(Numeric.NOWAWAY if text else Numeric.UNAWAY)
     parameters = (text,) if text else ()
@@ -196,7 +196,7 @@ def away(session: "IrcSession", message: Message) -> None:
 
 def setname(session: "IrcSession", message: Message) -> None:
     """Have another real name."""
-    realname = sanitize(message.parameters[0]).strip()
+    realname = plain_text(message.parameters[0]).strip()
     if not realname or len(realname) > MAX_REALNAME:
         session.fail_command("INVALID_REALNAME", "Real name is not valid")
         return

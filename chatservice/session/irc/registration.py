@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from chatservice.core import names
 from chatservice.core.events import Account, CloseReason, ErrorCode, Refusal
 from chatservice.core.requests import Nick, Register
-from chatservice.core.sanitize import sanitize
 from chatservice.dialects.irc.capabilities import VALUES, Cap
+from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import people, registration, weights
@@ -112,7 +112,7 @@ def user(session: "IrcSession", message: Message) -> None:
         session.reply(Numeric.INVALIDUSERNAME)
         return
     session.ident = ident[:MAX_IDENT]
-    session.realname = sanitize(realname)[:MAX_REALNAME]
+    session.realname = plain_text(realname)[:MAX_REALNAME]
     session.try_to_register()
 
 
@@ -250,5 +250,5 @@ def quit_(session: "IrcSession", message: Message) -> None:
     """Leave, and maybe say something."""
     is_last = session.is_in and len(session.user.sessions) == 1 and not session.user.elsewhere
     if is_last and message.parameters:
-        session.user.farewell = sanitize(message.parameters[0])[:MAX_FAREWELL]
+        session.user.farewell = plain_text(message.parameters[0])[:MAX_FAREWELL]
     session.close(CloseReason.EXIT)

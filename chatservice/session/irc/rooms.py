@@ -9,9 +9,9 @@ from chatservice.core import requests
 from chatservice.core.chat import MAX_TOPIC
 from chatservice.core.events import ErrorCode, Refusal
 from chatservice.core.room import Room
-from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
+from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, pack
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import rooms
@@ -103,7 +103,7 @@ def show(session: "IrcSession", room: Room) -> None:
 
 async def part(session: "IrcSession", message: Message) -> None:
     """Leave rooms."""
-    farewell = sanitize(message.parameters[1])[:MAX_TOPIC] if len(message.parameters) > 1 else ""
+    farewell = plain_text(message.parameters[1])[:MAX_TOPIC] if len(message.parameters) > 1 else ""
     for name in _several(message.parameters[0]):
         try:
             await _part(session, name, farewell)
@@ -130,7 +130,7 @@ async def topic(session: "IrcSession", message: Message) -> None:
         session.reply(Numeric.NOSUCHCHANNEL if unknown else Numeric.NOTONCHANNEL, name)
         return
     if len(message.parameters) > 1:
-        text = message.parameters[1][:MAX_TOPIC]
+        text = plain_text(message.parameters[1])[:MAX_TOPIC]
         request = requests.Topic(room.name, text)
         session.charge(request)
         await rooms.topic(session, request)

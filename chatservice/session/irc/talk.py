@@ -10,12 +10,7 @@ from chatservice.core.events import ErrorCode, Refusal, Rendered, Sent, Style, T
 from chatservice.core.sanitize import safe_lines, sanitize
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap
-from chatservice.dialects.irc.dialect import (
-    DELIMITER,
-    Personal,
-    safe_formatting,
-    without_formatting,
-)
+from chatservice.dialects.irc.dialect import Personal, plain_text, safe_formatting
 from chatservice.dialects.irc.message import MAX_LINE, Message, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session import talk
@@ -201,11 +196,6 @@ def _client_tags(message: Message) -> dict[str, str]:
     }
 
 
-def plain_text(text: str) -> str:
-    """What all doors show of `text`."""
-    return sanitize(without_formatting(text.strip(DELIMITER)))
-
-
 def _styled(text: str, message: Message, *, notice: bool) -> tuple[str, Style | None]:
     """What all doors show, and what IRC's do."""
     plain = plain_text(text)
@@ -222,7 +212,7 @@ def _say_in_room(
     room = chat.own_room(session.user, target).name
     action = None if notice else _ACTION.fullmatch(text)
     if action is not None:
-        plain = sanitize(without_formatting(action[1]))
+        plain = plain_text(action[1])
         emote = requests.Emote(plain, room)
         session.charge(emote)
         talk.emote(session, emote)
@@ -241,7 +231,7 @@ async def _tell(
     action = None if notice else _ACTION.fullmatch(text)
     plain, style = _styled(text, message, notice=notice)
     if action is not None:
-        plain = f"* {user.name} {sanitize(without_formatting(action[1]))}"
+        plain = f"* {user.name} {plain_text(action[1])}"
     session.charge(requests.Tell(target, plain))
     sent: Sent = await services.offline_messages.send(user, session, target, plain, style)
     here = services.chat.users.get(sent.recipient)
