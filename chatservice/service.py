@@ -126,7 +126,10 @@ class ChatService(Service):
         if self._archive is not None:  # twistd has changed to the user of --uid by now
             try:
                 self._archive.open(may_have_accounts=self._hashing is not None)
-                self.factory.chat.restore(self._archive.rooms, self._archive.people)
+                archive = self._archive
+                self.factory.chat.restore(
+                    archive.rooms, archive.people, archive.operators, archive.sanctions
+                )
             except BadDatabase as error:
                 raise self._cannot_start(f"--database {error}") from None
         if self._hashing is not None:

@@ -29,9 +29,10 @@ class Command(NamedTuple):
 
 
 def list_(options: argparse.Namespace) -> None:
-    for account in accounts_in(options.database):
+    for account, is_operator in accounts_in(options.database):
         since = datetime.fromtimestamp(account.since, UTC)
-        print(f"{account.name}\t{since:%Y-%m-%d %H:%M:%S}")
+        operator = "\toperator" if is_operator else ""
+        print(f"{account.name}\t{since:%Y-%m-%d %H:%M:%S}{operator}")
 
 
 def add(options: argparse.Namespace) -> None:
@@ -54,12 +55,21 @@ def remove(options: argparse.Namespace) -> None:
         accounts.remove(called(accounts, name))
 
 
+def operator(options: argparse.Namespace) -> None:
+    name = names.well_formed(options.name)
+    with open_accounts(options.database) as accounts:
+        accounts.set_operator(called(accounts, name), not options.off)
+
+
 COMMANDS: Mapping[str, Command] = {
-    "list": Command(list_, "list each name, and when it was registered (UTC)", takes_name=False),
+    "list": Command(
+        list_, "list each name, when it was registered (UTC), and operators", takes_name=False
+    ),
     "add": Command(add, "register a name, which may be one that is reserved for operators"),
     "password": Command(
         password, "set another password; connections that were made with the old one end"
     ),
+    "operator": Command(operator, "make somebody an operator: they are in charge everywhere"),
     "remove": Command(remove, "unregister a name, and delete the messages that wait for it"),
 }
 
@@ -83,6 +93,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         added = words.add_parser(word, help=command.help)
         if command.takes_name:
             added.add_argument("name")
+        if word == "operator":
+            added.add_argument("--off", action="store_true", help="no longer")
     return parser.parse_args(argv)
 
 

@@ -20,6 +20,7 @@ from chatservice.core.events import (
     AccountChanged,
     Acked,
     Announced,
+    Banned,
     Closed,
     CloseReason,
     Emoted,
@@ -29,15 +30,20 @@ from chatservice.core.events import (
     Joined,
     Left,
     ModeChanged,
+    Muted,
     Online,
     Person,
     ProgramEvent,
     Recalled,
     Refusal,
+    Removed,
     Renamed,
+    RoleChanged,
     RoomInfo,
     RoomList,
     Said,
+    SanctionInfo,
+    SanctionList,
     Saving,
     Sent,
     Skipped,
@@ -47,12 +53,18 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     ChangePassword,
     Emote,
+    Founder,
     History,
     Invite,
     Join,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Part,
     Question,
     Quiet,
@@ -246,7 +258,9 @@ class Exchange:
             event.last_id, old_name, event.name, same_log=same_log, recent=recent, rejoin=rejoin
         )
 
-    def _take(self, event: ProgramEvent, ref: str | None) -> None:
+    def _take(  # noqa: PLR0912 (one case for each event)
+        self, event: ProgramEvent, ref: str | None
+    ) -> None:
         """Something that is heard in its turn."""
         if ref is not None:
             if (pending := self._requests.pop(ref)) is not None:  # or nobody wants it any more
@@ -255,8 +269,13 @@ class Exchange:
         match event:
             case Said() | Emoted() if event.name == self._login.name:
                 self._heard_ourselves(event)
-            case Said() | Emoted() | Joined() | Left() | Renamed() | TopicChanged() | ModeChanged():
+            case Said() | Emoted() | Joined() | Left() | Renamed():
                 self._feed.put_once(event)
+            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
+                self._feed.put_once(event)
+            case Removed(room=room):
+                self._feed.room_map.leave(room)
+                self._feed.put(event)
             case Skipped():
                 self._catch_up.skipped(event, self._login.name)
             case Typing():
@@ -266,7 +285,9 @@ class Exchange:
                 self._closed(event)
             case Told() | Announced() | Saving() | AccountChanged() | Error() | Invited():
                 self._feed.put(event)
-            case Welcomed() | Acked() | Recalled() | Online() | RoomInfo() | RoomList() | Person():
+            case Welcomed() | Acked() | Recalled() | Online() | SanctionList():
+                log.debug("Nobody asked for {event}", event=event)
+            case RoomInfo() | RoomList() | Person() | SanctionInfo():
                 log.debug("Nobody asked for {event}", event=event)
             case _:
                 assert_never(event)
@@ -346,6 +367,8 @@ class Exchange:
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
                 pass
             case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
+                pass
+            case Op() | Founder() | Kick() | Ban() | Mute() | Bans():
                 pass
             case _:
                 assert_never(request)

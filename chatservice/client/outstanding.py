@@ -23,14 +23,21 @@ from chatservice.core.events import (
     RoomInfo,
     RoomList,
     Said,
+    SanctionList,
 )
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     ChangePassword,
     Emote,
+    Founder,
     History,
     Invite,
     Join,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Part,
     Question,
     Quiet,
@@ -64,11 +71,13 @@ def after_loss(request: Question) -> AfterLoss:
     match request:
         case Say() | Emote():
             return AfterLoss.LOOK_IN_LOG
-        case Tell() | Reply():
+        case Tell() | Reply() | Kick() | Ban() | Mute():  # somebody would be removed once more
             return AfterLoss.UNSURE
         case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
             return AfterLoss.REPEAT
         case Join() | Part() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
+            return AfterLoss.REPEAT
+        case Op() | Founder() | Bans():
             return AfterLoss.REPEAT
         case Switch() | Quiet():  # these are for people whose lines the server reads
             return AfterLoss.REPEAT
@@ -83,8 +92,10 @@ def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
             return Acked
         case Topic(topic=None):
             return RoomInfo
-        case Part() | Topic() | RoomMode() | Invite():
+        case Part() | Topic() | RoomMode() | Invite() | Op() | Founder() | Kick() | Ban() | Mute():
             return Acked
+        case Bans():
+            return SanctionList
         case Join() | Switch() | Quiet():
             return RoomInfo
         case Rooms():

@@ -3,13 +3,16 @@
 from collections.abc import Container, Iterable
 
 from chatservice.core.events import (
+    Banned,
     Emoted,
     Happening,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Renamed,
+    RoleChanged,
     Said,
     TopicChanged,
     Typing,
@@ -99,7 +102,7 @@ class UserMap:
                     self._typing.setdefault(room, set()).add(name)
             case Typing(name=name, room=room):
                 self._stops(name, room)
-            case TopicChanged() | ModeChanged():
+            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
                 pass
 
     def _stops(self, name: str, room: str) -> None:

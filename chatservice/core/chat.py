@@ -13,7 +13,7 @@ from chatservice.core.delivery import Delivery
 from chatservice.core.directory import Directory
 from chatservice.core.drafts import (
     Arrival,
-    Control,
+    Barred,
     Draft,
     Enroll,
     EnterBeside,
@@ -23,7 +23,6 @@ from chatservice.core.drafts import (
     Post,
     Rename,
     Speak,
-    Stale,
     Then,
     later,
 )
@@ -35,7 +34,6 @@ from chatservice.core.events import (
     Announced,
     CloseReason,
     ErrorCode,
-    Invited,
     Person,
     PersonalEvent,
     Recalled,
@@ -50,9 +48,11 @@ from chatservice.core.events import (
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
 from chatservice.core.log import Batch, Clock, Log, Messages, Now, Reach
-from chatservice.core.registry import RoomRecord, room_order
+from chatservice.core.moderation import Moderation
+from chatservice.core.registry import RoomRecord, room_order, shown_room
 from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
+from chatservice.core.sanctions import Sanction
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition, token_hash
 from chatservice.core.users import Departing, User, UserSession
@@ -64,7 +64,6 @@ MAX_BURST = 500
 # than it takes to notice that a server is dead; and between looks.
 YIELD_SECONDS = 4.0
 YIELD_LOOKS = 0.2
-MAX_TOPIC = 200  # characters: a line
 # New rooms from one address: so many at once, and another one after so many seconds. A class of
 # students is at one address.
 ROOMS_AT_ONCE, ROOM_SECONDS = 30, 60.0
@@ -108,12 +107,16 @@ class Chat:
         self.directory = Directory(clock)
         self.archive = archive
         self.elsewhere = Elsewhere(self, secret)
+        self.moderation = Moderation(
+            self.directory, archive, self.elsewhere, submit=self._submit, now=now
+        )
         delivery = Delivery(
             self.directory,
             arrived=self._arrived,
             renamed=self._renamed,
             departed=self._departed,
             stays=self._stays,
+            measured=self.moderation.apply,
         )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
@@ -142,8 +145,15 @@ class Chat:
         """Everyone who is here, by the name that is shown."""
         return self.directory.users
 
-    def restore(self, rooms: Iterable[RoomRecord], people: Iterable[User] = ()) -> None:
-        """The rooms that the archive has kept, and who is on other servers."""
+    def restore(
+        self,
+        rooms: Iterable[RoomRecord],
+        people: Iterable[User] = (),
+        operators: Iterable[Account] = (),
+        sanctions: Iterable[Sanction] = (),
+    ) -> None:
+        """The rooms that the archive has kept, who is on other servers, the operators of the
+        server, and bans and mutes."""
         for record in rooms:
             self.directory.add_room(record)
         for user in people:
@@ -151,6 +161,7 @@ class Chat:
             self._note_owner(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
+        self.moderation.restore(operators, sanctions)
 
     def begin_anew(self) -> None:
         """Nobody is here; the archive is about to begin anew."""
@@ -255,11 +266,18 @@ class Chat:
         there = tuple(sorted(self.directory.rooms.keys() & rooms.keys(), key=room_order))
         since = {room: rooms[room] for room in there if rooms[room]}
 
-        arrival = Arrival(user, session.cursor, user.name, there, since, lambda _: None)
+        def gather(rooms: tuple[str, ...]) -> None:
+            network = session.peer.network
+            self._gathering.arrive(
+                Arrival(user, session.cursor, user.name, rooms, since, arrived, network)
+            )
+
         deadline = self._clock.seconds() + YIELD_SECONDS
 
         def arrived(outcome: Outcome) -> None:
-            if not isinstance(outcome, Refusal):
+            if isinstance(outcome, Barred):
+                gather(tuple(room for room in there if room not in outcome.rooms))
+            elif not isinstance(outcome, Refusal):
                 then(user)
             elif (
                 account is not None
@@ -267,13 +285,11 @@ class Chat:
                 and self._clock.seconds() < deadline
                 and any(other.elsewhere for other in self.directory.namesakes(account))
             ):  # who has to give up the name is on another server
-                self._clock.callLater(
-                    YIELD_LOOKS, lambda: self._gathering.arrive(arrival._replace(then=arrived))
-                )
+                self._clock.callLater(YIELD_LOOKS, lambda: gather(there))
             else:
                 then(outcome)
 
-        self._gathering.arrive(arrival._replace(then=arrived))
+        gather(there)
 
     def _take_over(self, session: UserSession, user: User, token: str, then: Entered) -> None:
         """`user` comes in, in place of the connection with that `token`, if there is one."""
@@ -341,9 +357,14 @@ class Chat:
         if account is not None and user.present:
             self._owners[account] = user
         founded = self._keep_founded(user, before)
-        if account is not None:
-            self.archive.enroll(account, user.rooms, [room.record for room in founded])
-        self.log.submit(Enroll(self.now(), user))
+
+        def enrolled(outcome: Outcome) -> None:
+            if account is not None:
+                followed = self.moderation.follow(user, account)
+                records = [room.record for room in founded]
+                self.archive.enroll(account, user.rooms, records, followed)
+
+        self.log.submit(Enroll(self.now(), user, enrolled))
 
     def end_account(self, account: Account, why: CloseReason) -> None:
         """What has been proven of `account` proves nothing any longer."""
@@ -434,6 +455,8 @@ class Chat:
         self._note_owner(user)
         self.forget_tokens(user)
         self._keep_founded(user, before)
+        if user.account is not None:
+            self.moderation.follow(user, user.account)
 
     def _keep_founded(self, user: User, before: Account | int) -> list[Room]:
         """What `user` founded as whom they were `before` stays theirs: these rooms."""
@@ -505,7 +528,7 @@ class Chat:
     def room_for(self, user: User, name: str) -> Room:
         """The room of that name, if `user` may know of it. Raises UNKNOWN_ROOM."""
         room = self.directory.room(name)
-        if room is None or not room.is_open_to(user, self.now()):
+        if room is None or not self.moderation.is_open_to(user, room):
             raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(name))
         return room
 
@@ -535,12 +558,12 @@ class Chat:
     def list_rooms(self, user: User, after: str | None, limit: int) -> RoomList:
         """At most `limit` of the rooms that `user` may know of: the first ones, or those after the
         room `after`."""
-        now, rooms = self.now(), self.directory.rooms
+        rooms = self.directory.rooms
         last = None if after is None else room_order(after.removeprefix("#"))
         known = [
             name
             for name, room in rooms.items()
-            if (last is None or room_order(name) > last) and room.is_open_to(user, now)
+            if (last is None or room_order(name) > last) and self.moderation.is_open_to(user, room)
         ]
         page = nsmallest(limit, known, key=room_order)
         return RoomList(tuple(self.info(rooms[name]) for name in page), len(known) - len(page))
@@ -598,89 +621,6 @@ class Chat:
         self._submit(
             session, Part(at, cursor, user, room.name, farewell=farewell, ref=ref, then=then)
         )
-
-    def set_topic(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        topic: str,
-        *,
-        ref: str | None = None,
-        then: Then,
-    ) -> None:
-        """`user` sets the topic of the room `name`."""
-        if len(topic) > MAX_TOPIC:
-            raise Refusal(ErrorCode.TOPIC_TOO_LONG, limit=MAX_TOPIC)
-        self._control(user, session, name, ref, then, topic=topic)
-
-    def set_private(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        private: bool,
-        *,
-        ref: str | None = None,
-        then: Then,
-    ) -> None:
-        """`user` makes the room `name` private, or public."""
-        self._control(user, session, name, ref, then, private=private)
-
-    def invite(self, user: User, name: str, whom: str) -> User:
-        """`user` invites `whom` into the room `name`, and they are told. Returns who that is."""
-        room = self.own_room(user, name)
-        self._expect_founder(user, room)
-        invited = self.directory.user(whom)
-        if not room.invite(invited, self.now()):
-            raise Refusal(ErrorCode.TOO_MANY_INVITATIONS, room=shown_room(room.name))
-        if invited.elsewhere:
-            self.elsewhere.invite(room.name, invited, user.name)
-        for cursor in invited.cursors:
-            if not cursor.backlogged:
-                cursor.send(Invited(room.name, user.name))
-        return invited
-
-    def _control(
-        self,
-        user: User,
-        session: UserSession,
-        name: str,
-        ref: str | None,
-        then: Then,
-        *,
-        topic: str | None = None,
-        private: bool | None = None,
-    ) -> None:
-        self._expect_saving()
-        room = self.own_room(user, name)
-        self._expect_founder(user, room)
-
-        def decided(outcome: Outcome) -> None:
-            if not isinstance(outcome, Stale):
-                then(outcome)
-                return
-            try:
-                self._control(user, session, name, ref, then, topic=topic, private=private)
-            except Refusal as refusal:
-                then(refusal)
-
-        draft = Control(
-            self.now(),
-            session.cursor,
-            user,
-            room.name,
-            room.control,
-            topic=topic,
-            private=private,
-            ref=ref,
-            then=decided,
-        )
-        self._submit(session, draft)
-
-    def _expect_founder(self, user: User, room: Room) -> None:
-        if not room.is_founder(user):
-            raise Refusal(ErrorCode.NOT_FOUNDER, room=shown_room(room.name))
 
     def _expect_saving(self) -> None:
         """Names, rooms and memberships do not change while they cannot be saved."""
@@ -761,7 +701,9 @@ class Chat:
 
     def set_typing(self, user: User, session: UserSession, on: bool, room: str = LOBBY) -> None:
         """`user` is typing something, or no longer."""
-        self.own_room(user, room).typing.set(session.cursor, user.name, on)
+        here = self.own_room(user, room)
+        if not self.moderation.is_muted(user, here.name):
+            here.typing.set(session.cursor, user.name, on)
 
     def rename(
         self,
@@ -898,8 +840,9 @@ class Chat:
     def _newest(self, before: int | None) -> int:
         return self.log.end if before is None else min(before, self.log.end)
 
-    def _submit(self, session: UserSession, draft: Draft) -> None:
-        session.cursor.submitted = draft
+    def _submit(self, session: UserSession | None, draft: Draft) -> None:
+        if session is not None:
+            session.cursor.submitted = draft
         self.log.submit(draft)
 
     def _keep_position(self, user: User, session: UserSession) -> None:
@@ -959,6 +902,7 @@ class Chat:
         style: Style | None = None,
         then: Answered | None = None,
     ) -> Sent | None:
+        self.moderation.expect_voice(sender)
         taking = [cursor for cursor in recipient.cursors if not cursor.backlogged]
         if not recipient.present or (recipient.elsewhere and then is None):
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)
@@ -1044,8 +988,3 @@ def _allowed(name: str, account: Account | None) -> str:
     if names.is_reserved(name) and (account is None or not account.is_called(name)):
         raise Refusal(ErrorCode.NAME_RESERVED, name=name)
     return name
-
-
-def shown_room(name: str) -> str:
-    """As people see it: ``#dev``."""
-    return "#" + name.removeprefix("#")

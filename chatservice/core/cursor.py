@@ -12,6 +12,7 @@ from chatservice.core.backlog import is_too_much, size_of
 from chatservice.core.drafts import Draft, later
 from chatservice.core.events import LOBBY, Answered, Burst, Closed, PersonalEvent, Skipped
 from chatservice.core.log import Batch, Dialect, Log, Rendering, look
+from chatservice.core.readable import readable
 
 
 class Sink(Protocol):
@@ -604,6 +605,8 @@ class Cursor:
         self.events_sent += len(due)
         if self.closing and not self._personal and self._flow is not Flow.CLOSED:
             self._flow = FLOWS[self._flow, Signal.ENDED]
+        if self.user is not None:
+            due = [readable(event, self.user.rooms) for event in due]
         return [self.dialect.render_personal(event) for event in due]
 
     def _write(self, parts: list[bytes]) -> None:

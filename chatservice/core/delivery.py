@@ -7,14 +7,17 @@ from chatservice.core.directory import Directory
 from chatservice.core.drafts import Depart, Entry
 from chatservice.core.events import (
     LOBBY,
+    Banned,
     Burst,
     Emoted,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Refusal,
     Renamed,
+    RoleChanged,
     TopicChanged,
 )
 from chatservice.core.log import Batch, Look
@@ -27,7 +30,8 @@ class Delivery:
 
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
     before somebody has another name; `departed` for each person who leaves, and was on another
-    server; `stays` for each whom a server has lost, but others have: which others than this one.
+    server; `stays` for each whom a server has lost, but others have: which others than this one;
+    `measured` once what somebody in charge has done is true.
     """
 
     def __init__(
@@ -38,12 +42,14 @@ class Delivery:
         renamed: Callable[[User, str], None],
         departed: Callable[[User], None],
         stays: Callable[[User, frozenset[int]], None],
+        measured: Callable[[Entry], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
         self._renamed = renamed
         self._departed = departed
         self._stays = stays
+        self._measured = measured
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -101,7 +107,7 @@ class Delivery:
             except Exception:
                 cursor.fail()
 
-    def _apply(self, entry: Entry, batch: Batch) -> None:
+    def _apply(self, entry: Entry, batch: Batch) -> None:  # noqa: PLR0912 (a case each)
         directory = self._directory
         match entry.event:
             case Burst() | Emoted():  # nearly all
@@ -113,11 +119,16 @@ class Delivery:
                 (user,) = entry.people
                 self._join(user, entry.rooms[0], entry.event.id, batch)
             case Left(reason=LeaveReason.PARTED):
-                (user,) = entry.people
-                self._part(user, entry.rooms[0])
-            case Left():
+                for user in entry.people:
+                    self._part(user, entry.rooms[0])
+                self._measured(entry)
+            case Left(by=by):
                 for user in entry.people:
                     self._depart(user)
+                if by:
+                    self._measured(entry)
+            case Banned() | Muted() | RoleChanged():
+                self._measured(entry)
             case Renamed(new=new):
                 (user,) = entry.people
                 self._rename(user, new)
@@ -177,10 +188,12 @@ class Delivery:
         self._directory.add(user)
 
     def _depart(self, user: User) -> None:
-        if self._directory.users.get(user.name) is user:  # they were on another server
+        if self._directory.users.get(user.name) is user:  # they were on another server, or removed
             self._directory.remove(user)
             user.present = False
             self._departed(user)
+        for cursor in user.cursors:  # of somebody who was removed
+            self._directory.hear_no_more(user, cursor)
         for name in user.rooms:
             room = self._directory.rooms[name]
             room.members.pop(user, None)

@@ -11,6 +11,7 @@ from chatservice.core.log import Clock
 from chatservice.core.lookalikes import LookAlikes
 from chatservice.core.registry import RoomRecord
 from chatservice.core.room import Room
+from chatservice.core.sanctions import Sanctions
 from chatservice.core.users import User
 
 
@@ -18,12 +19,15 @@ class Directory:
     """The shared user map and the rooms.
 
     `users` maps the name of everyone who is here, as it is shown, to them; `rooms` does the same
-    for rooms. People and rooms are also found by names that look like theirs.
+    for rooms. People and rooms are also found by names that look like theirs. `operators`: those of
+    the server. `sanctions`: bans and mutes, by their scope.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.users: dict[str, User] = {}
         self.rooms: dict[str, Room] = {}
+        self.operators: set[Account] = set()
+        self.sanctions: dict[str, Sanctions] = {}
         self._clock = clock
         self._alike: LookAlikes[User] = LookAlikes()
         self._room_by_key: dict[str, Room] = {}
@@ -33,8 +37,8 @@ class Directory:
 
     def clear(self) -> None:
         """Nobody is here, and there is the lobby only."""
-        self.users.clear()
-        self.rooms.clear()
+        for each in (self.users, self.rooms, self.operators, self.sanctions):
+            each.clear()
         self._alike = LookAlikes()
         self._room_by_key.clear()
         self._sorted.clear()
@@ -128,6 +132,7 @@ class Directory:
         if room.members or room.stays:
             return
         del self.rooms[room.name]
+        self.sanctions.pop(room.name, None)
         for key in names.keys(room.name):
             self._room_by_key.pop(key, None)
 

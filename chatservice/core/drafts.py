@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatservice.core.events import (
+    Banned,
     Burst,
     Emoted,
     ErrorCode,
@@ -17,8 +18,10 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Refusal,
     Renamed,
+    RoleChanged,
     RoomEvent,
     Style,
     TopicChanged,
@@ -40,7 +43,7 @@ class Entry(NamedTuple):
     `ref` marks the author's request. `echo`: the connection that made it hears it, too.
     `acknowledged`: of how many messages, all those of the request, its author is told that they
     are in the log; 0: of none, since the request has another answer, or is not over. `founded`: it
-    made its room.
+    made its room. `effect`: what else it changes (see `measures`).
     """
 
     event: RoomEvent
@@ -53,6 +56,7 @@ class Entry(NamedTuple):
     echo: bool = True
     acknowledged: int = 1
     founded: bool = False
+    effect: Any = None
 
     @property
     def end(self) -> int:
@@ -61,8 +65,9 @@ class Entry(NamedTuple):
 
     @property
     def is_move(self) -> bool:
-        """Whether it tells of people who come, go or have another name."""
-        return isinstance(self.event, Joined | Left | Renamed)
+        """Whether it tells of people who come, go or have another name, and of what somebody in
+        charge does to them."""
+        return isinstance(self.event, Joined | Left | Renamed | Banned | Muted | RoleChanged)
 
     def heard_in(self, rooms: tuple[str, ...]) -> RoomEvent:
         """The event for a reader who is in `rooms` of those where it is heard, and in no others:
@@ -199,7 +204,7 @@ class Speak(Draft):
         self.messages = len(texts)
 
     def decide(self, registry: Registry, id_: int) -> Entry:
-        name = registry.expect_member(self.user, self.room)
+        name = registry.expect_voice(self.user, self.room, self.at)
         event: RoomEvent
         if self.emote:
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
@@ -245,8 +250,9 @@ class Post(Draft):
 
 
 class Arrival(NamedTuple):
-    """`user` comes in at `connection`, as `name`, into these rooms as far as they still exist.
-    `since`: the ids since which they have been in rooms before. `then`: as that of a draft."""
+    """`user` comes in at `connection`, from `network`, as `name`, into these rooms as far as they
+    still exist. `since`: the ids since which they have been in rooms before. `then`: as that of a
+    draft; with `Barred`, they may come into fewer rooms."""
 
     user: "User"
     connection: "Cursor"
@@ -254,6 +260,15 @@ class Arrival(NamedTuple):
     rooms: tuple[str, ...]
     since: Mapping[str, int]
     then: Then
+    network: str = ""
+
+
+class Barred(Refusal):
+    """Somebody may come in, but not into these `rooms`."""
+
+    def __init__(self, rooms: tuple[str, ...]) -> None:
+        super().__init__(ErrorCode.BANNED, room=rooms[0], until=0)
+        self.rooms = rooms
 
 
 class Arrive(Draft):
@@ -272,8 +287,12 @@ class Arrive(Draft):
         here: list[Arrival] = []
         self._refused = []
         for arrival in self.arrivals:
+            networks = (arrival.network,) if arrival.network else ()
             try:
-                registry.claim(arrival.user, arrival.name)
+                registry.claim(arrival.user, arrival.name, networks, self.at)
+                if barred := registry.barred(arrival.user, arrival.rooms, self.at):
+                    registry.release(arrival.user)
+                    raise Barred(barred)
             except Refusal as refusal:
                 self._refused.append((arrival, refusal))
                 continue
@@ -283,7 +302,7 @@ class Arrive(Draft):
         rooms = tuple(room for room in here[0].rooms if room in registry.rooms)
         for arrival in here:
             for room in rooms:
-                registry.join(arrival.user, room)
+                registry.join(arrival.user, room, self.at)
         for arrival in here:
             arrival.user.rooms.update(arrival.since)
         names = tuple(arrival.name for arrival in here)
@@ -353,7 +372,9 @@ class Depart(Draft):
         farewells = tuple(
             (name, user.farewell) for name, user in zip(names, here, strict=True) if user.farewell
         )
-        event = Left(id_, self.at, first, names, reason, _several(sorted_rooms), farewells)
+        event = Left(
+            id_, self.at, first, names, reason, _several(sorted_rooms), farewells=farewells
+        )
         return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
 
 
@@ -398,7 +419,7 @@ class Rename(Draft):
         self.name = name
 
     def decide(self, registry: Registry, id_: int) -> Entry:
-        old = registry.rename(self.user, self.name)
+        old = registry.rename(self.user, self.name, self.at)
         rooms = registry.rooms_of(self.user)
         room = rooms[0] if rooms else ""
         event = Renamed(id_, self.at, room, old, self.name, _several(rooms))
@@ -437,8 +458,8 @@ class Enroll(Draft):
 
     __slots__ = ("user",)
 
-    def __init__(self, at: float, user: "User") -> None:
-        super().__init__(at)
+    def __init__(self, at: float, user: "User", then: Then | None = None) -> None:
+        super().__init__(at, then=then)
         self.user = user
 
     def decide(self, registry: Registry, id_: int) -> None:
@@ -475,9 +496,9 @@ class Join(Draft):
         founded = record is None
         if record is None:
             record = registry.found(self.user, room, id_)
-        elif record.private and not (self.invited or registry.founded(self.user, record)):
+        elif record.private and not (self.invited or registry.is_trusted(self.user, room)):
             raise Refusal(ErrorCode.CANNOT_JOIN)
-        if not registry.join(self.user, room):
+        if not registry.join(self.user, room, self.at):
             return None
         name = registry.name_of(self.user)
         event = Joined(id_, self.at, room, (name,), False)
@@ -556,6 +577,7 @@ class Control(Draft):
         name = registry.expect_member(self.user, self.room)
         if registry.rooms[self.room].control != self.control:
             raise Stale
+        registry.expect_in_charge(self.user, self.room)
         record = registry.room_to_change(self.room)
         event: RoomEvent
         if self.topic is not None:

@@ -144,8 +144,10 @@ class Elsewhere:
             self._answer(data["key"])
 
     def _close(self, data: Mapping[str, Any]) -> None:
-        if data["user"] is not None:
-            self._chat.close_here(data["user"], CloseReason(data["reason"]), tuple(data["lines"]))
+        user, reason = data["user"], CloseReason(data["reason"])
+        if user is None or (reason is CloseReason.CLAIMED and user.is_registered):
+            return  # they have gone, or registered the name themselves meanwhile
+        self._chat.close_here(user, reason, tuple(data["lines"]))
 
     def _invited(self, data: Mapping[str, Any]) -> None:
         chat = self._chat

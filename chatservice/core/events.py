@@ -121,7 +121,8 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """People who went together. `rooms`: all that they left, if those are several."""
+    """People who went together. `rooms`: all that they left, if those are several. `by`: who has
+    removed them, and `why`, if somebody has."""
 
     id: Id
     at: Time
@@ -129,6 +130,8 @@ class Left:
     names: tuple[str, ...]
     reason: LeaveReason
     rooms: tuple[str, ...] = ()
+    by: str = ""
+    why: str = ""
     # What some of them said in leaving: names, and that. It is not kept, nor told to programs.
     farewells: tuple[tuple[str, str], ...] = field(
         default=(), compare=False, metadata={"hidden": True}
@@ -169,8 +172,61 @@ class ModeChanged:
     private: bool
 
 
-RoomEvent = Burst | Emoted | Joined | Left | Renamed | TopicChanged | ModeChanged  # in the log
-Happening = Said | Emoted | Joined | Left | Renamed | TopicChanged | ModeChanged  # one by one
+class Role(StrEnum):
+    """What somebody may do in a room."""
+
+    MEMBER = "member"
+    OPERATOR = "operator"  # in charge of it
+    FOUNDER = "founder"  # the same, and says who else is
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """`name`, who has registered, has another `role` in the room, which was given `by` somebody."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    by: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """`name` must not be in the room (`on`), or may be again: somebody has decided so (`by`), and
+    `why`. `until`: when it ends by itself. `everywhere`: in the whole chat."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    by: str
+    on: bool = True
+    until: Time | None = None
+    why: str = ""
+    everywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """`name` must not speak in the room (`on`), or may again; the rest as in a ban."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    by: str
+    on: bool = True
+    until: Time | None = None
+    why: str = ""
+    everywhere: bool = False
+
+
+# In the log; and one by one, as it is heard.
+ControlEvent = TopicChanged | ModeChanged | RoleChanged | Banned | Muted
+RoomEvent = Burst | Emoted | Joined | Left | Renamed | ControlEvent
+Happening = Said | Emoted | Joined | Left | Renamed | ControlEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +311,48 @@ class Invited:
 
     room: str
     name: str = field(metadata={"key": "from"})
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """You have been removed from `room` (the whole chat, if that is ``*``) `by` somebody, and
+    `why`; you speak in `current` from now on."""
+
+    room: str
+    by: str
+    why: str = ""
+    current: str = LOBBY
+
+
+class SanctionKind(StrEnum):
+    """What somebody must not do."""
+
+    BAN = "ban"  # be there
+    MUTE = "mute"  # speak there
+
+
+@dataclass(frozen=True, slots=True)
+class SanctionInfo:
+    """A ban or mute of `name`, which somebody has decided (`by`), `at` that time, and `why`.
+    `until`: when it ends by itself. `account`: it holds for the owner of that name. `network`: it
+    holds for newcomers from the same place who have not registered, too."""
+
+    kind: SanctionKind
+    name: str
+    by: str
+    at: Time
+    until: Time | None = None
+    why: str = ""
+    account: bool = False
+    network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SanctionList:
+    """Who is banned or muted in `room` (the whole chat, if that is ``*``)."""
+
+    room: str
+    bans: tuple[SanctionInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +456,8 @@ class Change(StrEnum):
     REGISTERED = "registered"
     PASSWORD = "password"
     UNREGISTERED = "unregistered"
+    OPERATOR = "operator"
+    NO_OPERATOR = "no operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +626,16 @@ class ErrorCode(StrEnum):
     CANNOT_JOIN = "cannot_join"
     TOO_MANY_ROOMS = "too_many_rooms"
     NOT_FOUNDER = "not_founder"
+    NOT_IN_CHARGE = "not_in_charge"
+    PROTECTED = "protected"
+    NO_SUCH_ACCOUNT = "no_such_account"
+    BANNED = "banned"
+    MUTED = "muted"
+    NOT_BANNED = "not_banned"
+    NOT_MUTED = "not_muted"
+    TOO_MANY_BANS = "too_many_bans"
+    TOO_MANY_OPERATORS = "too_many_operators"
+    REASON_TOO_LONG = "reason_too_long"
     TOPIC_TOO_LONG = "topic_too_long"
     TOO_MANY_INVITATIONS = "too_many_invitations"
     NOT_SAVED = "not_saved"
@@ -600,6 +710,13 @@ PersonalEvent = (
     | Online
     | RoomInfo
     | RoomList
+    | Removed
+    | SanctionInfo
+    | SanctionList
+    | Left  # these, for those in charge who are not in the room
+    | RoleChanged
+    | Banned
+    | Muted
     | RoomSwitched
     | RoomLeft
     | TopicShown
@@ -636,6 +753,9 @@ ProgramEvent = (
     | RoomList
     | Person
     | Invited
+    | Removed
+    | SanctionInfo
+    | SanctionList
     | Told
     | Acked
     | Typing

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from chatservice.core.drafts import Committed, Draft, Entry
 from chatservice.core.events import (
+    Banned,
     Burst,
     Emoted,
     Event,
@@ -20,8 +21,10 @@ from chatservice.core.events import (
     Joined,
     Left,
     ModeChanged,
+    Muted,
     PersonalEvent,
     Renamed,
+    RoleChanged,
     RoomEvent,
     Said,
     TopicChanged,
@@ -504,8 +507,10 @@ def _size(event: Happening) -> int:
             return len(old) + len(new)
         case TopicChanged(name=name, topic=topic):
             return len(name) + len(topic)
-        case ModeChanged(name=name):
+        case ModeChanged(name=name) | RoleChanged(name=name):
             return len(name)
+        case Banned(name=name, why=why) | Muted(name=name, why=why):
+            return len(name) + len(why)
         case Joined(names=names) | Left(names=names):
             return sum(map(len, names))
 

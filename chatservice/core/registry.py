@@ -6,13 +6,23 @@ are, who is in them. What people are shown lags behind until it is delivered (se
 
 from collections.abc import Iterable, Mapping
 from copy import copy, deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from chatservice.core import names
-from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
+from chatservice.core.events import (
+    ALL_ROOMS,
+    LOBBY,
+    Account,
+    ErrorCode,
+    Refusal,
+    Role,
+    SanctionKind,
+)
 from chatservice.core.lookalikes import LookAlikes
+from chatservice.core.sanctions import Person, Sanction, Sanctions, of_kind
 
 # Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
 # 100 bytes a connection.
@@ -22,6 +32,8 @@ MAX_ROOMS = 10_000
 # Rooms that a guest and the owner of an account may have founded at a time: a guest's go with
 # their last member, an account's stay.
 MAX_FOUNDED_BY_GUEST, MAX_FOUNDED_BY_ACCOUNT = 3, 20
+# People whom one founder may put in charge of a room.
+MAX_OPERATORS = 100
 
 
 class Claimant(Protocol):
@@ -36,8 +48,9 @@ class Claimant(Protocol):
 
 @dataclass(slots=True)
 class RoomRecord:
-    """A room. `founder`: an account, or the id of a guest. `open_from`: newcomers may see what was
-    said from this id on. `control`: the id of the last entry that changed its rights."""
+    """A room. `founder`: an account, or the id of a guest. `operators`: whom the founder has put in
+    charge, too. `open_from`: newcomers may see what was said from this id on. `control`: the id of
+    the last entry that changed its rights."""
 
     name: str
     founder: Account | int | None = None
@@ -46,6 +59,15 @@ class RoomRecord:
     open_from: int = 0
     control: int = 0
     members: int = 0
+    operators: set[Account] = field(default_factory=set)
+
+    def appoint(self, account: Account, role: Role) -> None:
+        """The owner of `account` has that role in it from now on."""
+        self.operators.discard(account)
+        if role is Role.OPERATOR:
+            self.operators.add(account)
+        elif role is Role.FOUNDER:
+            self.founder = account
 
     @property
     def stays(self) -> bool:
@@ -53,13 +75,31 @@ class RoomRecord:
         return self.name == LOBBY or isinstance(self.founder, Account)
 
 
+class Rank(IntEnum):
+    """Who is in charge of whom: of those who have less of it."""
+
+    MEMBER = 0
+    OPERATOR = 1  # of the room
+    FOUNDER = 2
+    SERVER_OPERATOR = 3  # in charge everywhere
+    CONSOLE = 4  # whoever runs the server
+
+
 @dataclass(slots=True)
 class _Claim:
+    person: Claimant = field(compare=False)
     name: str
     account: Account | None
     founder: Account | int
     rooms: tuple[str, ...] = ()  # in `room_order`
     nodes: frozenset[int] = frozenset()  # the servers where they have connections
+    networks: tuple[str, ...] = ()  # that they came from
+    held: frozenset[int] = frozenset()  # the keys of bans and mutes that hold them
+
+    @property
+    def suspect(self) -> Person:
+        """Who may be held by a ban or mute."""
+        return Person(self.person.id, self.name, self.account, self.networks, self.held)
 
     @property
     def is_registered(self) -> bool:
@@ -75,30 +115,48 @@ class _Claim:
 
 class Touched(NamedTuple):
     """What has changed since `Registry.begin`: people, by their ids, with the names that they had
-    (None: they were not here); and rooms."""
+    (None: they were not here); rooms; and bans and mutes: whether each holds now."""
 
     people: Mapping[int, str | None]
     rooms: frozenset[str]
+    sanctions: Mapping[Sanction, bool]
 
 
 class Journal(NamedTuple):
-    """As people and rooms were before they were changed."""
+    """As people and rooms were before they were changed; which bans and mutes have begun or ended
+    since, in order."""
 
     claims: dict[int, "_Claim | None"]
     rooms: dict[str, RoomRecord | None]
+    sanctions: list[tuple[Sanction, bool]]
+
+    @classmethod
+    def begin(cls) -> "Journal":
+        """One in which nothing stands."""
+        return cls({}, {}, [])
 
 
 class Registry:
-    """Who has which name and is in which rooms. What may not be raises `Refusal`.
+    """Who has which name and is in which rooms, and who may do what. What may not be raises
+    `Refusal`.
 
     A store of several servers decides before it knows whether others have changed something
     meanwhile: what it decides since `begin` is kept with `keep`, or undone. `node` is the number of
-    the server that decides.
+    the server that decides. `operators`: those of the server. `sanctions`: bans and mutes, by their
+    scope.
     """
 
-    def __init__(self, rooms: Iterable[RoomRecord] = (), node: int = 0) -> None:
+    def __init__(
+        self,
+        rooms: Iterable[RoomRecord] = (),
+        node: int = 0,
+        operators: Iterable[Account] = (),
+        sanctions: Iterable[Sanction] = (),
+    ) -> None:
         self.node = node
         self.rooms: dict[str, RoomRecord] = {}
+        self.operators = set(operators)
+        self.sanctions: dict[str, Sanctions] = {}
         self._room_keys: dict[str, str] = {}
         self._claims: dict[int, _Claim] = {}
         self._alike: LookAlikes[int] = LookAlikes()
@@ -106,17 +164,19 @@ class Registry:
         self._journal: Journal | None = None
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
+        for sanction in sanctions:
+            self._sanctions_of(sanction.scope).add(sanction)
 
     def begin(self) -> None:
         """What is changed from now on can be undone."""
-        self._journal = Journal({}, {})
+        self._journal = Journal.begin()
 
     @property
     def touched(self) -> Touched:
         """What has been changed since."""
-        claims, rooms = self._journal or Journal({}, {})
+        claims, rooms, sanctions = self._journal or Journal.begin()
         people = {id_: None if claim is None else claim.name for id_, claim in claims.items()}
-        return Touched(people, frozenset(rooms))
+        return Touched(people, frozenset(rooms), dict(sanctions))
 
     @property
     def touches_others(self) -> bool:
@@ -128,17 +188,20 @@ class Registry:
     def keep(self, decided_from: int, first_id: int) -> "Journal":
         """What was decided with ids from `decided_from` on stands in the log from `first_id` on.
         Returns what `undo` needs, should that be lost again."""
-        journal, self._journal = self._journal or Journal({}, {}), None
+        journal, self._journal = self._journal or Journal.begin(), None
         for name in journal.rooms:
             if (room := self.rooms.get(name)) is not None:
                 _renumber(room, decided_from, first_id)
+        for sanction, on in journal.sanctions:
+            if on and sanction.id >= decided_from:
+                self._sanctions_of(sanction.scope).renumber(sanction.key, decided_from, first_id)
         return journal
 
     def undo(self, journal: "Journal | None" = None) -> None:
         """Everyone and everything is as it was at `begin`; or before what that `journal` is of,
         which nothing has followed."""
         if journal is None:
-            journal, self._journal = self._journal or Journal({}, {}), None
+            journal, self._journal = self._journal or Journal.begin(), None
         for id_ in journal.claims:
             if id_ in self._claims:
                 self._take(id_)
@@ -151,6 +214,11 @@ class Registry:
         for room in journal.rooms.values():
             if room is not None:
                 self._add(room)
+        for sanction, on in reversed(journal.sanctions):
+            if on:
+                self._lift(sanction)
+            else:
+                self._sanctions_of(sanction.scope).add(sanction)
 
     def _note_person(self, id_: int) -> None:
         if self._journal is not None and id_ not in self._journal.claims:
@@ -160,18 +228,28 @@ class Registry:
         if self._journal is not None and name not in self._journal.rooms:
             self._journal.rooms[name] = deepcopy(self.rooms.get(name))
 
+    def _note_sanction(self, sanction: Sanction, *, on: bool) -> None:
+        if self._journal is not None:
+            self._journal.sanctions.append((sanction, on))
+
     def room_to_change(self, name: str) -> RoomRecord:
         """That room, of which something is about to be changed."""
         self._note_room(name)
         return self.rooms[name]
 
-    def claim(self, person: Claimant, name: str) -> None:
-        """`person`, who has none so far, is called `name`. Raises NAME_TAKEN; also if the owner of
-        their account is here already."""
-        self._expect_free(person.id, _Claim(name, person.account, person.id))
+    def claim(
+        self, person: Claimant, name: str, networks: tuple[str, ...] = (), now: float = 0.0
+    ) -> None:
+        """`person`, who has none so far and comes from these networks, is called `name`. Raises
+        NAME_TAKEN, also if the owner of their account is here already; and BANNED."""
+        claim = _Claim(person, name, person.account, person.id, networks=networks)
+        self._expect_free(person.id, claim)
         if person.account is not None and person.account in self._owners:
             raise Refusal(ErrorCode.NAME_TAKEN, name=name)
-        self.accept(person, name)
+        for scope in (ALL_ROOMS, LOBBY):
+            self._expect_welcome(claim, scope, now)
+        self.accept(person, name, networks=networks)
+        self._hold(person.id, (ALL_ROOMS,), now, newcomer=True)
 
     # What another server has decided is not decided again.
 
@@ -181,12 +259,17 @@ class Registry:
         name: str,
         rooms: Iterable[str] = (),
         nodes: Iterable[int] | None = None,
+        networks: tuple[str, ...] = (),
     ) -> None:
-        """`person` is here, as `name`, in these rooms, with connections on these `nodes`."""
+        """`person` is here, as `name`, in these rooms, with connections on these `nodes`, from
+        these networks."""
         founder = person.id if person.account is None else person.account
         there = frozenset((self.node,) if nodes is None else nodes)
         self._note_person(person.id)
-        self._give(person.id, _Claim(name, person.account, founder, nodes=there))
+        self._give(
+            person.id,
+            _Claim(person, name, person.account, founder, nodes=there, networks=networks),
+        )
         for room in rooms:
             self.accept_member(person, room)
 
@@ -216,18 +299,39 @@ class Registry:
         self._give(person.id, claim)
         return old
 
+    def accept_sanction(self, sanction: Sanction, persons: Iterable[Claimant]) -> None:
+        """It holds these persons, and whoever it is meant for."""
+        self._note_sanction(sanction, on=True)
+        self._sanctions_of(sanction.scope).add(sanction)
+        for person in persons:
+            self._hold_by(person.id, [sanction])
+
     # What is decided here.
 
-    def rename(self, person: Claimant, name: str) -> str:
-        """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN."""
+    def rename(self, person: Claimant, name: str, now: float = 0.0) -> str:
+        """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN; and MUTED or
+        BANNED, if a name would say what they must not, or holds them; and GONE."""
+        self.expect_here(person)
         claim = self._claims[person.id]
-        self._expect_free(person.id, _Claim(name, person.account, claim.founder))
-        return self.accept_name(person, name)
+        wanted = _Claim(person, name, person.account, claim.founder)
+        self._expect_free(person.id, wanted)
+        for scope in (ALL_ROOMS, *claim.rooms):
+            if scope in self.sanctions:
+                self._expect_voice(claim, scope, now)
+                meant = self.sanctions[scope].meant(SanctionKind.BAN, wanted.suspect, now)
+                if (ban := of_kind(SanctionKind.BAN, meant)) is not None:
+                    raise banned(ban)
+        old = self.accept_name(person, name)
+        self._hold(person.id, (ALL_ROOMS, *claim.rooms), now, newcomer=False)
+        return old
 
     def enroll(self, person: Claimant) -> None:
-        """`person` owns another account now, or none: what they founded stays theirs."""
+        """`person` owns another account now, or none: what they founded stays theirs, and what
+        holds them goes on to."""
         if (claim := self._claims.get(person.id)) is None:
             return
+        if person.account is not None:
+            self._follow(claim, person.account)
         founder = person.id if person.account is None else person.account
         self._note_person(person.id)
         for name, room in self.rooms.items():
@@ -299,10 +403,12 @@ class Registry:
         if person.id not in self._claims:
             raise Refusal(ErrorCode.GONE, name="")
 
-    def founded(self, person: Claimant, room: RoomRecord) -> bool:
-        """Whether `person` is the founder of `room`."""
+    def is_trusted(self, person: Claimant, room: str) -> bool:
+        """Whether `person` may come into `room`, though it is private: they are in charge of it."""
         claim = self._claims.get(person.id)
-        return claim is not None and room.founder == claim.founder
+        if claim is None:
+            return False
+        return self.rank(claim.founder, room) in (Rank.FOUNDER, Rank.OPERATOR)
 
     def found(self, person: Claimant, name: str, id_: int) -> RoomRecord:
         """`person` makes the room `name`, with the entry that has this id. Raises NAME_TAKEN,
@@ -319,14 +425,17 @@ class Registry:
             )
         return self.accept_room(RoomRecord(name, founder, open_from=id_, control=id_))
 
-    def join(self, person: Claimant, room: str) -> bool:
-        """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS."""
+    def join(self, person: Claimant, room: str, now: float = 0.0) -> bool:
+        """`person` is in `room`. Returns False if they were already. Raises TOO_MANY_ROOMS,
+        BANNED."""
         claim = self._claims[person.id]
         if room in claim.rooms:
             return False
+        self._expect_welcome(claim, room, now)
         if len(claim.rooms) >= MAX_ROOMS_JOINED:
             raise Refusal(ErrorCode.TOO_MANY_ROOMS)
         self.accept_member(person, room)
+        self._hold(person.id, (room,), now, newcomer=True)
         return True
 
     def part(self, person: Claimant, room: str) -> None:
@@ -336,6 +445,128 @@ class Registry:
         self._note_person(person.id)
         claim.rooms = _shared(tuple(each for each in claim.rooms if each != room))
         self._lose_member(room)
+
+    # Who may do what.
+
+    def _sanctions_of(self, scope: str) -> Sanctions:
+        """The bans and mutes of a room, or of the whole chat (ALL_ROOMS)."""
+        found = self.sanctions.get(scope)
+        if found is None:
+            found = self.sanctions[scope] = Sanctions(scope)
+        return found
+
+    def expect_in_charge(self, person: Claimant | None, scope: str) -> tuple[Rank, str]:
+        """The rank of `person` in a room that they are in, or in the whole chat, and what they are
+        called; None: whoever runs the server. Raises NOT_IN_CHARGE, UNKNOWN_ROOM, GONE."""
+        if scope != ALL_ROOMS and scope not in self.rooms:
+            raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(scope))
+        if person is None:
+            return Rank.CONSOLE, ""
+        self.expect_here(person)
+        claim = self._claims[person.id]
+        rank = self.rank(claim.founder, scope)
+        if rank is Rank.MEMBER or (rank < Rank.SERVER_OPERATOR and scope not in claim.rooms):
+            raise Refusal(ErrorCode.NOT_IN_CHARGE, room=shown_room(scope))
+        return rank, claim.name
+
+    def rank(self, identity: Account | int, scope: str) -> Rank:
+        """That of the owner of an account, or of the guest who has that id."""
+        return rank_in(self.rooms.get(scope), identity, self.operators)
+
+    def expect_voice(self, person: Claimant, room: str, now: float) -> str:
+        """What `person` is called, who may speak in `room`. Raises NOT_IN_ROOM, MUTED."""
+        name = self.expect_member(person, room)
+        if self.sanctions:
+            claim = self._claims[person.id]
+            for scope in (room, ALL_ROOMS):
+                self._expect_voice(claim, scope, now)
+        return name
+
+    def found_persons(self, person: Person) -> list[Claimant]:
+        """Those who are here and are `person`: by the id; or if that is nobody's, the owner of the
+        account, or guests of that name."""
+        if person.id in self._claims:
+            return [self._claims[person.id].person]
+        if person.account is not None:
+            return [
+                claim.person for claim in self._claims.values() if claim.account == person.account
+            ]
+        alike = sorted(self._alike.alike(person.name))
+        return [self._claims[id_].person for id_ in alike if self._claims[id_].account is None]
+
+    def person_of(self, person: Claimant) -> Person:
+        """What is known of somebody who is here."""
+        return self._claims[person.id].suspect
+
+    def networks_of(self, person: Claimant) -> tuple[str, ...]:
+        """Those that `person` came from; none if they have left again."""
+        claim = self._claims.get(person.id)
+        return () if claim is None else claim.networks
+
+    def impose(self, sanction: Sanction, persons: Iterable[Claimant], now: float) -> list[Sanction]:
+        """It holds these `persons`, and whoever it is meant for, instead of what is returned.
+        Raises TOO_MANY_BANS."""
+        replaced = self._sanctions_of(sanction.scope).make_way(sanction, now)
+        for each in replaced:
+            self.lift(each)
+        self.accept_sanction(sanction, persons)
+        return replaced
+
+    def lift(self, sanction: Sanction) -> None:
+        """It holds nobody any longer."""
+        self._note_sanction(sanction, on=False)
+        self._lift(sanction)
+
+    def _lift(self, sanction: Sanction) -> None:
+        if (found := self.sanctions.get(sanction.scope)) is not None:
+            found.lift(sanction)
+            if not found:
+                del self.sanctions[sanction.scope]
+
+    def _follow(self, claim: _Claim, account: Account) -> None:
+        """What was imposed on a guest, who has registered, holds the owner of `account`."""
+        for sanctions in list(self.sanctions.values()):
+            for before, after in sanctions.following(claim.suspect, account):
+                self.lift(before)
+                self.accept_sanction(after, ())
+
+    def _hold(self, id_: int, scopes: Iterable[str], now: float, *, newcomer: bool) -> None:
+        """What is meant for somebody who comes there, or has another name, holds them."""
+        for scope in scopes:
+            if scope in self.sanctions:
+                suspect = self._claims[id_].suspect
+                self._hold_by(id_, self.sanctions[scope].found(suspect, now, newcomer=newcomer))
+
+    def _hold_by(self, id_: int, sanctions: list[Sanction]) -> None:
+        if sanctions:
+            self._note_person(id_)
+            self._claims[id_].held |= {each.key for each in sanctions}
+
+    def barred(self, person: Claimant, rooms: Iterable[str], now: float) -> tuple[str, ...]:
+        """Those of `rooms` that `person` is banned from."""
+        suspect = self._claims[person.id].suspect
+        return tuple(
+            room
+            for room in rooms
+            if room in self.sanctions
+            and of_kind(SanctionKind.BAN, self.sanctions[room].found(suspect, now, newcomer=True))
+        )
+
+    def _expect_welcome(self, claim: _Claim, scope: str, now: float) -> None:
+        if scope not in self.sanctions:
+            return
+        found = self.sanctions[scope].found(claim.suspect, now, newcomer=True)
+        if (ban := of_kind(SanctionKind.BAN, found)) is not None:
+            raise banned(ban)
+
+    def _expect_voice(self, claim: _Claim, scope: str, now: float) -> None:
+        if scope not in self.sanctions:
+            return
+        mute = self.sanctions[scope].holding(SanctionKind.MUTE, claim.held, now)
+        if mute is None:
+            return
+        until = 0 if mute.until is None else int(mute.until)
+        raise Refusal(ErrorCode.MUTED, room=shown_room(scope), until=until)
 
     def like(self, name: str) -> str | None:
         """The room that is called `name`, or looks like it."""
@@ -375,6 +606,8 @@ class Registry:
         room.members -= 1
         if not room.members and not room.stays:
             self._drop(name)
+            for sanction in self.sanctions.get(name, ()):
+                self.lift(sanction)
 
     def _drop(self, name: str) -> None:
         del self.rooms[name]
@@ -394,6 +627,37 @@ def _renumber(room: RoomRecord, decided_from: int, first_id: int) -> None:
 def _shared(rooms: tuple[str, ...]) -> tuple[str, ...]:
     """The same object for all who are in the same rooms, as most are."""
     return rooms
+
+
+class _HasRoles(Protocol):
+    @property
+    def founder(self) -> Account | int | None: ...
+
+    @property
+    def operators(self) -> set[Account]: ...
+
+
+def rank_in(room: _HasRoles | None, identity: Account | int, operators: set[Account]) -> Rank:
+    """That of the owner of an account, or of the guest who has that id, in `room` (None: in the
+    whole chat). `operators`: those of the server."""
+    if identity in operators:
+        return Rank.SERVER_OPERATOR
+    if room is None:
+        return Rank.MEMBER
+    if identity == room.founder:
+        return Rank.FOUNDER
+    return Rank.OPERATOR if identity in room.operators else Rank.MEMBER
+
+
+def banned(ban: Sanction) -> Refusal:
+    """Why somebody whom `ban` holds may not come in."""
+    until = 0 if ban.until is None else int(ban.until)
+    return Refusal(ErrorCode.BANNED, room=shown_room(ban.scope), until=until)
+
+
+def shown_room(name: str) -> str:
+    """As people see it: ``#dev``. The whole chat is ALL_ROOMS."""
+    return name if name == ALL_ROOMS else "#" + name.removeprefix("#")
 
 
 def room_order(name: str) -> tuple[bool, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from chatservice.core.events import CURRENT_ROOM, LOBBY, Between, Id, Text
+from chatservice.core.sanctions import MAX_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class Whois:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Set the `topic` of `room`, which its founder may; without one, ask for it."""
+    """Set the `topic` of `room`, which those in charge may; without one, ask for it."""
 
     room: str = LOBBY
     topic: str | None = None
@@ -174,7 +175,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class RoomMode:
-    """Make `room`, which you have founded, `private` (by invitation), or public."""
+    """Make `room`, of which you are in charge, `private` (by invitation), or public."""
 
     room: str
     private: bool
@@ -182,9 +183,73 @@ class RoomMode:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """Invite somebody into `room`, which you have founded."""
+    """Invite somebody into `room`, of which you are in charge."""
 
     to: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """Put the owner of the registered `name` in charge of `room` as well (`on`), or no longer;
+    which its founder may."""
+
+    name: str
+    room: str = LOBBY
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Founder:
+    """Give `room` to the owner of the registered `name`, which operators of the server may."""
+
+    name: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kick:
+    """Remove `name` from `room`, of which you are in charge. From the lobby, or everywhere (``*``),
+    it ends their connections."""
+
+    name: str
+    room: str = LOBBY
+    reason: str = ""
+
+
+# How long a ban or mute holds.
+Seconds = Annotated[int, Between(1, MAX_SECONDS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """Remove `name`, who need not be here, from `room` (``*``: from the whole chat), for so many
+    `seconds` or for good; or, without `on`, end that."""
+
+    name: str
+    room: str = LOBBY
+    seconds: Seconds | None = None
+    reason: str = ""
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Let `name` hear and not be heard in `room` (``*``: in the whole chat), for so many `seconds`
+    or for good; or, without `on`, end that."""
+
+    name: str
+    room: str = LOBBY
+    seconds: Seconds | None = None
+    reason: str = ""
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bans:
+    """Ask who is banned or muted in `room` (``*``: in the whole chat), of which you are in
+    charge."""
+
     room: str = LOBBY
 
 
@@ -220,5 +285,7 @@ WithPassword = Hello | Nick | Register | ChangePassword | Unregister
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
-Question = Say | Emote | Tell | Reply | Who | Nick | History | Search | AboutRooms | AboutAccount
+InCharge = Op | Founder | Kick | Ban | Mute | Bans
+Talk = Say | Emote | Tell | Reply
+Question = Talk | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
 Request = Question | Hello | SetTyping | Help | Exit | Password

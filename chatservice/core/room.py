@@ -31,6 +31,7 @@ class Room:
         self.private = record.private
         self.open_from = record.open_from
         self.control = record.control
+        self.operators = set(record.operators)
         self.members: dict[User, None] = {}
         self.cursors: dict[Cursor, None] = {}
         self.typing = TypingTracker(clock, self._send_typing, self.name)
@@ -40,7 +41,13 @@ class Room:
     def record(self) -> RoomRecord:
         """What is kept of it."""
         return RoomRecord(
-            self.name, self.founder, self.topic, self.private, self.open_from, self.control
+            self.name,
+            self.founder,
+            self.topic,
+            self.private,
+            self.open_from,
+            self.control,
+            operators=set(self.operators),
         )
 
     @property
@@ -56,21 +63,25 @@ class Room:
         self.control = id_
 
     def is_founder(self, user: "User") -> bool:
-        """Whether `user` is in charge of it."""
+        """Whether `user` has founded it, or was given it."""
         return self.founder is not None and self.founder == user.identity
+
+    def is_trusted(self, user: "User") -> bool:
+        """Whether `user` may come in, though it is private: they are in charge of it."""
+        return self.is_founder(user) or user.account in self.operators
 
     def is_open_to(self, user: "User", now: float) -> bool:
         """Whether `user` may know of it, and come in."""
         return (
             not self.private
             or user in self.members
-            or self.is_founder(user)
+            or self.is_trusted(user)
             or self._invitations.get(user.identity, 0.0) > now
         )
 
     def is_invited(self, user: "User", now: float) -> bool:
         """Whether an invitation of theirs holds."""
-        return self._invitations.get(user.identity, 0.0) > now or self.is_founder(user)
+        return self._invitations.get(user.identity, 0.0) > now or self.is_trusted(user)
 
     def invite(self, user: "User", now: float) -> bool:
         """`user` may come in, for INVITATION_SECONDS. False: too many may already."""

@@ -14,6 +14,7 @@ from chatservice.core.cursor import Pages
 from chatservice.core.events import Account, ErrorCode, Recalled, Refusal, Saving, Told
 from chatservice.core.log import EventStore, Log, Messages, Reach
 from chatservice.core.registry import RoomRecord
+from chatservice.core.sanctions import Sanction
 
 if TYPE_CHECKING:
     from chatservice.core.users import User
@@ -112,9 +113,14 @@ class MembershipStore(Protocol):
         been here before."""
 
     def enroll(
-        self, account: Account, rooms: Mapping[str, int], founded: Iterable[RoomRecord]
+        self,
+        account: Account,
+        rooms: Mapping[str, int],
+        founded: Iterable[RoomRecord],
+        sanctions: Iterable[Sanction] = (),
     ) -> None:
-        """Somebody who is in these `rooms` and has `founded` some has registered."""
+        """Somebody who is in these `rooms`, has `founded` some and is held by these `sanctions` has
+        registered."""
 
 
 class TokenStore(Protocol):

@@ -31,6 +31,7 @@ class User:
 
     `id` is theirs for as long as they are here. `since` is when they came, in seconds since 1970.
     `elsewhere`: the numbers of the other servers where they have connections.
+    `held`: the keys of bans and mutes that were imposed on them while they were here.
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
     that is gone; 0: there was none. `correspondent` is whom a reply goes to, whether here or away.
@@ -42,6 +43,7 @@ class User:
         "correspondent",
         "elsewhere",
         "farewell",
+        "held",
         "id",
         "mark",
         "name",
@@ -64,6 +66,7 @@ class User:
         self.elsewhere: frozenset[int] = frozenset()
         self.present = True
         self.farewell = ""
+        self.held: frozenset[int] = frozenset()
         self.name = name
 
     @property

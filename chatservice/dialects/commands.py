@@ -14,15 +14,21 @@ from chatservice.core.events import (
     Refusal,
 )
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     ChangePassword,
     Emote,
     Exit,
+    Founder,
     Hello,
     Help,
     History,
     Invite,
     Join,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Part,
     Quiet,
     Register,
@@ -39,6 +45,7 @@ from chatservice.core.requests import (
     Who,
     Whois,
 )
+from chatservice.core.sanctions import MAX_SECONDS
 
 # Messages that /history shows: as many as fit a screen, or at most several screens.
 SHOWN, MAX_SHOWN = 20, 200
@@ -86,6 +93,57 @@ def _quiet(arguments: str) -> Request | None:
     return Quiet(on[arguments]) if arguments in on else None
 
 
+_TIME = re.compile(r"([1-9]\d{0,4})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def _scoped(arguments: str) -> tuple[str, str]:
+    """Where somebody in charge acts, and the rest: ``server`` before it is the whole chat."""
+    word, _, rest = arguments.partition(" ")
+    if word.lower() == "server" and rest.strip():
+        return ALL_ROOMS, rest.strip()
+    return CURRENT_ROOM, arguments
+
+
+def _op(on: bool) -> Callable[[str], Request | None]:
+    return lambda a: Op(a, CURRENT_ROOM, on) if a and " " not in a else None
+
+
+def _kick(arguments: str) -> Request | None:
+    room, rest = _scoped(arguments)
+    name, _, reason = rest.partition(" ")
+    return Kick(name, room, reason.strip()) if name else None
+
+
+def _sanction(request: type[Ban | Mute]) -> Callable[[str], Request | None]:
+    """``[server] NAME [TIME] [REASON]``"""
+
+    def build(arguments: str) -> Request | None:
+        room, rest = _scoped(arguments)
+        name, _, reason = rest.partition(" ")
+        first, _, others = reason.strip().partition(" ")
+        seconds = None
+        if time := _TIME.fullmatch(first):
+            seconds = min(int(time[1]) * _UNITS[time[2]], MAX_SECONDS)
+            reason = others
+        return request(name, room, seconds, reason.strip()) if name else None
+
+    return build
+
+
+def _lift(request: type[Ban | Mute]) -> Callable[[str], Request | None]:
+    def build(arguments: str) -> Request | None:
+        room, name = _scoped(arguments)
+        return request(name, room, on=False) if name and " " not in name else None
+
+    return build
+
+
+def _bans(arguments: str) -> Request | None:
+    where = {"": CURRENT_ROOM, "server": ALL_ROOMS}
+    return Bans(where[arguments.lower()]) if arguments.lower() in where else None
+
+
 COMMANDS = (
     Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
@@ -105,12 +163,23 @@ COMMANDS = (
     Command("public", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, False)),
     Command("invite", (), Invite, lambda a: Invite(a, CURRENT_ROOM) if a else None),
     Command("quiet", (), Quiet, _quiet),
+    Command("kick", (), Kick, _kick),
+    Command("ban", (), Ban, _sanction(Ban)),
+    Command("unban", (), Ban, _lift(Ban)),
+    Command("bans", (), Bans, _bans),
+    Command("mute", (), Mute, _sanction(Mute)),
+    Command("unmute", (), Mute, _lift(Mute)),
+    Command("op", (), Op, _op(True)),
+    Command("deop", (), Op, _op(False)),
+    Command("founder", (), Founder, lambda a: Founder(a, CURRENT_ROOM) if a else None),
     Command("register", (), Register, lambda a: Register(a) if a else None),
     Command("password", (), ChangePassword, lambda a: ChangePassword(a) if a else None),
     Command("unregister", (), Unregister, lambda _: Unregister()),
     Command("help", ("h", "?"), Help, Help),
     Command("exit", ("quit",), Exit, lambda _: Exit()),
 )
+# Those that only people in charge can use: /help lists them in one line.
+IN_CHARGE = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "op", "deop", "founder"})
 HELPED = Helped(tuple(command.name for command in COMMANDS))
 
 

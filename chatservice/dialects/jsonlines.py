@@ -15,6 +15,7 @@ from chatservice.core.events import (
     Acked,
     Announced,
     Answered,
+    Banned,
     Burst,
     Closed,
     Emoted,
@@ -29,6 +30,7 @@ from chatservice.core.events import (
     Joined,
     Left,
     ModeChanged,
+    Muted,
     NameAsked,
     Online,
     PasswordAsked,
@@ -39,14 +41,18 @@ from chatservice.core.events import (
     Recalled,
     Refusal,
     Refused,
+    Removed,
     Renamed,
     Rendered,
     Replayed,
+    RoleChanged,
     RoomInfo,
     RoomLeft,
     RoomList,
     RoomSwitched,
     Said,
+    SanctionInfo,
+    SanctionList,
     Saving,
     Sent,
     Skipped,
@@ -84,6 +90,12 @@ REQUESTS = Vocabulary(
         "topic": requests.Topic,
         "room_mode": requests.RoomMode,
         "invite": requests.Invite,
+        "op": requests.Op,
+        "founder": requests.Founder,
+        "kick": requests.Kick,
+        "ban": requests.Ban,
+        "mute": requests.Mute,
+        "bans": requests.Bans,
         "register": requests.Register,
         "password": requests.ChangePassword,
         "unregister": requests.Unregister,
@@ -104,6 +116,12 @@ EVENTS = Vocabulary(
         "users": Online,
         "topic": TopicChanged,
         "room_mode": ModeChanged,
+        "role": RoleChanged,
+        "banned": Banned,
+        "muted": Muted,
+        "removed": Removed,
+        "sanction": SanctionInfo,
+        "bans": SanctionList,
         "room": RoomInfo,
         "rooms": RoomList,
         "person": Person,
@@ -281,6 +299,12 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             | Error()
             | TopicChanged()
             | ModeChanged()
+            | RoleChanged()
+            | Banned()
+            | Muted()
+            | Removed()
+            | SanctionInfo()
+            | SanctionList()
             | RoomInfo()
             | RoomList()
             | Person()

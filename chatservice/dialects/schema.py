@@ -15,6 +15,7 @@ from chatservice.core.events import (
     AccountChanged,
     Acked,
     Announced,
+    Banned,
     Change,
     Closed,
     CloseReason,
@@ -26,13 +27,20 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Online,
     Person,
     Recalled,
+    Removed,
     Renamed,
+    Role,
+    RoleChanged,
     RoomInfo,
     RoomList,
     Said,
+    SanctionInfo,
+    SanctionKind,
+    SanctionList,
     Saving,
     Skipped,
     Told,
@@ -46,6 +54,9 @@ from chatservice.dialects.wording import ENGLISH
 
 _NOON = 1_795_262_400.5  # 2026-11-21T12:00:00.500Z
 _ROOM = RoomInfo("dev", "Ship it", people=2)
+_BAN = SanctionInfo(
+    SanctionKind.BAN, "Eve", "Alice", _NOON, _NOON + 7200, "spam", account=False, network=True
+)
 # At least one of each type.
 EXAMPLES: tuple[Any, ...] = (
     requests.Hello("Alice"),
@@ -77,6 +88,14 @@ EXAMPLES: tuple[Any, ...] = (
     requests.Topic("dev"),
     requests.RoomMode("dev", True),
     requests.Invite("Bob", "dev"),
+    requests.Op("Bob", "dev"),
+    requests.Op("Bob", "dev", on=False),
+    requests.Founder("Bob", "dev"),
+    requests.Kick("Eve", "dev", "spam"),
+    requests.Ban("Eve", "dev", 7200, "spam"),
+    requests.Ban("Eve", "dev", on=False),
+    requests.Mute("Eve", ALL_ROOMS, 1800),
+    requests.Bans("dev"),
     requests.History(limit=20, messages=True, room="dev"),
     requests.Search("lunch noon", room=ALL_ROOMS),
     requests.Exit(),
@@ -100,6 +119,14 @@ EXAMPLES: tuple[Any, ...] = (
     Renamed(49, _NOON, LOBBY, "Carol", "Alice", (LOBBY, "dev")),
     TopicChanged(50, _NOON, "dev", "Alice", "Ship it"),
     ModeChanged(51, _NOON, "dev", "Alice", True),
+    RoleChanged(52, _NOON, "dev", "Bob", "Alice", Role.OPERATOR),
+    Banned(53, _NOON, "dev", "Eve", "Alice", until=_NOON + 7200, why="spam"),
+    Left(54, _NOON, "dev", ("Eve",), LeaveReason.PARTED, by="Alice", why="spam"),
+    Banned(55, _NOON, "dev", "Eve", "Alice", on=False),
+    Muted(56, _NOON, LOBBY, "Eve", "Alice", until=_NOON + 1800, everywhere=True),
+    Removed("dev", "Alice", "spam"),
+    _BAN,
+    SanctionList("dev", (_BAN,)),
     RoomInfo("dev", "Ship it", private=True, people=2, users=("Alice", "Bob")),
     RoomList((RoomInfo(LOBBY, people=12), _ROOM)),
     Person("Bob", _NOON, True, (LOBBY, "dev")),

@@ -1,17 +1,19 @@
 """The text dialect: what a person at ``nc`` or ``telnet`` types and reads."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import assert_never
 
 from chatservice.core import log
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
+    ALL_ROOMS,
     AccountChanged,
     Acked,
     Announced,
     Answered,
+    Banned,
     Burst,
     Closed,
     CloseReason,
@@ -26,6 +28,7 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     NameAsked,
     Online,
     PasswordAsked,
@@ -35,15 +38,20 @@ from chatservice.core.events import (
     Recalled,
     Refusal,
     Refused,
+    Removed,
     Renamed,
     Rendered,
     Replayed,
+    RoleChanged,
     RoomEvent,
     RoomInfo,
     RoomLeft,
     RoomList,
     RoomSwitched,
     Said,
+    SanctionInfo,
+    SanctionKind,
+    SanctionList,
     Saving,
     Sent,
     Skipped,
@@ -53,6 +61,7 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
+from chatservice.core.measures import CONSOLE
 from chatservice.core.requests import Password
 from chatservice.core.sanitize import erased, safe_lines, sanitize
 from chatservice.dialects import commands
@@ -126,7 +135,9 @@ class Text:
             return self._room_lines(event, labelled)
         return self._personal_lines(event)
 
-    def _room_lines(self, event: RoomEvent | Said, labelled: bool) -> Sequence[str]:  # noqa: PLR0911
+    def _room_lines(  # noqa: PLR0911, PLR0912 (one case for each event)
+        self, event: RoomEvent | Said, labelled: bool
+    ) -> Sequence[str]:
         words = self._words
         match event:
             case Burst(name=name, texts=texts):
@@ -140,6 +151,9 @@ class Text:
                 return (f"*** {words.joined_room(names, where)}",)
             case Joined(names=names):
                 return (f"*** {words.joined(names)}",)
+            case Left(names=names, by=by, why=why) if by:
+                has_left = event.reason is not LeaveReason.PARTED
+                return (f"*** {words.removed(names, self._by(by), why, has_left)}",)
             case Left(names=names, reason=LeaveReason.PARTED, room=room):
                 where = "" if labelled else room
                 return (f"*** {words.left_room(names, where)}",)
@@ -154,14 +168,53 @@ class Text:
             case ModeChanged(name=name, private=private):
                 template = words.made_private if private else words.made_public
                 return (f"*** {template.format(name=name)}",)
+            case RoleChanged(name=name, by=by, role=role):
+                return (f"*** {words.roles[role].format(name=name, by=self._by(by))}",)
+            case Banned() | Muted():
+                return (f"*** {self._sanctioned(event)}",)
             case _:
                 assert_never(event)
+
+    def _by(self, name: str) -> str:
+        """Who has done something; whoever runs the server has no name."""
+        return self._words.operator if name == CONSOLE else name
+
+    def _until(self, until: float | None) -> str:
+        return "" if until is None else self._words.until.format(at=self._time(until))
+
+    def _sanctioned(self, event: Banned | Muted) -> str:
+        words = self._words
+        is_ban = isinstance(event, Banned)
+        if event.on:
+            template = words.banned if is_ban else words.muted
+        else:
+            template = words.unbanned if is_ban else words.unmuted
+        where = words.everywhere if event.everywhere else ""
+        why = words.why.format(why=event.why) if event.why else "."
+        by, until = self._by(event.by), self._until(event.until)
+        return template.format(by=by, name=event.name, where=where, until=until, why=why)
+
+    def _sanction(self, info: SanctionInfo) -> str:
+        words = self._words
+        is_ban = info.kind is SanctionKind.BAN
+        what = words.listed_ban if is_ban else words.listed_mute
+        whom = words.whom[info.account, info.network]
+        why = words.why.format(why=info.why) if info.why else "."
+        until = self._until(info.until)
+        return (
+            what.format(
+                name=info.name, whom=whom, by=self._by(info.by), at=self._time(info.at), until=until
+            )
+            + why
+        )
 
     def _personal_lines(  # noqa: PLR0911, PLR0912 (one case for each event)
         self, event: PersonalEvent
     ) -> Sequence[str]:
         words = self._words
         match event:
+            case Left() | RoleChanged() | Banned() | Muted():
+                return self._room_lines(event, labelled=False)
             case Told(sender=sender, text=text):
                 return (f"[{sender} -> {words.you}] {text}",)
             case Sent(recipient=recipient, text=text, waiting=waiting):
@@ -185,15 +238,8 @@ class Text:
                 return (self._online(names),)
             case RoomInfo():
                 return [f"*** {line}" for line in words.room(event)]
-            case RoomList(rooms=rooms, more=more):
-                heading = words.rooms_heading(len(rooms) + more)
-                listed = [f"  {line}" for room in rooms for line in words.room(room)]
-                rest = (
-                    [words.more_rooms.format(count=more, room=rooms[-1].room)]
-                    if more and rooms
-                    else []
-                )
-                return [f"*** {line}" for line in (heading, *listed, *rest)]
+            case RoomList():
+                return [f"*** {line}" for line in self._rooms(event)]
             case RoomSwitched(room=room, topic=topic, names=names):
                 people = f"*** {words.people_in_room(room, names)}"
                 shown = f"*** {words.topic.format(room=room, topic=topic)}"
@@ -205,15 +251,20 @@ class Text:
                 return [f"*** {line}" for line in words.person(event, self._time(event.since))]
             case Invited(room=room, name=name):
                 return (f"*** {words.invited.format(name=name, room=room)}",)
-            case Helped(commands=commands):
-                usages = [words.usage(name) for name in commands]
-                width = max(map(len, usages))
-                return [
-                    f"*** {usage:<{width}}  {words.commands[name]}"
-                    for usage, name in zip(usages, commands, strict=True)
-                ]
+            case Helped(commands=names):
+                return [f"*** {line}" for line in self._help(names)]
             case Explained(command=command, aliases=aliases):
                 return [f"*** {line}" for line in words.explained(command, aliases)]
+            case Removed(room=room, by=by, why=why):
+                where = "" if room == ALL_ROOMS else room
+                return (f"*** {words.you_removed(self._by(by), where, why)}",)
+            case SanctionInfo():
+                return (f"*** {self._sanction(event)}",)
+            case SanctionList(room=room, bans=bans):
+                where = words.whole_chat if room == ALL_ROOMS else f"#{room}"
+                return [f"*** {words.bans_heading(len(bans), where)}"] + [
+                    f"***   {self._sanction(each)}" for each in bans
+                ]
             case RoomLeft(room=room, current=current):
                 return (f"*** {words.room_left.format(room=room, current=current)}",)
             case TopicShown(room=room, topic=topic):
@@ -241,6 +292,23 @@ class Text:
                 return ()
             case _:
                 assert_never(event)
+
+    def _help(self, names: Sequence[str]) -> Iterator[str]:
+        words = self._words
+        usages = {name: words.usage(name) for name in names if name not in commands.IN_CHARGE}
+        width = max(map(len, usages.values()))
+        for name, usage in usages.items():
+            yield f"{usage:<{width}}  {words.commands[name]}"
+        if in_charge := [f"/{name}" for name in names if name in commands.IN_CHARGE]:
+            yield words.help_in_charge.format(commands=", ".join(in_charge))
+
+    def _rooms(self, page: RoomList) -> Iterator[str]:
+        words, rooms = self._words, page.rooms
+        yield words.rooms_heading(len(rooms) + page.more)
+        for room in rooms:
+            yield from (f"  {line}" for line in words.room(room))
+        if page.more and rooms:
+            yield words.more_rooms.format(count=page.more, room=rooms[-1].room)
 
     def _time(self, at: float) -> str:
         return f"{datetime.fromtimestamp(at, self._zone):%Y-%m-%d %H:%M}"

@@ -6,8 +6,10 @@ has any: another language is another `Catalogue`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from chatservice.core.events import (
+    ALL_ROOMS,
     NO_DATABASE,
     SLOW_DISK,
     Change,
@@ -17,6 +19,7 @@ from chatservice.core.events import (
     Person,
     Refusal,
     ReplayReason,
+    Role,
     RoomInfo,
 )
 
@@ -56,6 +59,16 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.CANNOT_JOIN: "you cannot join that room.",
     ErrorCode.TOO_MANY_ROOMS: "there are too many rooms, or you are in too many.",
     ErrorCode.NOT_FOUNDER: "only the founder of {room} can do that.",
+    ErrorCode.NOT_IN_CHARGE: "only those in charge of {room} can do that.",
+    ErrorCode.PROTECTED: "{name} is in charge, too.",
+    ErrorCode.NO_SUCH_ACCOUNT: "{name} is not registered.",
+    ErrorCode.BANNED: "you are banned from {room}{until}.",
+    ErrorCode.MUTED: "you are muted in {room}{until}; nobody has heard that.",
+    ErrorCode.NOT_BANNED: "{name} is not banned there.",
+    ErrorCode.NOT_MUTED: "{name} is not muted there.",
+    ErrorCode.TOO_MANY_BANS: "there are {limit} bans and mutes already.",
+    ErrorCode.TOO_MANY_OPERATORS: "{limit} people are in charge of that room already.",
+    ErrorCode.REASON_TOO_LONG: "a reason can have at most {limit} characters.",
     ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
     ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
     ErrorCode.NOT_SAVED: "the server's disk does not respond; nothing was done. Try again later.",
@@ -96,6 +109,8 @@ _CHANGES: Mapping[Change, str] = {
     Change.REGISTERED: "{name} is now registered to you.",
     Change.PASSWORD: "Password changed.",
     Change.UNREGISTERED: "{name} is no longer registered.",
+    Change.OPERATOR: "{name} is now an operator of this server.",
+    Change.NO_OPERATOR: "{name} is no longer an operator of this server.",
 }
 
 # What each command does, for /help and completion; by the command's name.
@@ -118,6 +133,15 @@ _COMMANDS: Mapping[str, str] = {
     "public": "open the room to everyone",
     "invite": "invite somebody into the room",
     "quiet": "hide comings and goings in the room, or show them",
+    "kick": "remove somebody from the room",
+    "ban": "keep somebody out of the room",
+    "unban": "end a ban",
+    "bans": "list the bans and mutes of the room",
+    "mute": "let somebody hear and not be heard in the room",
+    "unmute": "end a mute",
+    "op": "put somebody in charge of the room, too",
+    "deop": "end that somebody is in charge of the room",
+    "founder": "give the room to somebody",
     "register": "register your name",
     "password": "change your password",
     "unregister": "unregister your name",
@@ -144,11 +168,23 @@ _DETAILS: Mapping[str, str] = {
     "in": "You stay where you are.",
     "rooms": "Rooms to which you are not invited are not listed. With the name of a room, those "
     "that come after it are.",
-    "topic": "Without TEXT, it is shown. Only the founder of a room can set it.",
-    "private": "Only the founder of a room can do that. Others no longer see that it exists.",
-    "public": "Only the founder of a room can do that. What was said before stays private.",
-    "invite": "Only the founder of a room can do that. An invitation holds for a week.",
+    "topic": "Without TEXT, it is shown. Only those in charge of a room can set it.",
+    "private": "Only those in charge of a room can do that. Others no longer see that it exists.",
+    "public": "Only those in charge of a room can do that. What was said before stays private.",
+    "invite": "Only those in charge of a room can do that. An invitation holds for a week.",
     "quiet": "With neither on nor off, it changes from one to the other. Others do not notice.",
+    "kick": "They can come back. From the lobby, or with server before NAME, they have to leave "
+    "the chat.",
+    "ban": "For example: /ban Eve 2h spam. Without TIME (30m, 2h, 7d) it is for good. With server "
+    "before NAME, it holds in the whole chat. NAME need not be here.",
+    "unban": "With server before NAME, in the whole chat.",
+    "bans": "It shows whom, by whom, until when and why. With server, those of the whole chat.",
+    "mute": "For example: /mute Eve 30m. Without TIME (30m, 2h, 7d) it is for good. With server "
+    "before NAME, it holds in the whole chat.",
+    "unmute": "With server before NAME, in the whole chat.",
+    "op": "Only the founder of a room can do that. NAME must be registered.",
+    "deop": "Only the founder of a room can do that; anyone in charge can give it up.",
+    "founder": "Only operators of the server can do that. NAME must be registered.",
     "register": "Nobody else can use the name then. A password has 8 characters or more.",
     "password": "You are asked for your present password next.",
     "unregister": "You are asked for your password next. Messages that wait for you are deleted.",
@@ -174,6 +210,15 @@ _ARGUMENTS: Mapping[str, str] = {
     "topic": "[TEXT]",
     "invite": "NAME",
     "quiet": "[on|off]",
+    "kick": "[server] NAME [REASON]",
+    "ban": "[server] NAME [TIME] [REASON]",
+    "unban": "[server] NAME",
+    "bans": "[server]",
+    "mute": "[server] NAME [TIME] [REASON]",
+    "unmute": "[server] NAME",
+    "op": "NAME",
+    "deop": "NAME",
+    "founder": "NAME",
     "register": "PASSWORD",
     "password": "NEW",
     "help": "[COMMAND]",
@@ -227,6 +272,39 @@ def _joined_room(names: Sequence[str], room: str) -> str:
 def _left_room(names: Sequence[str], room: str) -> str:
     has = "has" if len(names) == 1 else "have"
     return f"{_some(names)} {has} left{f' #{room}' if room else ''}."
+
+
+def _for(why: str) -> str:
+    return f": {why}" if why else "."
+
+
+def _removed(names: Sequence[str], by: str, why: str, chat: bool) -> str:
+    return f"{by} has removed {_some(names)}{' from the chat' if chat else ''}{_for(why)}"
+
+
+def _you_removed(by: str, room: str, why: str) -> str:
+    return f"{by} has removed you from {f'#{room}' if room else 'the chat'}{_for(why)}"
+
+
+def _bans_heading(count: int, where: str) -> str:
+    if not count:
+        return f"Nobody is banned or muted in {where}."
+    return f"{count} banned or muted in {where}:"
+
+
+# Whom a ban or mute holds: the owner of an account, or a guest; and newcomers from their network.
+_WHOM: Mapping[tuple[bool, bool], str] = {
+    (False, False): "guests of that name",
+    (False, True): "guests of that name, and new guests from their network",
+    (True, False): "the account",
+    (True, True): "the account, and new guests from their network",
+}
+
+_ROLES: Mapping[Role, str] = {
+    Role.MEMBER: "{name} is no longer in charge of the room, says {by}.",
+    Role.OPERATOR: "{by} has put {name} in charge of the room.",
+    Role.FOUNDER: "{by} has given the room to {name}.",
+}
 
 
 def _people_in_room(room: str, names: Sequence[str]) -> str:
@@ -397,6 +475,7 @@ class Catalogue:
     password_question: str = "Password for {name}:"
     welcome: str = "Welcome {name}, you are connected to the server."
     help_hint: str = "Type /help for a list of commands."
+    help_in_charge: str = "Those in charge of a room also have {commands}."
     online: str = "Online ({count}): {names}"
     joined: Named = _joined
     left: Named = _left
@@ -416,6 +495,22 @@ class Catalogue:
     topic_removed: str = "{name} has removed the topic."
     made_private: str = "{name} has made the room private: only invited people can join."
     made_public: str = "{name} has made the room public."
+    removed: Callable[[Sequence[str], str, str, bool], str] = _removed
+    you_removed: Callable[[str, str, str], str] = _you_removed
+    roles: Mapping[Role, str] = field(default_factory=lambda: _ROLES)
+    operator: str = "The operator"
+    banned: str = "{by} has banned {name}{where}{until}{why}"
+    muted: str = "{by} has muted {name}{where}{until}{why}"
+    unbanned: str = "{by} has ended the ban of {name}{where}."
+    unmuted: str = "{by} has ended the mute of {name}{where}."
+    everywhere: str = " in the whole chat"
+    whole_chat: str = "the whole chat"
+    until: str = " until {at}"
+    why: str = ": {why}"
+    bans_heading: Callable[[int, str], str] = _bans_heading
+    listed_ban: str = "{name} is banned ({whom}) by {by} since {at}{until}"
+    listed_mute: str = "{name} is muted ({whom}) by {by} since {at}{until}"
+    whom: Mapping[tuple[bool, bool], str] = field(default_factory=lambda: _WHOM)
     quiet: str = "Comings and goings in #{room} are now hidden."
     not_quiet: str = "Comings and goings in #{room} are now shown."
     invited: str = "{name} invites you to #{room}. Type /join {room} to join."
@@ -461,6 +556,11 @@ class Catalogue:
             details["kind"] = self.kind(kind)
         if details.get("character") == " ":
             details["character"] = self.space
+        if details.get("room") == ALL_ROOMS:
+            details["room"] = self.whole_chat
+        if isinstance(until := details.get("until"), int):
+            at = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
+            details["until"] = self.until.format(at=at) if until else ""
         if refusal.code is ErrorCode.USAGE:
             details["usage"] = self.usage(str(details["command"]))
         return self.errors[refusal.code].format_map(details)

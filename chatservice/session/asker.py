@@ -9,7 +9,14 @@ from twisted.internet.defer import Deferred
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.core.chat import Chat
 from chatservice.core.drafts import Entry, Outcome, Then
-from chatservice.core.events import Account, Change, CloseReason, PersonalEvent, Refusal
+from chatservice.core.events import (
+    Account,
+    AccountChanged,
+    Change,
+    CloseReason,
+    PersonalEvent,
+    Refusal,
+)
 from chatservice.core.requests import Hello, Password
 from chatservice.core.users import User, UserSession
 from chatservice.dialects.dialect import Dialect
@@ -65,7 +72,13 @@ class Services:
 
     def account_changed(self, account: Account, change: Change) -> None:
         """`account` has another password, or is gone, be it that the operator's program did that:
-        its owner has to prove it again."""
+        its owner has to prove it again; or they are an operator of the server, or no longer."""
+        if change in (Change.OPERATOR, Change.NO_OPERATOR):
+            self.chat.moderation.commission(account, change is Change.OPERATOR)
+            if (owner := self.chat.owner(account)) is not None:
+                for cursor in owner.cursors:
+                    cursor.send(AccountChanged(account.name, change))
+            return
         self.chat.end_account(account, ENDED_BY[change])
 
 

@@ -10,7 +10,7 @@ from chatservice.core.events import ErrorCode, Explained, Helped, Refusal
 from chatservice.core.requests import Request
 from chatservice.core.users import User
 from chatservice.dialects.commands import COMMANDS, explained
-from chatservice.session import past, people, rooms, talk, weights
+from chatservice.session import moderation, past, people, rooms, talk, weights
 from chatservice.session.asker import Asked, Asker
 from chatservice.session.registration import change_account
 
@@ -109,6 +109,12 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.RoomMode, rooms.room_mode, weights.name),
         _row(requests.Invite, rooms.invite, weights.name),
         _row(requests.Quiet, rooms.quiet, forms=Forms.TEXT),
+        _row(requests.Kick, moderation.kick, weights.name),
+        _row(requests.Ban, moderation.sanction, weights.name),
+        _row(requests.Mute, moderation.sanction, weights.name),
+        _row(requests.Bans, moderation.bans, weights.bans),
+        _row(requests.Op, moderation.op, weights.name, accounts=True),
+        _row(requests.Founder, moderation.founder, weights.name, accounts=True),
         _row(requests.History, past.history, weights.history),
         _row(requests.Search, past.search, weights.search),
         _row(requests.Register, change_account, weights.account, accounts=True),

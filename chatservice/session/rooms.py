@@ -53,21 +53,25 @@ async def topic(asker: Asker, request: requests.Topic) -> PersonalEvent | None:
     if request.topic is None:
         room = chat.room_for(user, name)
         return TopicShown(room.name, room.topic)
-    text = request.topic
-    await committed(lambda then: chat.set_topic(user, asker, name, text, ref=ref, then=then))
+    here, text = chat.own_room(user, name), request.topic
+    moderation = chat.moderation
+    await committed(lambda then: moderation.set_topic(user, asker, here, text, ref=ref, then=then))
     return None
 
 
 async def room_mode(asker: Asker, request: requests.RoomMode) -> None:
     chat, user, ref = asker.services.chat, asker.user, asker.ref
-    name, private = asker.room(request.room), request.private
-    await committed(lambda then: chat.set_private(user, asker, name, private, ref=ref, then=then))
+    room, private = chat.own_room(user, asker.room(request.room)), request.private
+    moderation = chat.moderation
+    await committed(
+        lambda then: moderation.set_private(user, asker, room, private, ref=ref, then=then)
+    )
 
 
 def invite(asker: Asker, request: requests.Invite) -> InvitationSent:
     chat = asker.services.chat
     room = chat.own_room(asker.user, asker.room(request.room))
-    invited = chat.invite(asker.user, room.name, request.to)
+    invited = chat.moderation.invite(asker.user, room, request.to)
     return InvitationSent(chat.log.end - 1, chat.now(), room.name, invited.name)
 
 

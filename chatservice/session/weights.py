@@ -43,6 +43,10 @@ def written_for(request: requests.Request) -> float:
             return NAME_WRITTEN
         case requests.Topic() | requests.RoomMode():
             return NAME_WRITTEN
+        case requests.Op() | requests.Founder() | requests.Kick() | requests.Ban():
+            return NAME_WRITTEN
+        case requests.Mute():
+            return NAME_WRITTEN
         case _:
             return 0.0
 
@@ -60,8 +64,16 @@ def private(asker: Asker, request: requests.Tell | requests.Reply) -> float:
     return 2.0 * (1 + request.text.count("\n"))
 
 
-def name(asker: Asker, request: requests.Hello | requests.Nick | requests.AboutRooms) -> float:
+def name(
+    asker: Asker,
+    request: requests.Hello | requests.Nick | requests.AboutRooms | requests.InCharge,
+) -> float:
     return NAME
+
+
+def bans(asker: Asker, request: requests.Bans) -> float:
+    """It is a list, and may be long."""
+    return SEARCH
 
 
 def account(asker: Asker, request: requests.AboutAccount) -> float:

@@ -29,6 +29,7 @@ from chatservice.core.log import (
     recalled,
 )
 from chatservice.core.registry import Registry, RoomRecord
+from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import (
     MAX_ACCOUNTS,
     MAX_KNOWN_NETWORKS,
@@ -152,7 +153,11 @@ class MemoryArchive:
         return {}
 
     def enroll(
-        self, account: Account, rooms: Mapping[str, int], founded: Iterable[RoomRecord]
+        self,
+        account: Account,
+        rooms: Mapping[str, int],
+        founded: Iterable[RoomRecord],
+        sanctions: Iterable[Sanction] = (),
     ) -> None:
         """There are no accounts without a database."""
 

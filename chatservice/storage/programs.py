@@ -25,6 +25,8 @@ class ChangesAccounts(Protocol):
 
     def change(self, account: Account, hashed: str) -> None: ...
 
+    def set_operator(self, account: Account, on: bool) -> None: ...
+
     def remove(self, account: Account) -> None: ...
 
 
@@ -38,8 +40,9 @@ def events_in(database: str, room: str) -> Iterator[Happening]:
     return programs.events_in(database, room)
 
 
-def accounts_in(database: str) -> list[Account]:
-    """All of them, sorted by their names. Raises BadDatabase."""
+def accounts_in(database: str) -> list[tuple[Account, bool]]:
+    """All of them, sorted by their names, and whether each is an operator of the server. Raises
+    BadDatabase."""
     if not is_uri(database):
         return files.accounts_in(Path(database))
     _expect_driver()

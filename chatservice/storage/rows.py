@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never
 
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
+    Banned,
     Burst,
     Emoted,
     Happening,
@@ -15,7 +16,10 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Renamed,
+    Role,
+    RoleChanged,
     RoomEvent,
     Said,
     TopicChanged,
@@ -78,6 +82,18 @@ class Row(NamedTuple):
                 return TopicChanged(id_, at, room, name, text)
             case "mode":
                 return ModeChanged(id_, at, room, name, text == "private")
+            case "role":
+                role, by = text.split("\n")
+                return RoleChanged(id_, at, room, name, by, Role(role))
+            case "banned" | "muted" as kind:
+                on, until, everywhere, by, why = text.split("\n")
+                event_of = Banned if kind == "banned" else Muted
+                ends = float(until) if until else None
+                return event_of(id_, at, room, name, by, bool(on), ends, why, bool(everywhere))
+            case "removed" | "expelled" as kind:
+                why, *names = text.split("\n")
+                departure = LeaveReason.PARTED if kind == "removed" else LeaveReason.LEFT
+                return Left(id_, at, room, tuple(names), departure, rooms, name, why)
             case _:
                 departure = _DEPARTURES[self.kind]
                 return Left(id_, at, room, tuple(text.split("\n")), departure, rooms)
@@ -129,6 +145,9 @@ def row_of(entry: Entry, earlier: int) -> Row:
             kind = "emoted"
         case Joined(names=names, arrived=arrived):
             kind, name, text = ("joined" if arrived else "entered"), "", "\n".join(names)
+        case Left(names=names, reason=reason, by=name, why=why) if name:
+            kind = "removed" if reason is LeaveReason.PARTED else "expelled"
+            text = "\n".join((why, *names))
         case Left(names=names, reason=reason):
             kind, name, text = _KINDS[reason], "", "\n".join(names)
         case Renamed(old=name, new=text):
@@ -137,6 +156,13 @@ def row_of(entry: Entry, earlier: int) -> Row:
             kind = "topic"
         case ModeChanged(name=name, private=private):
             kind, text = "mode", "private" if private else "public"
+        case RoleChanged(name=name, by=by, role=role):
+            kind, text = "role", f"{role}\n{by}"
+        case Banned(name=name) | Muted(name=name):
+            kind = "banned" if isinstance(event, Banned) else "muted"
+            until = "" if event.until is None else repr(event.until)
+            flags = ("1" if event.on else "", until, "1" if event.everywhere else "")
+            text = "\n".join((*flags, event.by, event.why))
         case _:
             assert_never(event)
     author = None

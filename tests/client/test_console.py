@@ -339,8 +339,12 @@ def test_the_table_of_rooms_stays_true(
     for name in ("dev", "42"):
         chat.join_room(alice, house.sessions["Alice"], name, "here", then=lambda _: None)
     house.quiet()
-    chat.set_topic(alice, house.sessions["Alice"], "dev", "Release", then=lambda _: None)
-    chat.set_private(alice, house.sessions["Alice"], "42", True, then=lambda _: None)
+    chat.moderation.set_topic(
+        alice, house.sessions["Alice"], chat.directory.rooms["dev"], "Release", then=lambda _: None
+    )
+    chat.moderation.set_private(
+        alice, house.sessions["Alice"], chat.directory.rooms["42"], True, then=lambda _: None
+    )
     chat.join_room(bob, house.sessions["Bob"], "dev", "here", then=lambda _: None)
     assert shows() == [
         ("#dev", "2", "open", "Release"),

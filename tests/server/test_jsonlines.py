@@ -266,7 +266,10 @@ class TestARealServer:
     def test_all_examples_are_served(self, server: Server) -> None:
         """And the answer has the request's ref, also if it had to wait, as the welcome has."""
         join(server, "Bob")
-        expected = (None, "no_correspondent", "no_accounts", "not_registered", "unknown_room")
+        expected = (
+            *(None, "no_correspondent", "no_accounts", "not_registered", "unknown_room"),
+            *("not_in_charge",),
+        )
         for request in REQUESTS:
             program = Program(server.connect())
             if not isinstance(request, Hello):

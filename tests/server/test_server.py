@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chatservice.core.events import Helped
 from chatservice.dialects.commands import COMMANDS
+from chatservice.dialects.text import TEXT
 from chatservice.server.line import MAX_LINE
 from chatservice.session.requests import RULES
 from tests.support.people import (
@@ -25,7 +27,8 @@ from tests.support.people import (
 )
 
 # Without a database there are no accounts, and no commands about them.
-HELP_LINES = sum(not RULES[command.request].accounts for command in COMMANDS)
+WITHOUT_ACCOUNTS = tuple(each.name for each in COMMANDS if not RULES[each.request].accounts)
+HELP_LINES = len(TEXT.lines(Helped(WITHOUT_ACCOUNTS)))
 HARMLESS = "\N{REPLACEMENT CHARACTER}"
 
 

@@ -79,7 +79,16 @@ def test_each_command_asks_for_something_shows_something_or_leaves(
 
 
 ARGUMENTS = ENGLISH.arguments
-GIVEN = {"help": "join", "history": "5", "part": "one", "switch": "one", "quiet": "on"}
+ONE = dict.fromkeys(("unban", "unmute", "op", "deop"), "one")
+GIVEN = {
+    **ONE,
+    "bans": "server",
+    "help": "join",
+    "history": "5",
+    "part": "one",
+    "switch": "one",
+    "quiet": "on",
+}
 
 
 def test_what_is_said_in_a_private_tab_is_private(typist: Typist) -> None:

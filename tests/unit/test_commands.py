@@ -4,19 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatservice.core.events import CURRENT_ROOM, ErrorCode, Refusal
+from chatservice.core.events import ALL_ROOMS, CURRENT_ROOM, ErrorCode, Refusal
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     Emote,
     Exit,
     Hello,
     Help,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Reply,
     Request,
     Say,
     Tell,
     Who,
 )
+from chatservice.core.sanctions import MAX_SECONDS
 from chatservice.dialects import commands
 from chatservice.dialects.commands import COMMANDS
 from chatservice.dialects.wording import ENGLISH
@@ -43,6 +49,20 @@ from chatservice.dialects.wording import ENGLISH
         ("/nick Carol", Nick("Carol")),
         ("/h", Help()),
         ("/?", Help()),
+        ("/kick Eve", Kick("Eve", CURRENT_ROOM)),
+        ("/kick Eve go away", Kick("Eve", CURRENT_ROOM, "go away")),
+        ("/kick server Eve", Kick("Eve", ALL_ROOMS)),
+        ("/ban Eve", Ban("Eve", CURRENT_ROOM)),
+        ("/ban Eve 2h spam, again", Ban("Eve", CURRENT_ROOM, 7200, "spam, again")),
+        ("/ban Eve 2hours", Ban("Eve", CURRENT_ROOM, None, "2hours")),
+        ("/ban server Eve 7d", Ban("Eve", ALL_ROOMS, 7 * 86400)),
+        ("/ban Server", Ban("Server", CURRENT_ROOM)),
+        ("/ban Eve 99999w", Ban("Eve", CURRENT_ROOM, MAX_SECONDS)),
+        ("/unban server Eve", Ban("Eve", ALL_ROOMS, on=False)),
+        ("/mute Eve 30m", Mute("Eve", CURRENT_ROOM, 1800)),
+        ("/unmute Eve", Mute("Eve", CURRENT_ROOM, on=False)),
+        ("/bans", Bans(CURRENT_ROOM)),
+        ("/deop Bob", Op("Bob", CURRENT_ROOM, on=False)),
         ("/quit", Exit()),
         ("/Exit now", Exit()),
     ],
@@ -66,7 +86,13 @@ def test_an_unknown_command_is_refused(line: str) -> None:
     assert refused.value.code is ErrorCode.UNKNOWN_COMMAND
 
 
-ARGUMENTS = {"history": "5", "msg": "Bob lunch?", "in": "dev lunch?", "quiet": "on"}
+ARGUMENTS = {
+    "bans": "server",
+    "history": "5",
+    "msg": "Bob lunch?",
+    "in": "dev lunch?",
+    "quiet": "on",
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

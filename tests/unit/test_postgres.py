@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from chatservice.core.cursor import Cursor
 from chatservice.core.drafts import Arrival, Arrive
-from chatservice.core.events import Account, Burst, Refusal, Said
+from chatservice.core.events import ALL_ROOMS, Account, Burst, Refusal, Role, Said, SanctionKind
+from chatservice.core.measures import Appoint, Impose, Lift, Warrant
 from chatservice.core.registry import Registry
+from chatservice.core.sanctions import Person
 from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
 from tests.support import postgres
@@ -101,7 +103,12 @@ def test_a_name_that_two_want_at_once_goes_to_one() -> None:
 NAMES = st.sampled_from(["Alice", "ALICE", "Bob", "Carol"])
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "rename", "release", "found", "join", "part", "enroll"]),
+        st.sampled_from(
+            [
+                *("claim", "rename", "release", "found", "join", "part", "enroll"),
+                *("ban", "mute", "unban", "op", "deop", "founder"),
+            ]
+        ),
         st.integers(1, 3),
         NAMES,
         st.sampled_from(["lobby", "dev", "Dev2"]),
@@ -131,14 +138,40 @@ def does(registry: Registry, people: dict[int, User], operation: tuple[str, int,
             case "enroll":
                 user.account = Account(name, 1.0)
                 registry.enroll(user)
+            case "ban" | "mute":
+                kind = SanctionKind.BAN if what == "ban" else SanctionKind.MUTE
+                Impose(warrant(room), kind, Person(0, name)).decide(registry, 1 << 60)
+            case "unban":
+                Lift(warrant(room), SanctionKind.BAN, name).decide(registry, 6)
+            case "op" | "deop" | "founder":
+                role = {"op": Role.OPERATOR, "deop": Role.MEMBER, "founder": Role.FOUNDER}[what]
+                Appoint(warrant(room), Account(name, 1.0), name, role).decide(registry, 6)
             case _:
                 pass
     except Refusal:
         pass
 
 
+def warrant(room: str) -> Warrant:
+    """For whoever runs the server, in that room or everywhere."""
+    return Warrant(5.0, None, ALL_ROOMS if room == "lobby" else room)
+
+
 def state(registry: Registry) -> Any:
+    sanctions = {
+        scope: (
+            there._all,
+            {
+                key: {found} if isinstance(found, int) else set(found)
+                for key, found in there._named._by_key.items()
+            },
+            there._of_account,
+            there._of_network,
+        )
+        for scope, there in registry.sanctions.items()
+    }
     kept = (
+        sanctions,
         registry.rooms,
         registry._room_keys,
         registry._claims,

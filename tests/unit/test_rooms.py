@@ -23,6 +23,7 @@ from chatservice.core.events import (
     Renamed,
 )
 from chatservice.core.registry import RoomRecord
+from chatservice.core.room import Room
 from chatservice.dialects import commands
 from chatservice.dialects.text import TEXT
 from tests.support.house import House, LateArchive, Session, Sink
@@ -49,6 +50,15 @@ class Rooms(House):
         token = self.chat.token(self.user(name), self.sessions[name])
         self.chat.enter(session, name, self._entered, token=token, beside=True)
         return session.sink
+
+    @property
+    def den(self) -> Room:
+        return self.chat.directory.rooms["den"]
+
+    def set_private(self, name: str, private: bool) -> None:
+        user, session = self.user(name), self.sessions[name]
+        moderation = self.chat.moderation
+        moderation.set_private(user, session, self.den, private, then=self.outcomes.append)
 
     def codes(self) -> list[ErrorCode]:
         outcomes, self.outcomes = self.outcomes, []
@@ -175,8 +185,7 @@ class TestPrivateRooms:
         alice, bob = rooms.populate("Alice", "Bob")
         rooms.joins("Alice", "den")
         rooms.turn()
-        user, session = rooms.user("Alice"), rooms.sessions["Alice"]
-        rooms.chat.set_private(user, session, "den", True, then=rooms.outcomes.append)
+        rooms.set_private("Alice", True)
         rooms.turn()
         assert rooms.codes() == []
         return alice, bob
@@ -196,7 +205,7 @@ class TestPrivateRooms:
 
     def test_the_invited_come_in(self, rooms: Rooms) -> None:
         _, bob = self.make(rooms)
-        rooms.chat.invite(rooms.user("Alice"), "den", "Bob")
+        rooms.chat.moderation.invite(rooms.user("Alice"), rooms.den, "Bob")
         assert bob.heard() == ["*** Alice invites you to #den. Type /join den to join."]
         rooms.joins("Bob", "den")
         rooms.turn()
@@ -204,15 +213,15 @@ class TestPrivateRooms:
 
     def test_only_its_founder_is_in_charge(self, rooms: Rooms) -> None:
         self.make(rooms)
-        rooms.chat.invite(rooms.user("Alice"), "den", "Bob")
+        rooms.chat.moderation.invite(rooms.user("Alice"), rooms.den, "Bob")
         rooms.joins("Bob", "den")
         rooms.turn()
-        user, session = rooms.user("Bob"), rooms.sessions["Bob"]
+        user = rooms.user("Bob")
         with pytest.raises(Refusal) as refused:
-            rooms.chat.set_private(user, session, "den", False, then=rooms.outcomes.append)
+            rooms.set_private("Bob", False)
         assert refused.value.code is ErrorCode.NOT_FOUNDER
         with pytest.raises(Refusal):
-            rooms.chat.invite(user, "den", "Alice")
+            rooms.chat.moderation.invite(user, rooms.den, "Alice")
 
     def test_rights_that_were_lost_meanwhile_are_decided_again(self) -> None:
         archive = LateArchive()
@@ -223,9 +232,8 @@ class TestPrivateRooms:
         rooms.joins("Alice", "den")
         rooms.turn()
         archive.commit()
-        user, session = rooms.user("Alice"), rooms.sessions["Alice"]
         for private in (True, False):
-            rooms.chat.set_private(user, session, "den", private, then=rooms.outcomes.append)
+            rooms.set_private("Alice", private)
         rooms.turn()
         archive.commit()  # the second was submitted with rights that are stale: decided again
         rooms.turn()

@@ -9,6 +9,8 @@ import pytest
 
 from chatservice.core.chat import Chat
 from chatservice.core.events import (
+    ALL_ROOMS,
+    LOBBY,
     Account,
     Burst,
     CloseReason,
@@ -17,7 +19,13 @@ from chatservice.core.events import (
     Left,
     Refusal,
     Renamed,
+    Role,
+    SanctionKind,
 )
+from chatservice.core.measures import Appoint, Impose, Kick, Lift, Warrant
+from chatservice.core.moderation import person_of
+from chatservice.core.room import Room
+from chatservice.core.sanctions import Person, Sanctions
 from chatservice.core.users import User
 from tests.support import postgres
 from tests.support.house import Session
@@ -41,7 +49,8 @@ class Server:
         self.chat = Chat(clock, self.archive, now=clock.seconds)
         self.archive.told = self.chat.elsewhere.told
         self.archive.open()
-        self.chat.restore(self.archive.rooms, self.archive.people)
+        archive = self.archive
+        self.chat.restore(archive.rooms, archive.people, archive.operators, archive.sanctions)
         self.there: dict[Session, User] = {}
 
     def enter(self, name: str, account: Account | None) -> None:
@@ -63,13 +72,30 @@ class Server:
 
     def does(self, chance: random.Random) -> None:
         what = chance.choice(
-            ["guest", "owner", "owner", "leave", "leave", "nick", "join", "kick", "say", "say"]
+            [
+                *(
+                    "guest",
+                    "owner",
+                    "owner",
+                    "leave",
+                    "leave",
+                    "nick",
+                    "join",
+                    "close",
+                    "say",
+                    "say",
+                ),
+                "say",
+                "measure",
+            ]
         )
         if what == "guest":
             self.enter(chance.choice(NAMES), None)
         elif what == "owner":
             account = chance.choice(ACCOUNTS)
             self.enter(account.name, account)
+        elif what == "measure":
+            self.takes_measure(chance)
         elif self.there:
             session = chance.choice(list(self.there))
             self.does_something(what, self.there[session], session, chance)
@@ -92,10 +118,53 @@ class Server:
                     chat.join_room(user, session, "dev", "here", then=nothing)
                 case "say":
                     chat.say(user, session, ("hello",))
-                case "kick":
+                case "close":
                     chat.close(user, CloseReason.KICKED)
         except Refusal:
             pass
+
+    def takes_measure(self, chance: random.Random) -> None:
+        """Whoever runs the servers does something about somebody, who may be on another one."""
+        name = chance.choice([*self.chat.users, *NAMES])
+        user = self.chat.users.get(name)
+        target = Person(0, name) if user is None else person_of(user)
+        warrant = Warrant(self.chat.now(), None, chance.choice(["dev", ALL_ROOMS, LOBBY]))
+        kind = chance.choice(list(SanctionKind))
+        role = chance.choice(list(Role))
+        self.chat.moderation.take(
+            None,
+            chance.choice(
+                [
+                    Kick(warrant, target),
+                    Impose(warrant, kind, target, chance.choice([1, 5, None])),
+                    Lift(warrant, kind, name),
+                    Lift(warrant, kind, name),
+                    Appoint(warrant._replace(scope="dev"), ACCOUNTS[0], "Alice", role),
+                ]
+            ),
+        )
+
+    @property
+    def rights(self) -> dict[str, Any]:
+        """Who is in charge of which room, and what holds whom there, as far as this server has
+        been told."""
+        directory = self.chat.directory
+        return {
+            name: (self.founder(room), room.operators, room.control, self.sanctions(name))
+            for name, room in [*directory.rooms.items(), (ALL_ROOMS, directory.lobby)]
+        }
+
+    def founder(self, room: Room) -> Account | str | None:
+        """Guests' numbers differ from server to server."""
+        by_number = {user.id: user.name for user in self.chat.users.values()}
+        return by_number.get(room.founder) if isinstance(room.founder, int) else room.founder
+
+    def sanctions(self, scope: str) -> set[tuple[Any, ...]]:
+        there = self.chat.directory.sanctions.get(scope) or Sanctions(scope)
+        return {
+            (each.key, each.id, each.kind, each.account, each.name, each.until)
+            for each in there.listed(self.chat.now())
+        }
 
     @property
     def view(self) -> dict[str, Any]:
@@ -135,6 +204,25 @@ def settle(clock: PollingTurns) -> None:
 def check(clock: PollingTurns, made: list[Server]) -> None:
     views = [server.view for server in made]
     assert views[0] == views[1] == views[2]
+    rights = [server.rights for server in made]
+    assert rights[0] == rights[1] == rights[2]
+    for server in made:
+        registry = server.archive._commits.presence.registry
+        assert {name: room.operators for name, room in registry.rooms.items()} == {
+            name: room.operators for name, room in server.chat.directory.rooms.items()
+        }
+        for scope in rights[0]:
+            there = registry.sanctions.get(scope) or Sanctions(scope)
+            held = {(each.key, each.id) for each in there.listed(clock.seconds())}
+            assert held == {each[:2] for each in server.sanctions(scope)}
+    kept = clock.wait_for(
+        made[0].archive._questions.ask(
+            f"SELECT key, id FROM sanctions WHERE until IS NULL OR until > {clock.seconds()}"
+        )
+    )
+    assert {(int(key), int(id_)) for key, id_ in kept} == {
+        each[:2] for _, _, _, sanctions in rights[0].values() for each in sanctions
+    }
     nodes: dict[str, set[int]] = {}
     for server in made:
         for user in server.there.values():

@@ -36,15 +36,21 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     ChangePassword,
     Emote,
     Exit,
+    Founder,
     Hello,
     Help,
     History,
     Invite,
     Join,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Part,
     Password,
     Question,
@@ -221,6 +227,12 @@ class Talk:
                 | Register()
                 | ChangePassword()
                 | Unregister()
+                | Op()
+                | Founder()
+                | Kick()
+                | Ban()
+                | Mute()
+                | Bans()
             ):
                 self._ask(request, line, self._show)
             case _:

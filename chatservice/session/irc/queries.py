@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import chatservice
-from chatservice.core.chat import MAX_TOPIC
+from chatservice.core.moderation import MAX_TOPIC
 from chatservice.core.names import MAX_LENGTH
 from chatservice.dialects.irc.message import Message
 from chatservice.dialects.irc.numerics import Numeric

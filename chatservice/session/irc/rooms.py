@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chatservice.core import requests
-from chatservice.core.chat import MAX_TOPIC
 from chatservice.core.events import ErrorCode, Refusal
+from chatservice.core.moderation import MAX_TOPIC
 from chatservice.core.room import Room
 from chatservice.core.users import User
 from chatservice.dialects.irc.capabilities import Cap

@@ -44,7 +44,20 @@ REMOVE = (
     "WHERE person = people.id AND people.account = removed.name) "
     "SELECT count(*) FROM removed"
 )
-ALL = 'SELECT name, created FROM accounts ORDER BY name COLLATE "C"'
+ALL = (
+    "SELECT name, created, operators.account IS NOT NULL FROM accounts "
+    'LEFT JOIN operators ON account = name AND since = created ORDER BY name COLLATE "C"'
+)
+COMMISSION = (
+    "WITH done AS (INSERT INTO operators SELECT name, created FROM accounts "
+    "WHERE name = $1 AND created = $2::double precision "
+    "ON CONFLICT (account) DO UPDATE SET since = excluded.since RETURNING 1) "
+    "SELECT count(*) FROM done"
+)
+DISMISS = (
+    "WITH done AS (DELETE FROM operators WHERE account = $1 AND since = $2::double precision) "
+    "SELECT count(*) FROM accounts WHERE name = $1 AND created = $2::double precision"
+)
 
 
 class PostgresAccountStore:

@@ -14,6 +14,7 @@ from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import Account, Change, ErrorCode, Saving
 from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import RoomRecord
+from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import ReadPosition
 from chatservice.core.users import User
 from chatservice.storage.bad_database import BadDatabase
@@ -39,7 +40,10 @@ _SNAPSHOT = """
 WITH marked AS (UPDATE marks SET at = clock_timestamp() WHERE node = $1::bigint)
 SELECT epoch, next_id, signals, moves, control,
     (SELECT min(id) FROM events), (SELECT json_object_agg(room, messages) FROM counts),
-    (SELECT json_agg(people) FROM people), (SELECT json_agg(rooms) FROM rooms)
+    (SELECT json_agg(people) FROM people), (SELECT json_agg(rooms) FROM rooms),
+    (SELECT json_agg(json_build_array(account, since)) FROM operators),
+    (SELECT json_agg(sanctions) FROM sanctions
+        WHERE until IS NULL OR until > extract(epoch FROM clock_timestamp()))
 FROM chat
 """
 
@@ -70,6 +74,8 @@ class PostgresArchive(ReadablePast):
     ) -> None:
         self.rooms: list[RoomRecord] = []  # that there were when it was opened
         self.people: list[User] = []  # who were on other servers then
+        self.operators: set[Account] = set()
+        self.sanctions: list[Sanction] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
@@ -135,14 +141,16 @@ class PostgresArchive(ReadablePast):
         self._begin(node, snapshot)
 
     def _begin(self, node: int, values: Sequence[str | None]) -> None:
-        epoch, next_id, signals, moves, control, first_id, counts, people, rooms = values
+        epoch, next_id, signals, moves, control, first_id, counts, *kept = values
         presence = Presence(node)
-        presence.restore(json.loads(people or "[]"), json.loads(rooms or "[]"))
+        presence.restore(*(json.loads(each or "[]") for each in kept))
         snapshot = Snapshot(
             epoch or "", int(next_id or 1), int(signals or 0), int(moves or 0), int(control or 0)
         )
         self.rooms = list(presence.registry.rooms.values())
         self.people = list(presence.people.values())
+        self.operators = set(presence.registry.operators)
+        self.sanctions = [each for some in presence.registry.sanctions.values() for each in some]
         self._log.begin(Origin(snapshot.epoch, snapshot.next_id, json.loads(counts or "{}")))
         self._reading.begin(int(first_id or snapshot.next_id), node)
         self._commits.begin(node, presence, snapshot)
@@ -212,7 +220,11 @@ class PostgresArchive(ReadablePast):
         return {room: int(joined) for room, joined in found}
 
     def enroll(
-        self, account: Account, rooms: Mapping[str, int], founded: Iterable[RoomRecord]
+        self,
+        account: Account,
+        rooms: Mapping[str, int],
+        founded: Iterable[RoomRecord],
+        sanctions: Iterable[Sanction] = (),
     ) -> None:
         """They are saved with the draft that tells of it."""
 

@@ -23,10 +23,12 @@ from twisted.python.failure import Failure
 from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, decide
 from chatservice.core.events import NO_DATABASE, ErrorCode, Refusal, Saving
 from chatservice.core.log import Clock, Now
+from chatservice.core.measures import Measure
 from chatservice.core.stores import ReadPosition
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable
 from chatservice.storage.postgres.database import Connections
-from chatservice.storage.postgres.presence import UNDECIDED, Kept, Presence
+from chatservice.storage.postgres.presence import Kept, Presence
+from chatservice.storage.postgres.undecided import UNDECIDED
 from chatservice.storage.rows import Row, row_of
 from chatservice.storage.words import words
 
@@ -247,7 +249,7 @@ class Commits:
             size += outcome.size if isinstance(outcome, Entry) else 0
         entries = [each.outcome for each in decided if isinstance(each.outcome, Entry)]
         touched = presence.registry.touched
-        moving = bool(touched.people or touched.rooms)
+        moving = any(touched)
         signals = self._signals(decided)
         if not entries and not moving and not signals and reaped is None:
             presence.undo()
@@ -255,7 +257,7 @@ class Commits:
             self._go_on()
             return
         ruling = presence.registry.touches_others or any(
-            isinstance(draft, Control) for draft in drafts
+            isinstance(draft, Control | Measure) for draft in drafts
         )
         nonce = secrets.randbits(63)
         batch = {

@@ -20,21 +20,23 @@ from chatservice.core.drafts import (
 from chatservice.core.events import (
     LOBBY,
     Account,
+    Banned,
     Burst,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     Renamed,
+    RoleChanged,
     RoomEvent,
     Style,
     TopicChanged,
 )
 from chatservice.core.registry import Journal, Registry, RoomRecord
 from chatservice.core.users import User
-
-# Ids of what is decided, and has no place in the log so far, count from here.
-UNDECIDED = 1 << 60
+from chatservice.storage.postgres.measures import Measures, sanction_of
+from chatservice.storage.postgres.undecided import UNDECIDED, relative_id
 
 
 class Kept(NamedTuple):
@@ -56,6 +58,7 @@ class Presence:
     def __init__(self, node: int) -> None:
         self.registry = Registry(node=node)
         self.people: dict[str, User] = {}
+        self.measures = Measures(self.registry, self._id, self.person)
         self._node = node
         self._newcomers = 0
         self._uids: dict[int, str] = {}  # their ids in the tables
@@ -64,10 +67,17 @@ class Presence:
         self._changing: dict[int, tuple[User, dict[str, int]]] = {}
 
     def restore(
-        self, people: Iterable[Mapping[str, Any]], rooms: Sequence[Mapping[str, Any]]
+        self,
+        people: Iterable[Mapping[str, Any]],
+        rooms: Sequence[Mapping[str, Any]],
+        operators: Iterable[Sequence[Any]],
+        sanctions: Iterable[Mapping[str, Any]],
     ) -> None:
         """What the tables have."""
         registry = self.registry
+        registry.operators = {Account(*each) for each in operators}
+        for each in sanctions:
+            registry.accept_sanction(sanction_of(each), ())
         for row in rooms:
             if row["name"] != LOBBY:
                 registry.accept_room(RoomRecord(row["name"]))
@@ -76,12 +86,13 @@ class Presence:
             nodes = frozenset[int](row["nodes"])
             user = self._newcomer(row["id"], nodes, row["name"], row["since"], account)
             user.rooms = dict(row["rooms"])
-            registry.accept(user, user.name, user.rooms, nodes)
+            registry.accept(user, user.name, user.rooms, nodes, tuple(row["networks"]))
             self._since[user.id] = dict(user.rooms)
         for row in rooms:
             record = registry.rooms[row["name"]]
             record.topic, record.private = row["topic"], row["private"]
             record.open_from, record.control = row["open_from"], row["control"]
+            record.operators = {Account(*each) for each in row["operators"]}
             record.founder = _account(row["founder"], row["founder_since"])
             if row["guest"] is not None:
                 founder = self._users.get(row["guest"])
@@ -104,6 +115,8 @@ class Presence:
     def more_about(self, entry: Entry) -> list[Any] | None:
         """What other servers have to know of an entry, beside what everyone hears."""
         match entry.event:
+            case Banned() | Muted() | RoleChanged():
+                return self.measures.more_about(entry.effect)
             case Joined(arrived=True):
                 return [
                     [
@@ -111,6 +124,7 @@ class Presence:
                         *(user.account or (None, 0.0)),
                         user.since,
                         dict(user.rooms),
+                        self.registry.networks_of(user),
                     ]
                     for user in entry.people
                 ]
@@ -121,10 +135,11 @@ class Presence:
             case _:
                 return None
 
-    def heard(self, entry: Entry, more: Sequence[Any] | None, node: int) -> Entry:
+    def heard(self, entry: Entry, more: Sequence[Any] | None, node: int) -> Entry:  # noqa: PLR0912 (a case each)
         """What another server has appended is so. Returns `entry`, with whom it is about."""
         registry = self.registry
         people: tuple[User, ...] = ()
+        effect: object = None
         match entry.event:
             case Joined(arrived=True, names=names, id=id_):
                 people = tuple(
@@ -139,9 +154,10 @@ class Presence:
                 registry.accept_member(people[0], room)
                 self._since[people[0].id][room] = id_
             case Left(reason=LeaveReason.PARTED, names=names, room=room):
-                people = (self.people[names[0]],)
-                registry.part(people[0], room)
-                self._since[people[0].id].pop(room, None)
+                people = tuple(self.people[name] for name in names)
+                for user in people:
+                    registry.part(user, room)
+                    self._since[user.id].pop(room, None)
             case Left(names=names):
                 people = tuple(self.people[name] for name in names)
                 for name, user in zip(names, people, strict=True):
@@ -158,9 +174,13 @@ class Presence:
                 if record.private and not private:
                     record.open_from = id_
                 record.private, record.control = private, id_
+            case Banned() | Muted() | RoleChanged():
+                effect = self.measures.heard(entry.event, more or ())
             case _:
                 pass
-        return entry._replace(people=people, event=_told_more(entry.event, more))
+        return entry._replace(
+            people=people, event=_told_more(entry.event, more), effect=effect or entry.effect
+        )
 
     def told(self, kind: str, data: dict[str, Any], node: int) -> dict[str, Any] | None:
         """What another server tells, with the `user` whom it is about (None: they are gone); None:
@@ -193,7 +213,7 @@ class Presence:
             case EnterBeside(user=user) if registry.is_here(user):
                 return [self._whereabouts(user)]
             case Depart(staying=staying):
-                return [self._whereabouts(user) for user in staying]
+                return [self._whereabouts(user) for user in staying if registry.is_here(user)]
             case Tell(kind=kind, data=data, user=None):
                 return [(kind, dict(data))]
             case Tell(kind=kind, data=data, user=user) if user is not None:
@@ -231,7 +251,10 @@ class Presence:
             if now is not None and number in self._changing:
                 people.append(self._person(*now, *self._changing[number]))
         there = [registry.rooms[name] for name in touched.rooms if name in registry.rooms]
+        ruled = touched.sanctions.items()
         return {
+            "lifted": [each.key for each, on in ruled if not on],
+            "imposed": [self.measures.values(each) for each, on in ruled if on],
             "gone": gone,
             "people": people,
             "changed": [self._room(room) for room in there],
@@ -253,8 +276,9 @@ class Presence:
             {number: self._since.get(number) for number in changing},
             {number: self._uids[number] for number in changing if number in self._uids},
         )
-        for before in touched.people.values():
-            if before is not None:
+        for number, before in touched.people.items():
+            now = self.registry.claim_of(number)
+            if before is not None and (now is None or now[0] != before):
                 self.people.pop(before, None)
         for number, (user, since) in changing.items():
             now = self.registry.claim_of(number)
@@ -299,11 +323,11 @@ class Presence:
     def _arrived(
         self, name: str, told: Sequence[Any], node: int, rooms: Iterable[str], id_: int
     ) -> User:
-        uid, account, account_since, since, before = told
+        uid, account, account_since, since, before, networks = told
         nodes = frozenset({node})
         user = self._newcomer(uid, nodes, name, since, _account(account, account_since))
         user.rooms = before
-        self.registry.accept(user, name, rooms, nodes)
+        self.registry.accept(user, name, rooms, nodes, tuple(networks))
         self._since[user.id] = {room: before.get(room, id_) for room in rooms}
         return user
 
@@ -338,7 +362,8 @@ class Presence:
             "account": account,
             "account_since": account_since,
             "since": user.since,
-            "rooms": {room: _relative(since.get(room, 0)) for room in rooms},
+            "networks": self.registry.networks_of(user),
+            "rooms": {room: relative_id(since.get(room, 0)) for room in rooms},
         }
 
     def _room(self, room: RoomRecord) -> dict[str, Any]:
@@ -350,8 +375,9 @@ class Presence:
             "guest": self._id(room.founder) if isinstance(room.founder, int) else None,
             "topic": room.topic,
             "private": room.private,
-            "open_from": _relative(room.open_from),
-            "control": _relative(room.control),
+            "open_from": relative_id(room.open_from),
+            "control": relative_id(room.control),
+            "operators": sorted(room.operators),
         }
 
 
@@ -365,8 +391,3 @@ def _told_more(event: RoomEvent, more: Sequence[Any] | None) -> RoomEvent:
 
 def _account(name: str | None, since: float | None) -> Account | None:
     return None if name is None else Account(name, float(since or 0.0))
-
-
-def _relative(id_: int) -> int:
-    """An id that has no place so far, as the tables' functions take it."""
-    return -(id_ - UNDECIDED) - 1 if id_ >= UNDECIDED else id_

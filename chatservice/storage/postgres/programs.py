@@ -57,11 +57,14 @@ def events_in(uri: str, room: str) -> Iterator[Happening]:
             after = rows[-1].end - 1
 
 
-def accounts_in(uri: str) -> list[Account]:
-    """All of them, sorted by their names."""
+def accounts_in(uri: str) -> list[tuple[Account, bool]]:
+    """All of them, sorted by their names, and whether each is an operator of the server."""
     with _opened(uri) as connection:
         found = ask_now(connection, accounts.ALL)
-        return [Account(name or "", float(since or 0)) for name, since in found]
+        return [
+            (Account(name or "", float(since or 0)), operator == "t")
+            for name, since, operator in found
+        ]
 
 
 class AccountDatabase:
@@ -98,6 +101,13 @@ class AccountDatabase:
         """Set another password; servers end what was proven with the old one. Raises `Refusal`
         (NOT_REGISTERED)."""
         self._do(accounts.CHANGE, account, Change.PASSWORD, hashed)
+
+    def set_operator(self, account: Account, on: bool) -> None:
+        """The owner is an operator of the server (`on`), or no longer; servers obey."""
+        if on:
+            self._do(accounts.COMMISSION, account, Change.OPERATOR)
+        else:
+            self._do(accounts.DISMISS, account, Change.NO_OPERATOR)
 
     def remove(self, account: Account) -> None:
         """Servers end the connections of its owner. Raises `Refusal` (NOT_REGISTERED)."""

@@ -146,6 +146,30 @@ UPGRADES: tuple[str, ...] = (
         name text PRIMARY KEY, id bigint, at double precision NOT NULL, messages jsonb NOT NULL
     );
     """,
+    """
+    -- Who is in charge: of a room (accounts, each with since when it is there), and of the server.
+    ALTER TABLE rooms ADD operators jsonb NOT NULL DEFAULT '[]';
+    CREATE TABLE operators(
+        account text PRIMARY KEY REFERENCES accounts(name) ON DELETE CASCADE,
+        since double precision NOT NULL
+    );
+    -- Bans and mutes, in the room `scope` or everywhere ('*'). `id`: the entry that imposed it.
+    CREATE TABLE sanctions(
+        key bigint PRIMARY KEY,
+        id bigint NOT NULL,
+        kind text NOT NULL,
+        scope text NOT NULL,
+        name text NOT NULL,
+        account text,
+        since double precision,
+        networks jsonb NOT NULL,
+        by text NOT NULL,
+        at double precision NOT NULL,
+        until double precision,
+        why text NOT NULL
+    );
+    ALTER TABLE people ADD networks jsonb NOT NULL DEFAULT '[]';
+    """,
 )
 
 FUNCTIONS = """
@@ -280,12 +304,13 @@ BEGIN
     INSERT INTO people
         SELECT p.name, p.id, p.nodes, p.account, p.account_since, p.since, (
             SELECT coalesce(jsonb_object_agg(key, settled_id(_first, value::bigint)), '{}')
-            FROM jsonb_each_text(p.rooms))
+            FROM jsonb_each_text(p.rooms)), p.networks
         FROM jsonb_to_recordset(_batch->'people') AS p(name text, id text, nodes bigint[],
-            account text, account_since double precision, since double precision, rooms jsonb)
+            account text, account_since double precision, since double precision, rooms jsonb,
+            networks jsonb)
         ON CONFLICT (name) DO UPDATE SET id = excluded.id, nodes = excluded.nodes,
             account = excluded.account, account_since = excluded.account_since,
-            since = excluded.since, rooms = excluded.rooms;
+            since = excluded.since, rooms = excluded.rooms, networks = excluded.networks;
     DELETE FROM memberships USING jsonb_to_recordset(_batch->'people') AS p(
             account text, rooms jsonb)
         WHERE memberships.account = p.account AND NOT p.rooms ? memberships.room;
@@ -302,13 +327,28 @@ BEGIN
     DELETE FROM rooms WHERE name IN (SELECT jsonb_array_elements_text(_batch->'dropped'));
     INSERT INTO rooms
         SELECT r.name, r.founder, r.founder_since, r.guest, r.topic, r.private,
-            settled_id(_first, r.open_from), settled_id(_first, r.control)
+            settled_id(_first, r.open_from), settled_id(_first, r.control), r.operators
         FROM jsonb_to_recordset(_batch->'changed') AS r(name text, founder text,
             founder_since double precision, guest text, topic text, private boolean,
-            open_from bigint, control bigint)
+            open_from bigint, control bigint, operators jsonb)
         ON CONFLICT (name) DO UPDATE SET founder = excluded.founder,
             founder_since = excluded.founder_since, guest = excluded.guest, topic = excluded.topic,
-            private = excluded.private, open_from = excluded.open_from, control = excluded.control;
+            private = excluded.private, open_from = excluded.open_from, control = excluded.control,
+            operators = excluded.operators;
+    DELETE FROM sanctions WHERE key IN (
+        SELECT value::bigint FROM jsonb_array_elements_text(_batch->'lifted'));
+    INSERT INTO sanctions
+        SELECT s.key, settled_id(_first, s.id), s.kind, s.scope, s.name, s.account, s.since,
+            s.networks, s.by, s.at, s.until, s.why
+        FROM jsonb_to_recordset(_batch->'imposed') AS s(key bigint, id bigint, kind text,
+            scope text, name text, account text, since double precision, networks jsonb, by text,
+            at double precision, until double precision, why text)
+        ON CONFLICT (key) DO NOTHING;
+    -- Whoever is banned from a room is in it no longer, also if they are away.
+    DELETE FROM memberships USING jsonb_to_recordset(_batch->'imposed') AS s(
+            kind text, scope text, account text, since double precision)
+        WHERE s.kind = 'ban' AND s.scope NOT IN ('*', 'lobby') AND memberships.room = s.scope
+            AND memberships.account = s.account AND memberships.since = s.since;
 END
 $$;
 

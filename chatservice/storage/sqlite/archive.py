@@ -4,7 +4,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +15,25 @@ from twisted.python.threadpool import ThreadPool
 
 from chatservice.complaints import Complaints
 from chatservice.core.drafts import Committed, Draft
-from chatservice.core.events import Account, Change, ErrorCode, Refusal, Saving
+from chatservice.core.events import ALL_ROOMS, Account, Change, ErrorCode, Refusal, Saving
 from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import Registry, RoomRecord
+from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import ReadPosition
 from chatservice.core.users import User
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.group_commit import GroupCommit
 from chatservice.storage.keep import KEEP_ALL, Keep
 from chatservice.storage.past import ReadablePast
-from chatservice.storage.sqlite import account_changes, positions, rooms, rows, search, wal
+from chatservice.storage.sqlite import (
+    account_changes,
+    moderation,
+    positions,
+    rooms,
+    rows,
+    search,
+    wal,
+)
 from chatservice.storage.sqlite.account_changes import AccountChange
 from chatservice.storage.sqlite.database import (
     CRASH_GAP,
@@ -71,13 +80,17 @@ class SqliteArchive(ReadablePast):
         upgrades: Sequence[str] = UPGRADES,
         thread: Callable[[str], ThreadPool] = lambda name: ThreadPool(0, 1, name),
     ) -> None:
-        self.rooms: list[RoomRecord] = []  # that there were when it was opened
+        # What there was when it was opened.
+        self.rooms: list[RoomRecord] = []
         self.people: list[User] = []  # there is no other server
+        self.operators: set[Account] = set()
+        self.sanctions: list[Sanction] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
         self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
         self._path = path
+        self._now = now
         self._indexed = indexed
         self._upgrades = upgrades
         complaints = Complaints(reactor, known=(sqlite3.Error,))
@@ -117,6 +130,10 @@ class SqliteArchive(ReadablePast):
         try:
             origin, gaps = _begin(connection)
             kept = rooms.kept(connection)
+            with transaction(connection):
+                moderation.forget_gone(connection, [room.name for room in kept], self._now())
+            self.operators = moderation.operators(connection, ALL_ROOMS)
+            self.sanctions = moderation.sanctions(connection)
             indexed = self._indexed and search.has_index(connection)
             wal.stamp(connection, opened.path)
             readers = [connect(opened.path, read_only=True) for _ in range(2)]
@@ -127,7 +144,8 @@ class SqliteArchive(ReadablePast):
         first_id = origin.next_id if firsts[0] is None else firsts[0]
         self._reading.begin(first_id, gaps, indexed=indexed)
         self.rooms = kept
-        self._commits.begin(origin.next_id, origin.messages, Registry(map(copy, kept)))
+        registry = Registry(map(deepcopy, kept), operators=self.operators, sanctions=self.sanctions)
+        self._commits.begin(origin.next_id, origin.messages, registry)
         self._log.begin(origin)
         sys.setswitchinterval(SWITCH_SECONDS)
         self._writer.start(opened)
@@ -198,10 +216,14 @@ class SqliteArchive(ReadablePast):
         return await self._reader.ask(lambda c: rooms.memberships(c, account), asker=asker)
 
     def enroll(
-        self, account: Account, joined: Mapping[str, int], founded: Iterable[RoomRecord]
+        self,
+        account: Account,
+        joined: Mapping[str, int],
+        founded: Iterable[RoomRecord],
+        sanctions: Iterable[Sanction] = (),
     ) -> None:
-        there, made = dict(joined), list(founded)
-        self.write(lambda c: rooms.enroll(c, account, there, made)).addErrback(
+        there, made, held = dict(joined), list(founded), list(sanctions)
+        self.write(lambda c: rooms.enroll(c, account, there, made, held)).addErrback(
             lambda failure: log.failure("Memberships are not saved.", failure)
         )
 

@@ -14,12 +14,20 @@ from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import quote
 
-from chatservice.core.events import Account, Change, Happening
+from chatservice.core.events import ALL_ROOMS, Account, Change, Happening, Role
 from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.rows import MAX_ID, Row
-from chatservice.storage.sqlite import account_changes, accounts, hooks, rows, schema, wal
+from chatservice.storage.sqlite import (
+    account_changes,
+    accounts,
+    hooks,
+    moderation,
+    rows,
+    schema,
+    wal,
+)
 from chatservice.storage.sqlite.database import (
     explained,
     open_existing,
@@ -56,10 +64,11 @@ def _happenings(row: Row, reach: Reach) -> list[Happening]:
         raise BadDatabase(f"the event {row.id} makes no sense") from None
 
 
-def accounts_in(path: Path) -> list[Account]:
-    """All of them, sorted by their names."""
+def accounts_in(path: Path) -> list[tuple[Account, bool]]:
+    """All of them, sorted by their names, and whether each is an operator of the server."""
     with closing(open_to_read(path)) as connection, explained(path):
-        return accounts.all_accounts(connection)
+        operators = moderation.operators(connection, ALL_ROOMS)
+        return [(each, each in operators) for each in accounts.all_accounts(connection)]
 
 
 def hooks_in(path: Path) -> list[Hook]:
@@ -106,6 +115,15 @@ class AccountFile:
         with self._change() as connection:
             accounts.change(connection, account, hashed)
             account_changes.add(connection, account, Change.PASSWORD)
+
+    def set_operator(self, account: Account, on: bool) -> None:
+        """The owner is an operator of the server (`on`), or no longer; a server that is running
+        obeys."""
+        with self._change() as connection:
+            role = Role.OPERATOR if on else Role.MEMBER
+            moderation.appoint(connection, ALL_ROOMS, account, role)
+            change = Change.OPERATOR if on else Change.NO_OPERATOR
+            account_changes.add(connection, account, change)
 
     def remove(self, account: Account) -> None:
         """A server that is running ends the connections of its owner. Raises `Refusal`

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
+    LOBBY,
     Account,
     Joined,
     LeaveReason,
@@ -16,6 +17,8 @@ from chatservice.core.events import (
     TopicChanged,
 )
 from chatservice.core.registry import RoomRecord
+from chatservice.core.sanctions import Sanction
+from chatservice.storage.sqlite import moderation
 
 
 def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
@@ -33,12 +36,10 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 if account is not None:
                     _enter(connection, account, (room,), id_)
             case Left(reason=LeaveReason.PARTED, room=room):
-                account = entry.people[0].account
-                if account is not None:
-                    connection.execute(
-                        "DELETE FROM memberships WHERE account = ? AND since = ? AND room = ?",
-                        (*account, room),
-                    )
+                connection.executemany(
+                    "DELETE FROM memberships WHERE account = ? AND since = ? AND room = ?",
+                    [(*user.account, room) for user in entry.people if user.account is not None],
+                )
             case TopicChanged(room=room, topic=topic):
                 connection.execute("UPDATE rooms SET topic = ? WHERE name = ?", (topic, room))
             case ModeChanged(room=room, private=private):
@@ -50,11 +51,13 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 )
             case _:
                 pass
+        moderation.save(connection, entry)
 
 
 def _found(connection: sqlite3.Connection, room: str, founder: Account | None, id_: int) -> None:
     """Whoever was in another room of that name is not in this one."""
     connection.execute("DELETE FROM memberships WHERE room = ?", (room,))
+    moderation.forget_room(connection, room)
     if founder is not None:
         connection.execute(
             "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?)", (room, *founder, id_, id_)
@@ -76,30 +79,33 @@ def enroll(
     account: Account,
     joined: Mapping[str, int],
     founded: Iterable[RoomRecord],
+    sanctions: Iterable[Sanction],
 ) -> None:
-    """Within a transaction: the owner of `account`, who has just registered, is in these rooms and
-    has founded some."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, ?, ?, ?, ?)",
-        [
-            (room.name, *account, room.topic, room.private, room.open_from, room.control)
-            for room in founded
-        ],
-    )
+    """Within a transaction: the owner of `account`, who has just registered, is in these rooms, has
+    founded some, and is held by these bans and mutes."""
+    for record in founded:
+        moderation.hand_over(connection, account, record)
     for room, id_ in joined.items():
         _enter(connection, account, (room,), id_)
+    moderation.impose(connection, sanctions)
 
 
 def kept(connection: sqlite3.Connection) -> list[RoomRecord]:
-    """The rooms whose founders still have their accounts; and the lobby's topic."""
+    """The rooms whose founders still have their accounts; and the lobby, if somebody was put in
+    charge of it."""
     rows = connection.execute(
         "SELECT rooms.name, founder, founder_since, topic, private, open_from, control FROM rooms "
         "JOIN accounts ON founder = accounts.name AND founder_since = created"
     )
-    return [
+    records = [
         RoomRecord(name, Account(founder, since), topic, bool(private), open_from, control)
         for name, founder, since, topic, private, open_from, control in rows
     ]
+    for record in records:
+        record.operators = moderation.operators(connection, record.name)
+    if in_charge := moderation.operators(connection, LOBBY):
+        records.append(RoomRecord(LOBBY, operators=in_charge))
+    return records
 
 
 def memberships(connection: sqlite3.Connection, account: Account) -> dict[str, int]:

@@ -128,6 +128,31 @@ UPGRADES: tuple[str, ...] = (
         created REAL NOT NULL
     );
     """,
+    # Who is in charge of a room, beside its founder; room '*': of the whole server. Bans and mutes:
+    # `id` is that of the entry that has imposed it; `scope` a room or '*'; `networks` one a line.
+    """
+    CREATE TABLE operators(
+        room TEXT NOT NULL,
+        account TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        since REAL NOT NULL,
+        PRIMARY KEY(room, account)
+    ) WITHOUT ROWID;
+    CREATE TABLE sanctions(
+        key INTEGER PRIMARY KEY,
+        id INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        name TEXT NOT NULL,
+        account TEXT,
+        since REAL,
+        networks TEXT NOT NULL,
+        by TEXT NOT NULL,
+        at REAL NOT NULL,
+        until REAL,
+        why TEXT NOT NULL
+    );
+    CREATE INDEX sanctions_in ON sanctions(scope);
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

@@ -1,0 +1,136 @@
+"""The requests of those in charge."""
+
+from collections.abc import Callable
+
+from chatservice.core import names, requests
+from chatservice.core.events import (
+    ALL_ROOMS,
+    Account,
+    Acked,
+    Banned,
+    ErrorCode,
+    Left,
+    Muted,
+    PersonalEvent,
+    Refusal,
+    Role,
+    RoleChanged,
+    SanctionKind,
+    SanctionList,
+)
+from chatservice.core.measures import Appoint, Impose, Kick, Lift, Measure, Warrant
+from chatservice.core.moderation import person_of
+from chatservice.core.registry import Rank, shown_room
+from chatservice.core.sanctions import Person
+from chatservice.dialects.text import TEXT
+from chatservice.session.asker import Asker, committed
+
+_KINDS = {requests.Ban: SanctionKind.BAN, requests.Mute: SanctionKind.MUTE}
+
+
+async def kick(asker: Asker, request: requests.Kick) -> PersonalEvent | None:
+    scope = _scope(asker, request.room)
+    target = await _target(asker, request.name)
+    if not target.id:
+        raise Refusal(ErrorCode.NOBODY, name=request.name)
+    return await _take(asker, scope, lambda warrant: Kick(warrant, target, request.reason))
+
+
+async def sanction(asker: Asker, request: requests.Ban | requests.Mute) -> PersonalEvent | None:
+    kind, scope = _KINDS[type(request)], _scope(asker, request.room)
+    if not request.on:
+        name = _checked(request.name)
+        return await _take(asker, scope, lambda warrant: Lift(warrant, kind, name))
+    target = await _target(asker, request.name)
+    seconds, why = request.seconds, request.reason
+    return await _take(asker, scope, lambda w: Impose(w, kind, target, seconds, why))
+
+
+def bans(asker: Asker, request: requests.Bans) -> SanctionList:
+    chat, scope = asker.services.chat, _scope(asker, request.room)
+    room = None if scope == ALL_ROOMS else chat.directory.rooms[scope]
+    found = chat.moderation.listed(asker.user, room)
+    return SanctionList(scope, tuple(each.info for each in found))
+
+
+async def op(asker: Asker, request: requests.Op) -> PersonalEvent | None:
+    role = Role.OPERATOR if request.on else Role.MEMBER
+    return await _appoint(asker, request.room, request.name, role)
+
+
+async def founder(asker: Asker, request: requests.Founder) -> PersonalEvent | None:
+    return await _appoint(asker, request.room, request.name, Role.FOUNDER)
+
+
+async def _appoint(asker: Asker, room: str, name: str, role: Role) -> PersonalEvent | None:
+    scope = _scope(asker, room)
+    account = await _account(asker, name)
+    return await _take(asker, scope, lambda w: Appoint(w, account, account.name, role))
+
+
+async def _take(
+    asker: Asker, scope: str, measure: Callable[[Warrant], Measure]
+) -> PersonalEvent | None:
+    """Its author is told like everyone in the room; or by an answer, if they are not there."""
+    chat, user = asker.services.chat, asker.user
+    warrant = Warrant(chat.now(), user, scope, asker.cursor, asker.ref)
+    entry = await committed(
+        lambda then: chat.moderation.take(asker, measure(warrant._replace(then=then)))
+    )
+    if entry is None:
+        return Acked(chat.log.end - 1, chat.now())
+    event = entry.event
+    where = "everywhere" if scope == ALL_ROOMS else shown_room(scope)
+    for line in TEXT.lines(event):
+        asker.note("{where}: {what}", where=where, what=line.removeprefix("*** "))
+    is_heard = not asker.cursor.rooms.keys().isdisjoint(entry.rooms)
+    if isinstance(event, Left | Banned | Muted | RoleChanged) and not is_heard:
+        return event if asker.dialect.labels_rooms else None
+    return None
+
+
+def _scope(asker: Asker, name: str) -> str:
+    """The room that is meant, or ALL_ROOMS. Operators of the server need not be there."""
+    if name == ALL_ROOMS:
+        return name
+    chat, user = asker.services.chat, asker.user
+    wanted = asker.room(name)
+    if chat.moderation.rank(user, None) is Rank.SERVER_OPERATOR and (
+        room := chat.directory.room(wanted)
+    ):
+        return room.name
+    return chat.own_room(user, wanted).name
+
+
+def _checked(name: str) -> str:
+    """Raises NOBODY."""
+    try:
+        return names.well_formed(name)
+    except Refusal:
+        raise Refusal(ErrorCode.NOBODY, name=name) from None
+
+
+async def _target(asker: Asker, name: str) -> Person:
+    """Whoever is called `name`: somebody who is here, the owner of an account, or a guest who is
+    not here. Raises NOBODY if that is no name."""
+    chat, accounts = asker.services.chat, asker.services.authenticator.accounts
+    checked = _checked(name)
+    try:
+        return person_of(chat.directory.user(checked))
+    except Refusal:
+        pass
+    account = None
+    if accounts is not None:
+        account = await accounts.owner(checked, asker.peer.network)
+    if account is None:
+        return Person(0, checked)
+    owner = chat.owner(account)
+    return Person(0, account.name, account) if owner is None else person_of(owner)
+
+
+async def _account(asker: Asker, name: str) -> Account:
+    """The account of whoever is called `name`, or of that name. Raises NO_SUCH_ACCOUNT."""
+    target = await _target(asker, name)
+    if target.account is None:
+        raise Refusal(ErrorCode.NO_SUCH_ACCOUNT, name=target.name)
+    return target.account
