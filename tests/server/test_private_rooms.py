@@ -1,18 +1,14 @@
 """A private room is in no byte that an outsider gets, whatever they ask for."""
 
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chatservice.core.events import Account
-from chatservice.dialects import jsonlines, schema
-from chatservice.dialects.commands import COMMANDS
-from chatservice.dialects.wording import ENGLISH
 from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
+from tests.support.outsider import Outsider
 from tests.support.people import QUESTION, Person, Server
 from tests.support.quick_passwords import QUICK, QUICKLY
 
@@ -20,11 +16,6 @@ KEPT = ("--database", "chat.sqlite3")
 ROOM, TOPIC, LINE = "bunker-7", "marmalade", "sandwiches"
 SECRETS = (ROOM, TOPIC, LINE)
 PASSWORD = "correct horse"
-# What an outsider gives where a command or a field wants something; not the room's own name, which
-# an error would repeat.
-WORDS = ("Alice", "Bob", "lobby", "*", "bunker", "b*", "sandwich", "1", "200", "on")
-# What would end the outsider's visit, or change who they are.
-NOT_ASKED = ("exit", "hello", "register", "password", "unregister", "nick")
 
 
 def insider(server: Server, name: str) -> Person:
@@ -41,65 +32,6 @@ def meets(alice: Person, bob: Person) -> None:
     alice.hears_until("*** Bob is invited to #bunker-7.")
     bob.types(f"/join {ROOM}", f"more {LINE}", "/me " + LINE)
     alice.hears_until(f"* Bob {LINE}")
-
-
-class Outsider:
-    """Somebody who records all that they get."""
-
-    def __init__(self, server: Server, name: str, *, as_program: bool) -> None:
-        self.person = server.connect()
-        hello = json.dumps({"type": "hello", "name": name, "rooms": True})
-        self.person.types(hello if as_program else name)
-        self.as_program = as_program
-        self.heard = b""
-        self.person.socket.settimeout(0.05)
-
-    def listens(self, seconds: float = 0.3) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                data = self.person.socket.recv(1 << 16)
-            except TimeoutError:
-                continue
-            if not data:
-                return
-            self.heard += data
-
-    def asks(self, request: dict[str, Any]) -> None:
-        self.person.types(json.dumps(request))
-
-    def asks_for_everything(self) -> None:
-        if not self.as_program:
-            for command in COMMANDS:
-                if command.name in NOT_ASKED:
-                    continue
-                for word in WORDS if command.name in ENGLISH.arguments else ("",):
-                    self.person.types(f"/{command.name} {word} {word}".rstrip())
-                self.listens(0.05)
-        else:
-            examples = [e for e in schema.EXAMPLES if schema.vocabulary_of(e) is jsonlines.REQUESTS]
-            for example in examples:
-                request = jsonlines.REQUESTS.write(example)
-                if request["type"] in (
-                    "exit",
-                    "hello",
-                    "register",
-                    "password",
-                    "unregister",
-                    "nick",
-                ):
-                    continue
-                self.asks(request)
-                for field, value in request.items():
-                    if field != "type" and isinstance(value, str):
-                        for word in WORDS:
-                            self.asks({**request, field: word})
-                if "room" in [each.key for each in jsonlines.REQUESTS.fields(request["type"])]:
-                    self.asks({**request, "room": "*"})
-                self.listens(0.05)
-        join = json.dumps({"type": "join", "room": "lobby"})  # they may have left it
-        self.person.types(join if self.as_program else "/join lobby")
-        self.listens(1.0)
 
 
 @pytest.mark.parametrize("as_program", [False, True], ids=["text", "json"])
