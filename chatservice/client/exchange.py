@@ -53,6 +53,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.requests import (
+    Announce,
     Ban,
     Bans,
     ChangePassword,
@@ -368,7 +369,7 @@ class Exchange:
                 pass
             case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
                 pass
-            case Op() | Founder() | Kick() | Ban() | Mute() | Bans():
+            case Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce():
                 pass
             case _:
                 assert_never(request)

@@ -26,6 +26,7 @@ from chatservice.core.events import (
     SanctionList,
 )
 from chatservice.core.requests import (
+    Announce,
     Ban,
     Bans,
     ChangePassword,
@@ -71,7 +72,7 @@ def after_loss(request: Question) -> AfterLoss:
     match request:
         case Say() | Emote():
             return AfterLoss.LOOK_IN_LOG
-        case Tell() | Reply() | Kick() | Ban() | Mute():  # somebody would be removed once more
+        case Tell() | Reply() | Announce() | Kick() | Ban() | Mute():  # it would be done once more
             return AfterLoss.UNSURE
         case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
             return AfterLoss.REPEAT
@@ -88,7 +89,7 @@ def after_loss(request: Question) -> AfterLoss:
 def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
     """The event that answers `request`, if it is not declined."""
     match request:
-        case Say() | Emote() | Tell() | Reply() | Nick():
+        case Say() | Emote() | Tell() | Reply() | Nick() | Announce():
             return Acked
         case Topic(topic=None):
             return RoomInfo

@@ -759,6 +759,11 @@ class Chat:
     def announce(self, lines: Iterable[str], room: Room | None = None) -> None:
         """The operator says `lines` to everyone, or to everyone who hears `room`."""
         texts = tuple(map(sanitize, lines))
+        self.announce_here(texts, room)
+        self.elsewhere.announce(texts, room)
+
+    def announce_here(self, texts: tuple[str, ...], room: Room | None) -> None:
+        """The same to those on this server."""
         if room is None:
             self.tell_all(Announced(texts))
         else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatservice.core.drafts import Draft, Outcome, Tell, Then
 from chatservice.core.events import CloseReason, ErrorCode, Invited, Refusal, Sent, Style, Told
+from chatservice.core.room import Room
 from chatservice.core.users import User, UserSession
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Elsewhere:
         """The connections of `user` end there."""
         self._tell("close", {"reason": reason.value, "lines": lines}, user)
 
+    def announce(self, lines: tuple[str, ...], room: Room | None) -> None:
+        """The operator says `lines` to everyone there, or to everyone who hears `room`."""
+        self._tell("announced", {"lines": lines, "room": None if room is None else room.name})
+
     def invite(self, room: str, user: User, by: str) -> None:
         """`user` is invited to `room`."""
         self._tell("invited", {"room": room, "by": by}, user)
@@ -111,6 +116,7 @@ class Elsewhere:
         does = {
             "told": self._take,
             "taken": self._taken,
+            "announced": self._announced,
             "close": self._close,
             "invited": self._invited,
             "enrolled": self._enrolled,
@@ -148,6 +154,11 @@ class Elsewhere:
         if user is None or (reason is CloseReason.CLAIMED and user.is_registered):
             return  # they have gone, or registered the name themselves meanwhile
         self._chat.close_here(user, reason, tuple(data["lines"]))
+
+    def _announced(self, data: Mapping[str, Any]) -> None:
+        room = self._chat.directory.rooms.get(data["room"] or "")
+        if room is not None or data["room"] is None:
+            self._chat.announce_here(tuple(data["lines"]), room)
 
     def _invited(self, data: Mapping[str, Any]) -> None:
         chat = self._chat

@@ -246,6 +246,14 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Say `text` to everyone, whatever rooms they hear, in the server's name; which its operators
+    may. Each line of it becomes a line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bans:
     """Ask who is banned or muted in `room` (``*``: in the whole chat), of which you are in
     charge."""
@@ -285,7 +293,7 @@ WithPassword = Hello | Nick | Register | ChangePassword | Unregister
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
-InCharge = Op | Founder | Kick | Ban | Mute | Bans
+InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce
 Talk = Say | Emote | Tell | Reply
 Question = Talk | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
 Request = Question | Hello | SetTyping | Help | Exit | Password

@@ -14,6 +14,7 @@ from chatservice.core.events import (
     Refusal,
 )
 from chatservice.core.requests import (
+    Announce,
     Ban,
     Bans,
     ChangePassword,
@@ -172,6 +173,7 @@ COMMANDS = (
     Command("op", (), Op, _op(True)),
     Command("deop", (), Op, _op(False)),
     Command("founder", (), Founder, lambda a: Founder(a, CURRENT_ROOM) if a else None),
+    Command("announce", (), Announce, lambda a: Announce(a) if a else None),
     Command("register", (), Register, lambda a: Register(a) if a else None),
     Command("password", (), ChangePassword, lambda a: ChangePassword(a) if a else None),
     Command("unregister", (), Unregister, lambda _: Unregister()),
@@ -179,7 +181,9 @@ COMMANDS = (
     Command("exit", ("quit",), Exit, lambda _: Exit()),
 )
 # Those that only people in charge can use: /help lists them in one line.
-IN_CHARGE = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "op", "deop", "founder"})
+IN_CHARGE = frozenset(
+    {"kick", "ban", "unban", "bans", "mute", "unmute", "op", "deop", "founder", "announce"}
+)
 HELPED = Helped(tuple(command.name for command in COMMANDS))
 
 

@@ -92,6 +92,7 @@ REQUESTS = Vocabulary(
         "invite": requests.Invite,
         "op": requests.Op,
         "founder": requests.Founder,
+        "announce": requests.Announce,
         "kick": requests.Kick,
         "ban": requests.Ban,
         "mute": requests.Mute,

@@ -96,6 +96,7 @@ EXAMPLES: tuple[Any, ...] = (
     requests.Ban("Eve", "dev", on=False),
     requests.Mute("Eve", ALL_ROOMS, 1800),
     requests.Bans("dev"),
+    requests.Announce("Back at noon"),
     requests.History(limit=20, messages=True, room="dev"),
     requests.Search("lunch noon", room=ALL_ROOMS),
     requests.Exit(),

@@ -62,6 +62,14 @@ async def founder(asker: Asker, request: requests.Founder) -> PersonalEvent | No
     return await _appoint(asker, request.room, request.name, Role.FOUNDER)
 
 
+def announce(asker: Asker, request: requests.Announce) -> Acked:
+    chat, user = asker.services.chat, asker.user
+    chat.moderation.expect_in_charge(user, None)
+    asker.note("{name} announces: {lines!r}", name=user.name, lines=request.text)
+    chat.announce(line for line in request.text.splitlines() if line.strip())
+    return Acked(chat.log.end - 1, chat.now())
+
+
 async def _appoint(asker: Asker, room: str, name: str, role: Role) -> PersonalEvent | None:
     scope = _scope(asker, room)
     account = await _account(asker, name)

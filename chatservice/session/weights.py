@@ -55,7 +55,7 @@ def line(asker: Asker, request: object) -> float:
     return 1.0
 
 
-def lines(asker: Asker, request: requests.Say | requests.Emote) -> float:
+def lines(asker: Asker, request: requests.Say | requests.Emote | requests.Announce) -> float:
     return 1.0 + request.text.count("\n")
 
 

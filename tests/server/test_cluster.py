@@ -304,6 +304,32 @@ def test_the_operators_programs_take_the_uri(start: Start, uri: str) -> None:
     assert added.stderr.startswith(b"accounts: Alice is ")
 
 
+def test_an_operator_of_the_server_is_in_charge_on_all_of_them(start: Start, uri: str) -> None:
+    one, two = start(), start()
+    alice = one.join("Alice")
+    alice.types("/register lovelace")
+    alice.hears("*** Alice is now registered to you.")
+    bob, eve = two.join("Bob"), two.join("Eve")
+    alice.types("/announce not yet")
+    alice.hears_until("Error: only those in charge of the whole chat can do that.")
+    made = program("chatservice.accounts", "--database", uri, "operator", "Alice")
+    assert made.returncode == 0, made.stderr
+    alice.hears("*** Alice is now an operator of this server.")
+    alice.types("/announce Back at noon", "/mute server Bob", "/ban server Eve 2h spam")
+    bob.hears_until("*** Back at noon")
+    bob.hears("*** Alice has muted Bob in the whole chat.")
+    bob.types("hello")
+    bob.hears_until("Error: you are muted in the whole chat; nobody has heard that.")
+    eve.hears_until("*** Alice has removed you from the chat: spam")
+    eve.hears("*** Goodbye: the operator has ended your connection.")
+    again = two.connect()
+    again.types("Eve")
+    again.hears(QUESTION)
+    assert again.next_line().startswith("Error: you are banned from the whole chat until ")
+    alice.types("/bans server")
+    alice.hears_until("*** 2 banned or muted in the whole chat:")
+
+
 def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) -> None:
     with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
         alice = server.join("Alice")

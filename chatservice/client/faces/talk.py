@@ -36,6 +36,7 @@ from chatservice.core.events import (
     Welcomed,
 )
 from chatservice.core.requests import (
+    Announce,
     Ban,
     Bans,
     ChangePassword,
@@ -233,6 +234,7 @@ class Talk:
                 | Ban()
                 | Mute()
                 | Bans()
+                | Announce()
             ):
                 self._ask(request, line, self._show)
             case _:
