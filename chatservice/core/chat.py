@@ -737,6 +737,7 @@ class Chat:
     ) -> Sent | None:
         """`user` says `text` to `recipient` only. Returns None if `then` is called later: they are
         on another server."""
+        self.moderation.expect_voice(user)
         there = self.directory.user(recipient)
         return self._send_private(user, session, there, text, style=style, then=then)
 
@@ -745,6 +746,7 @@ class Chat:
     ) -> Sent | None:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; the rest as in
         `send_private`."""
+        self.moderation.expect_voice(user)
         correspondent = user.correspondent
         if correspondent is None:
             raise Refusal(ErrorCode.NO_CORRESPONDENT)
@@ -907,7 +909,6 @@ class Chat:
         style: Style | None = None,
         then: Answered | None = None,
     ) -> Sent | None:
-        self.moderation.expect_voice(sender)
         taking = [cursor for cursor in recipient.cursors if not cursor.backlogged]
         if not recipient.present or (recipient.elsewhere and then is None):
             raise Refusal(ErrorCode.NOBODY, name=recipient.name)

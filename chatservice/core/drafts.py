@@ -365,13 +365,15 @@ class Depart(Draft):
         if not here:
             return None
         names = tuple(registry.name_of(user) for user in here)
+        farewells = tuple(
+            (name, user.farewell)
+            for name, user in zip(names, here, strict=True)
+            if user.farewell and registry.has_voice(user, self.at, *registry.rooms_of(user))
+        )
         rooms = {room for user in here for room in registry.release(user)}
         sorted_rooms = tuple(sorted(rooms, key=room_order))
         reason = LeaveReason.LOST if self.lost else LeaveReason.LEFT
         first = sorted_rooms[0] if sorted_rooms else ""
-        farewells = tuple(
-            (name, user.farewell) for name, user in zip(names, here, strict=True) if user.farewell
-        )
         event = Left(
             id_, self.at, first, names, reason, _several(sorted_rooms), farewells=farewells
         )
@@ -538,7 +540,8 @@ class Part(Draft):
     def decide(self, registry: Registry, id_: int) -> Entry:
         registry.part(self.user, self.room)
         name = registry.name_of(self.user)
-        farewells = ((name, self.farewell),) if self.farewell else ()
+        is_heard = self.farewell and registry.has_voice(self.user, self.at, self.room)
+        farewells = ((name, self.farewell),) if is_heard else ()
         event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED, farewells=farewells)
         people, connections = (self.user,), self._connections()
         return Entry(event, (self.room,), people, connections, size=len(name), ref=self.ref)

@@ -112,11 +112,12 @@ class Moderation:
         """Whether `user` must not speak in `room`."""
         return any(self.holding(SanctionKind.MUTE, user, each) for each in (room, ALL_ROOMS))
 
-    def expect_voice(self, user: User) -> None:
-        """Raises MUTED if `user` must not speak to anybody."""
-        if (mute := self.holding(SanctionKind.MUTE, user, ALL_ROOMS)) is not None:
-            until = 0 if mute.until is None else int(mute.until)
-            raise Refusal(ErrorCode.MUTED, room=ALL_ROOMS, until=until)
+    def expect_voice(self, user: User, *rooms: str) -> None:
+        """Raises MUTED if `user` must not speak to anybody, or in these rooms."""
+        for scope in (ALL_ROOMS, *rooms):
+            if (mute := self.holding(SanctionKind.MUTE, user, scope)) is not None:
+                until = 0 if mute.until is None else int(mute.until)
+                raise Refusal(ErrorCode.MUTED, room=shown_room(scope), until=until)
 
     def listed(self, user: User | None, room: "Room | None") -> list[Sanction]:
         """The bans and mutes of `room`, or of the whole chat, for somebody in charge. None:

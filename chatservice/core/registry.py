@@ -482,6 +482,16 @@ class Registry:
                 self._expect_voice(claim, scope, now)
         return name
 
+    def has_voice(self, person: Claimant, now: float, *rooms: str) -> bool:
+        """Whether `person` may say something in all of these rooms."""
+        claim = self._claims[person.id]
+        try:
+            for scope in (*rooms, ALL_ROOMS):
+                self._expect_voice(claim, scope, now)
+        except Refusal:
+            return False
+        return True
+
     def found_persons(self, person: Person) -> list[Claimant]:
         """Those who are here and are `person`: by the id; or if that is nobody's, the owner of the
         account, or guests of that name."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chatservice.dialects.irc.message import Message
 from tests.support.irc import NAME, Client, IrcServer
 from tests.support.people import QUESTION, Person, joined
 
@@ -212,6 +213,29 @@ def test_no_text_of_a_command_moves_a_cursor(house: IrcServer) -> None:
     for start in "abefg":
         assert any(f"{start}\ufffd[2J\ufffd2J\ufffd\ufffd" in line for line in heard), start
     assert not set("\x1b\x9b\u202e\x07\x03").intersection("".join(heard)), heard
+
+
+def test_who_is_muted_says_nothing_by_a_farewell_or_a_tag_either(house: IrcServer) -> None:
+    sara, wee = two(house)
+    other = house.irc_join("Otto", "message-tags")
+    sara.types("/join dev")
+    for client in (wee, other):
+        client.types("CAP REQ message-tags", "JOIN #dev")
+        client.hears("JOIN", "#dev")
+    sara.types("/mute Wee")
+    hears_line(sara, "*** Sara has muted Wee.")
+    wee.types(
+        "PRIVMSG #dev :by text",
+        "@+draft/react=tag TAGMSG #dev",
+        "PART #dev :by part",
+        "JOIN #dev",
+        "QUIT :by quit",
+    )
+    heard: list[Message] = []
+    while not heard or heard[-1].command != "QUIT":
+        heard.append(other.next_message())
+    assert "by" not in " ".join(word for each in heard for word in each.parameters)
+    assert not any(each.command in ("TAGMSG", "PRIVMSG") for each in heard)
 
 
 def read_multiline(client: Client) -> str:

@@ -415,9 +415,10 @@ class TestMutes:
     def test_in_the_whole_chat_they_write_to_nobody(self, house: Charge) -> None:
         house.mutes("Olga", "Eve", ALL_ROOMS)
         assert house.says("Eve", room=LOBBY) is ErrorCode.MUTED
-        with pytest.raises(Refusal) as refused:
-            house.chat.send_private(house.user("Eve"), house.sessions["Eve"], "Bob", "psst")
-        assert refused.value.code is ErrorCode.MUTED
+        for name in ("Bob", "Nobody"):  # for whom it would wait, if they are registered
+            with pytest.raises(Refusal) as refused:
+                house.chat.send_private(house.user("Eve"), house.sessions["Eve"], name, "psst")
+            assert refused.value.code is ErrorCode.MUTED
         house.chat.send_private(house.user("Bob"), house.sessions["Bob"], "Eve", "psst")
         assert "[Bob -> you] psst" in house.sinks["Eve"].heard()
 

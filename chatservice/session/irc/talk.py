@@ -39,8 +39,10 @@ async def tagmsg(session: "IrcSession", message: Message) -> None:
                 talk.set_typing(session, requests.SetTyping(on, room.name))
                 _echo_tags(session, f"#{room.name}", tags, session.network.new_id())
                 continue
+            session.services.chat.moderation.expect_voice(session.user, room.name)
             shown, people = f"#{room.name}", list(room.members)
         else:
+            session.services.chat.moderation.expect_voice(session.user)
             user = session.services.chat.directory.user(target)
             shown, people = user.name, [user]
         _relay_tags(session, shown, people, tags)
