@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 import math
+import os
 import re
 import sys
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ import chatservice
 import twisted
 from chatservice import config
 from chatservice.accounts.passwords import MAX_PASSWORD, MIN_PASSWORD
+from chatservice.control.wire import MAX_PATH, beside
 from chatservice.core.limits import Limits
 from chatservice.core.log import MAX_PAGE_EVENTS
 from chatservice.core.sanitize import sanitize
@@ -122,6 +124,11 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             *("database", None, DEFAULT_DATABASE),
             "SQLite file for messages and accounts, or the URI of a PostgreSQL database, or none "
             "to keep messages in memory only.",
+        ],
+        [
+            *("control", None, None),
+            "UNIX socket for python -m chatservice.operate, or none. [default: beside the database, "
+            "with .control after its name]",
         ],
         ["history", None, Settings().history, "Recent messages shown to a newcomer."],
         [
@@ -354,7 +361,21 @@ class Options(usage.Options, strcred.AuthOptionMixin):
             raise OptionError("database", "needs the name of a file, a URI, or none.")
         if is_uri(self["database"]):
             self._check_uri(self["database"])
+        self._check_control()
         self._check_accounts()
+
+    def _check_control(self) -> None:
+        chosen = self["control"]
+        if chosen == "":
+            raise OptionError("control", "needs a path, or none.")
+        place = beside(self["database"]) if chosen is None else chosen
+        path = None if place == "none" else str(self._folder / place)
+        if path is not None and len(os.fsencode(path)) > MAX_PATH:
+            if chosen is not None:
+                why = f"longer than {MAX_PATH} bytes, which the system does not take."
+                raise OptionError("control", why, path)
+            path = None
+        self["control-path"] = path
 
     def _check_accounts(self) -> None:
         if self["members-only"] and not self.get("credCheckers"):

@@ -39,17 +39,19 @@ class Reload:
         self._certificate = options["server-certificate"]
         self._lock = DeferredLock()
 
-    async def __call__(self) -> None:
-        """Apply and log what has changed. If anything is wrong, nothing is changed."""
+    async def __call__(self) -> list[str]:
+        """Apply and log what has changed, and return what was logged. If anything is wrong, nothing
+        is changed."""
         async with self._lock:  # in turn, so that the newest files win
             try:
                 options = await deferToThreadPool(
                     self._reactor, self._reactor.getThreadPool(), self._read
                 )
             except UsageError as error:
-                log.error("Reload failed; everything stays as it was: {error}", error=str(error))
-            else:
-                self._take_up(options)
+                line = f"Reload failed; everything stays as it was: {error}"
+                log.error("{line}", line=line)
+                return [line]
+            return self._take_up(options)
 
     def _read(self) -> Options:
         """Read the options again. Runs in a thread, since it reads files."""
@@ -61,7 +63,7 @@ class Reload:
                 raise UsageError(f"--tls: {error}") from None
         return options
 
-    def _take_up(self, new: Options) -> None:
+    def _take_up(self, new: Options) -> list[str]:
         given = new.given
         changed = {name for name in self._given | given if self._given.get(name) != given.get(name)}
         if new["settings"].motd != self._factory.settings.motd:
@@ -78,10 +80,11 @@ class Reload:
         authenticator.in_clear = bool(new["allow-plaintext-passwords"])
         if self._certificate is not None and new["server-certificate"] is not None:
             self._certificate.replace(new["server-certificate"])
-        for name in sorted(changed):
-            self._report(name, given.get(name))
         if not changed:
-            log.info("Reloaded: no option has changed.")
+            line = "Reloaded: no option has changed."
+            log.info("{line}", line=line)
+            return [line]
+        return [self._report(name, given.get(name)) for name in sorted(changed)]
 
     def _takes_restart(self, name: str) -> bool:
         if name == "members-only":  # without accounts, nobody could be admitted
@@ -90,13 +93,16 @@ class Reload:
             return self._certificate is None
         return name not in RELOADED
 
-    def _report(self, name: str, values: tuple[str, ...] | None) -> None:
+    def _report(self, name: str, values: tuple[str, ...] | None) -> str:
         if self._takes_restart(name):
-            log.warn("Not reloaded: a new value of {option} takes a restart.", option=name)
-            return
+            line = f"Not reloaded: a new value of {name} takes a restart."
+            log.warn("{line}", line=line)
+            return line
         if values is None:
-            log.info("Reloaded: {option} has its default again.", option=name)
+            line = f"Reloaded: {name} has its default again."
             del self._given[name]
         else:
-            log.info("Reloaded: {option} = {value}", option=name, value=values[-1] or "true")
+            line = f"Reloaded: {name} = {values[-1] or 'true'}"
             self._given[name] = values
+        log.info("{line}", line=line)
+        return line

@@ -17,6 +17,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from chatservice.control.door import CannotControl, Control
 from chatservice.core.addresses import address_text
 from chatservice.process import LogFile, Terminal
 from chatservice.server.factory import ChatFactory, Phase
@@ -53,8 +54,9 @@ class ChatService(Service):
     """Listens at every endpoint, and says goodbye to everyone before it stops.
 
     `monitor` are listeners that stay until the end, for machines that watch the server. `reload`
-    applies changed options. `log_file` replaces twistd's own log file, and `terminal`
-    shows where the server listens, or why it cannot, if the log does not go there.
+    applies changed options; `control` takes an operator's commands. `log_file` replaces twistd's own
+    log file, and `terminal` shows where the server listens, or why it cannot, if the log does not
+    go there.
 
     It runs on whichever reactor twistd has chosen. Fan-out was equally fast with epoll (the default
     on Linux), poll and asyncio, since nearly all the time is spent in calls of ``send``.
@@ -67,7 +69,8 @@ class ChatService(Service):
         listeners: Sequence[Listener],
         *,
         monitor: Sequence[Listener] = (),
-        reload: Callable[[], Coroutine[Deferred[Any], Any, None]],
+        reload: Callable[[], Coroutine[Deferred[Any], Any, Any]],
+        control: Control | None = None,
         certificate: ServerCertificate | None = None,
         archive: DurableArchive | None = None,
         hashing: Argon2 | None = None,
@@ -76,6 +79,7 @@ class ChatService(Service):
     ) -> None:
         self.factory = factory
         self._reload = reload
+        self._control = control
         self._archive = archive
         self._hashing = hashing
         self._reactor = reactor
@@ -132,6 +136,7 @@ class ChatService(Service):
                 )
             except BadDatabase as error:
                 raise self._cannot_start(f"--database {error}") from None
+        self._open_control()
         if self._hashing is not None:
             self._hashing.start()
         self._reactor.callWhenRunning(self._end_well)  # again: the reactor has set its own
@@ -144,6 +149,16 @@ class ChatService(Service):
         gc.collect()
         gc.freeze()
         self.factory.phase = Phase.READY
+
+    def _open_control(self) -> None:
+        """Once the database is ours: then nobody else serves at a socket beside it."""
+        if self._control is None:
+            return
+        self._control.commands.doors = list(self._started)
+        try:
+            self._control.open()
+        except CannotControl as error:
+            raise self._cannot_start(f"--control {self._control.path}: {error}") from None
 
     def stopService(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when they are gone, or --shutdown-timeout has passed."""
@@ -220,6 +235,8 @@ class ChatService(Service):
 
     async def _close(self) -> None:
         self.factory.phase = Phase.STOPPING
+        if self._control is not None:
+            await self._control.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         await self.factory.close_all()

@@ -14,6 +14,8 @@ from twisted.logger import Logger
 from chatservice.accounts.accounts import Accounts
 from chatservice.accounts.authenticator import Authenticator
 from chatservice.accounts.cred import AccountChecker, Members
+from chatservice.control.commands import Commands
+from chatservice.control.door import Control
 from chatservice.core.chat import Chat, new_secret
 from chatservice.core.stores import AccountsAndMessages
 from chatservice.monotonic import use_monotonic_clock
@@ -65,12 +67,14 @@ def makeService(options: Options) -> ChatService:
     if archive is not None:
         archive.account_changed = factory.services.account_changed
     log_file, terminal = _surroundings(options)
+    reload = Reload(reactor, options, factory, archive)
     service = ChatService(
         reactor,
         factory,
         _listeners(options, reactor, factory, archive),
         monitor=_monitor(options, factory),
-        reload=Reload(reactor, options, factory, archive),
+        reload=reload,
+        control=_control(options, reactor, factory, reload),
         certificate=options["server-certificate"],
         archive=archive,
         hashing=hashing,
@@ -94,6 +98,17 @@ def _kept(options: Options, reactor: Any) -> tuple[DurableArchive, AccountsAndMe
         return shared, shared.accounts
     archive = SqliteArchive(Path(place), reactor, options["kept"])
     return archive, SqliteAccountStore(archive)
+
+
+def _control(
+    options: Options, reactor: Any, factory: ChatFactory, reload: Reload
+) -> Control | None:
+    if options["control-path"] is None:
+        if options["control"] is None and options["database"] != "none":
+            log.warn("There is no operator's socket: its path would be too long (see --control).")
+        return None
+    commands = Commands(factory, reload, options["database"])
+    return Control(reactor, options["control-path"], commands)
 
 
 def _listeners(

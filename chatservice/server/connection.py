@@ -102,6 +102,7 @@ class Connection:
     """One connection at any door, which its session and its cursor use to answer.
 
     `address` is how the log shows the peer, and `network` what it is counted for (see `Peer`).
+    `door` is what it has come in by, as the factory counts it.
     """
 
     __slots__ = (
@@ -116,8 +117,10 @@ class Connection:
         "_sender",
         "_until",
         "_why_lost",
+        "door",
         "factory",
         "has_received",
+        "last_line_at",
         "peer",
         "session",
         "state",
@@ -129,8 +132,12 @@ class Connection:
     _framing: Framing
     _sender: Sender
 
-    def __init__(self, factory: "ChatFactory", address: str, network: str) -> None:
+    def __init__(
+        self, factory: "ChatFactory", address: str, network: str, door: str = "lines"
+    ) -> None:
         self.factory = factory
+        self.door = door
+        self.last_line_at = factory.clock.seconds()
         self.peer = Peer(address, network)
         self.state = State.LOGIN
         self._incoming = Incoming.OPEN
@@ -201,6 +208,16 @@ class Connection:
         """Whether what is received is of no use."""
         return self.state not in OBEYING
 
+    @property
+    def idle(self) -> float:
+        """Seconds since the peer last sent a line."""
+        return self.factory.clock.seconds() - self.last_line_at
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it has come through TLS that ends here."""
+        return ISSLTransport.providedBy(self._framing.transport)
+
     def received(self) -> None:
         """There is something to be served, now or later."""
         self.has_received = True
@@ -211,6 +228,7 @@ class Connection:
         """Hand `lines`, each with its end, to the session, as far as they are allowed. Returns
         those that have to wait: the connection is paused, or has to ask again."""
         bucket, later = self._bucket, b""
+        self.last_line_at = self.factory.clock.seconds()
         if bucket is not None:
             lines, later = self._allowed(bucket, lines)
             if not lines:

@@ -57,7 +57,7 @@ class IrcDoor(Factory):
         reason: ErrorCode | None = self._factory.admit(network, address, "irc")
         if reason is not None:
             return IrcTurnedAway(reason)
-        return IrcProtocol(Connection(self._factory, address, network), self._network)
+        return IrcProtocol(Connection(self._factory, address, network, "irc"), self._network)
 
 
 def irc_door(factory: ChatFactory, name: str, *, joins_lobby: bool) -> IrcDoor:

@@ -106,7 +106,7 @@ class WebDoor(HttpDoor):
                 reason = self.admit(network, address)
                 if reason is not None:
                     return _full(reason)
-            connection = Connection(self.factory, address, network)
+            connection = Connection(self.factory, address, network, "web")
             return make_protocol(connection, private)
 
         return Upgrade(make, network)
