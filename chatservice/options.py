@@ -127,8 +127,8 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         ],
         [
             *("control", None, None),
-            "UNIX socket for python -m chatservice.operate, or none. [default: beside the database, "
-            "with .control after its name]",
+            "UNIX socket for python -m chatservice.operate, or none. [default: beside the file of "
+            "the database, with .control after its name]",
         ],
         ["history", None, Settings().history, "Recent messages shown to a newcomer."],
         [
@@ -369,13 +369,11 @@ class Options(usage.Options, strcred.AuthOptionMixin):
         if chosen == "":
             raise OptionError("control", "needs a path, or none.")
         place = beside(self["database"]) if chosen is None else chosen
-        path = None if place == "none" else str(self._folder / place)
-        if path is not None and len(os.fsencode(path)) > MAX_PATH:
-            if chosen is not None:
-                why = f"longer than {MAX_PATH} bytes, which the system does not take."
-                raise OptionError("control", why, path)
-            path = None
+        path = None if place in (None, "none") else str(self._folder / place)
         self["control-path"] = path
+        if chosen is not None and path is not None and len(os.fsencode(path)) > MAX_PATH:
+            why = f"longer than the {MAX_PATH} bytes that the path of a socket may have."
+            raise OptionError("control", why, path)
 
     def _check_accounts(self) -> None:
         if self["members-only"] and not self.get("credCheckers"):

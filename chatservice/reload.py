@@ -41,16 +41,15 @@ class Reload:
 
     async def __call__(self) -> list[str]:
         """Apply and log what has changed, and return what was logged. If anything is wrong, nothing
-        is changed."""
+        is changed: raises UsageError, which is logged as well."""
         async with self._lock:  # in turn, so that the newest files win
             try:
                 options = await deferToThreadPool(
                     self._reactor, self._reactor.getThreadPool(), self._read
                 )
             except UsageError as error:
-                line = f"Reload failed; everything stays as it was: {error}"
-                log.error("{line}", line=line)
-                return [line]
+                log.error("Reload failed; everything stays as it was: {error}", error=str(error))
+                raise
             return self._take_up(options)
 
     def _read(self) -> Options:

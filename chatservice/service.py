@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
+from twisted.python.usage import UsageError
 
 from chatservice.control.door import CannotControl, Control
 from chatservice.core.addresses import address_text
@@ -54,9 +55,9 @@ class ChatService(Service):
     """Listens at every endpoint, and says goodbye to everyone before it stops.
 
     `monitor` are listeners that stay until the end, for machines that watch the server. `reload`
-    applies changed options; `control` takes an operator's commands. `log_file` replaces twistd's own
-    log file, and `terminal` shows where the server listens, or why it cannot, if the log does not
-    go there.
+    applies changed options; `control` takes an operator's commands. `log_file` replaces twistd's
+    own log file, and `terminal` shows where the server listens, or why it cannot, if the log does
+    not go there.
 
     It runs on whichever reactor twistd has chosen. Fan-out was equally fast with epoll (the default
     on Linux), poll and asyncio, since nearly all the time is spent in calls of ``send``.
@@ -154,11 +155,13 @@ class ChatService(Service):
         """Once the database is ours: then nobody else serves at a socket beside it."""
         if self._control is None:
             return
-        self._control.commands.doors = list(self._started)
         try:
-            self._control.open()
+            self._control.open(self._started)
         except CannotControl as error:
-            raise self._cannot_start(f"--control {self._control.path}: {error}") from None
+            why = f"--control {self._control.path}: {error}"
+            if self._control.required:
+                raise self._cannot_start(why) from None
+            log.warn("There is no operator's socket: {why}", why=why)
 
     def stopService(self) -> Deferred[None]:
         """Say goodbye to everyone. Fires when they are gone, or --shutdown-timeout has passed."""
@@ -194,9 +197,9 @@ class ChatService(Service):
             self._reactor.stop()
             return
         self._reopen_log()
-        Deferred.fromCoroutine(self._reload()).addErrback(
-            lambda failure: log.failure("Reloading failed.", failure)
-        )
+        reloading = Deferred.fromCoroutine(self._reload())
+        reloading.addErrback(lambda failure: failure.trap(UsageError))  # it has been logged
+        reloading.addErrback(lambda failure: log.failure("Reloading failed.", failure))
 
     def _reopen_log(self) -> None:
         if self._log_file is None:
@@ -235,11 +238,11 @@ class ChatService(Service):
 
     async def _close(self) -> None:
         self.factory.phase = Phase.STOPPING
-        if self._control is not None:
-            await self._control.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         await self.factory.close_all()
+        if self._control is not None:
+            await self._control.close()
         if self._archive is not None:
             await self._archive.close()
         if self._hashing is not None:

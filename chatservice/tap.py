@@ -104,11 +104,19 @@ def _control(
     options: Options, reactor: Any, factory: ChatFactory, reload: Reload
 ) -> Control | None:
     if options["control-path"] is None:
-        if options["control"] is None and options["database"] != "none":
-            log.warn("There is no operator's socket: its path would be too long (see --control).")
         return None
-    commands = Commands(factory, reload, options["database"])
-    return Control(reactor, options["control-path"], commands)
+    commands = Commands(factory, reload, _shown_database(options["database"]))
+    required = options["control"] is not None
+    return Control(reactor, options["control-path"], commands, required=required)
+
+
+def _shown_database(place: str) -> str:
+    """Without what may be secret in it."""
+    if not is_uri(place):
+        return place
+    from chatservice.storage.postgres.database import shown  # noqa: PLC0415 (an extra)
+
+    return shown(place)
 
 
 def _listeners(

@@ -2,31 +2,36 @@
 
 import fcntl
 import os
+import pwd
 import socket
 import stat
 import struct
+import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 import chatservice
-from chatservice.control.commands import Commands
-from chatservice.control.wire import MAX_LINE, MAX_PATH, VERSION, decode, encode
+from chatservice.control.commands import Commands, Impossible
+from chatservice.control.wire import MAX_LINE, VERSION, Json, decode, encode
 from chatservice.core.events import Refusal
 from chatservice.dialects.wording import ENGLISH
 
 log = Logger()
 
-MAX_CONNECTIONS = 16  # some shells, and scripts
-# Seconds for the next request, or for an answer to be taken.
-IDLE_SECONDS = 60.0
+MAX_CONNECTIONS = 16  # some shells, some windows, and scripts
+IDLE_SECONDS = 60.0  # for the next request, or for an answer to be taken
 LINGER_SECONDS = 1.0  # for the last word to be taken
 MODE = 0o600
+# Another server that starts in the same folder takes less than a millisecond.
+LOCK_ATTEMPTS, LOCK_SECONDS = 100, 0.01
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -35,44 +40,47 @@ class CannotControl(Exception):
 
 
 class Control:
-    """Listens for an operator at the socket `path`, and has `commands` carried out."""
+    """Listens for an operator at the socket `path`, and has `commands` carried out. `required`: the
+    server does not start without it."""
 
-    def __init__(self, reactor: Any, path: str, commands: Commands) -> None:
+    def __init__(self, reactor: Any, path: str, commands: Commands, *, required: bool) -> None:
         self._reactor = reactor
         self.path = path
-        self.commands = commands
-        self._factory = ControlFactory(reactor, commands)
+        self.required = required
+        self._commands = commands
+        self._factory: ControlFactory | None = None
         self._port: IListeningPort | None = None
 
-    def open(self) -> None:
-        """Listen. A socket that a server has left behind when it was killed is replaced. Raises
-        `CannotControl`: the path is too long, or a server listens there, or the system's reason."""
+    def open(self, doors: list[str]) -> None:
+        """Listen. A socket that a server has left behind when it was killed is replaced. `doors`
+        are where the server listens. Raises `CannotControl`."""
+        self._commands.doors = doors
+        self._factory = ControlFactory(self._reactor, self._commands)
         path = os.fsencode(self.path)
-        if len(path) > MAX_PATH:
-            raise CannotControl(f"longer than {MAX_PATH} bytes.")
         try:
             folder = os.open(os.path.dirname(path) or b".", os.O_RDONLY | os.O_DIRECTORY)
             try:
-                # Of two servers that start at once, one finds the other's socket.
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(folder)  # of two servers that start at once, one finds the other's socket
                 _remove_stale(path)
-                # Twisted sets the mode between bind and listen: nobody can connect before.
+                # Twisted sets the mode before it listens: nobody can connect before.
                 self._port = self._reactor.listenUNIX(path, self._factory, mode=MODE)
             finally:
                 os.close(folder)
-        except BlockingIOError:
-            raise CannotControl("another server starts in that folder.") from None
+        except CannotListenError as error:
+            raise CannotControl(f"{error.socketError}.") from None
         except OSError as error:
-            raise CannotControl(f"{error.strerror}.") from None
-        except Exception as error:
-            raise CannotControl(f"{error}.") from None
+            raise CannotControl(f"{error.strerror or error}.") from None
 
     async def close(self) -> None:
         """Listen no longer."""
-        self._factory.close()
+        if self._factory is not None:
+            self._factory.close()
         if self._port is not None:
             port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+            try:
+                await maybeDeferred(port.stopListening)
+            except OSError as error:
+                log.info("The operator's socket is gone already: {why}", why=error.strerror)
 
 
 class ControlFactory(ServerFactory):
@@ -84,6 +92,9 @@ class ControlFactory(ServerFactory):
         self.reactor = reactor
         self.commands = commands
         self.connections: set[ControlProtocol] = set()
+        # Those who may connect, and how the log calls them. Names are looked up once, since that
+        # may take time.
+        self.operators = {uid: _called(uid) for uid in (0, os.geteuid())}
 
     def buildProtocol(self, addr: object) -> "ControlProtocol":
         return ControlProtocol(self)
@@ -91,29 +102,45 @@ class ControlFactory(ServerFactory):
     def close(self) -> None:
         """End all connections."""
         for connection in list(self.connections):
-            connection.transport.loseConnection()
+            connection.close()
 
 
+@implementer(IPushProducer)
 class ControlProtocol(Protocol):
-    """One connection of an operator. What is asked for is answered in its order."""
+    """One connection of an operator. What is asked for is answered in its order; the next request
+    is read when the answer to this one has been written, and written when there is room."""
 
     transport: Any
 
     def __init__(self, factory: ControlFactory) -> None:
         self._factory = factory
+        self._by = ""
         self._unread = b""
         self._busy = False
+        self._room: Deferred[None] | None = None  # fires when there is some again
         self._deadline: IDelayedCall | None = None
 
+    def close(self) -> None:
+        """End it once what was said is taken."""
+        if self._is_open:
+            self._factory.connections.discard(self)
+            self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._set_deadline(LINGER_SECONDS)
+
+    # From the socket.
+
     def connectionMade(self) -> None:
-        uid = _uid_of(self.transport.socket)
-        if uid not in (None, 0, os.geteuid()):
-            log.warn("The user {uid} may not use the operator's socket.", uid=uid)
+        operators, uid = self._factory.operators, _uid_of(self.transport.socket)
+        if uid is not None and uid not in operators:
+            log.warn("The user with the uid {uid} may not use the operator's socket.", uid=uid)
             self._end("not_allowed", "This socket is for the server's own user, and for root.")
         elif len(self._factory.connections) >= MAX_CONNECTIONS:
-            self._end("too_many", f"There are {MAX_CONNECTIONS} operators already.")
+            self._end("too_many", f"{MAX_CONNECTIONS} operators are connected already.")
         else:
+            self._by = operators[os.geteuid() if uid is None else uid]
             self._factory.connections.add(self)
+            self.transport.registerProducer(self, True)
             self._set_deadline(IDLE_SECONDS)
             self._send(
                 {
@@ -125,61 +152,88 @@ class ControlProtocol(Protocol):
             )
 
     def dataReceived(self, data: bytes) -> None:
-        if self not in self._factory.connections:
+        if not self._is_open:
             return
         self._unread += data
-        if len(self._unread) > MAX_LINE:
-            self._end("too_long", f"A line has {MAX_LINE} bytes at most.")
-        else:
-            self._serve()
+        self._serve()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._set_deadline(None)
         self._factory.connections.discard(self)
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """There is no room for more of the answer."""
+        if self._room is None:
+            self._room = Deferred()
+
+    def resumeProducing(self) -> None:
+        """There is, or nobody needs it any longer."""
+        if self._room is not None:
+            room, self._room = self._room, None
+            room.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which `connectionLost` tells."""
+
+    # What is asked.
+
+    @property
+    def _is_open(self) -> bool:
+        return self in self._factory.connections
 
     def _serve(self) -> None:
         """Answer the next request, unless one is being answered."""
-        if self._busy or b"\n" not in self._unread:
+        if self._busy:
             return
-        line, _, self._unread = self._unread.partition(b"\n")
-        self._busy = True
-        Deferred.fromCoroutine(self._answer(line)).addErrback(self._fail)
+        line, end, rest = self._unread.partition(b"\n")
+        if len(line) > MAX_LINE:
+            self._end("too_long", f"A request has {MAX_LINE:,} bytes at most.")
+        elif end:
+            self._unread = rest
+            self._busy = True
+            self.transport.pauseProducing()
+            Deferred.fromCoroutine(self._answer(line)).addErrback(self._fail)
+
+    async def _answer(self, line: bytes) -> None:
+        try:
+            asked = decode(line)
+            for page in await self._factory.commands.carry_out(asked, self._by):
+                if not self._is_open:
+                    return
+                self._set_deadline(IDLE_SECONDS)
+                self._send({**page, "type": asked["type"]})
+                if self._room is not None:
+                    await self._room
+                else:
+                    await deferLater(self._factory.reactor, 0)  # others are served
+        except Refusal as refusal:
+            self._complain(refusal.code.value, ENGLISH.refusal(refusal))
+        except Impossible as error:
+            self._complain("impossible", str(error))
+        except ValueError as error:
+            self._complain("bad_request", f"This is no request: {error}.")
+        self._busy = False
+        if self._is_open:
+            self._set_deadline(IDLE_SECONDS)
+            self.transport.resumeProducing()
+            self._serve()
 
     def _fail(self, failure: Failure) -> None:
         log.failure("Answering an operator failed.", failure)
-        self._abort()
+        self._end("failed", "The server has failed to answer. Its log says more.")
 
-    async def _answer(self, line: bytes) -> None:
-        self._set_deadline(IDLE_SECONDS)
-        try:
-            asked = decode(line)
-            pages = await self._factory.commands.carry_out(asked)
-            for page in pages:
-                if self not in self._factory.connections:
-                    return
-                self._send({"type": asked["type"], **page})
-                # Others are served, and what was written can be taken.
-                await deferLater(self._factory.reactor, 0)
-        except Refusal as refusal:
-            self._complain(refusal.code.value, ENGLISH.refusal(refusal))
-        except ValueError as error:
-            self._complain("bad_json", f"Not a JSON object: {error}.")
-        self._busy = False
-        if self in self._factory.connections:
-            self._set_deadline(IDLE_SECONDS)
-            self._serve()
+    # What is said.
 
-    def _send(self, fields: dict[str, Any]) -> None:
+    def _send(self, fields: Json) -> None:
         self.transport.write(encode(fields))
 
     def _complain(self, code: str, message: str) -> None:
         self._send({"type": "error", "code": code, "message": message})
 
     def _end(self, code: str, message: str) -> None:
-        self._factory.connections.discard(self)
         self._complain(code, message)
-        self.transport.loseConnection()
-        self._set_deadline(LINGER_SECONDS)
+        self.close()
 
     def _set_deadline(self, seconds: float | None) -> None:
         """Cut the connection after so many seconds; None: never."""
@@ -187,10 +241,9 @@ class ControlProtocol(Protocol):
             self._deadline.cancel()
         self._deadline = None
         if seconds is not None:
-            self._deadline = self._factory.reactor.callLater(seconds, self._abort)
-
-    def _abort(self) -> None:
-        self.transport.abortConnection()
+            self._deadline = self._factory.reactor.callLater(
+                seconds, self.transport.abortConnection
+            )
 
 
 def _uid_of(connection: socket.socket) -> int | None:
@@ -200,6 +253,25 @@ def _uid_of(connection: socket.socket) -> int | None:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     uid: int = _CREDENTIALS.unpack(found)[1]
     return uid
+
+
+def _called(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _lock(folder: int) -> None:
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == LOCK_ATTEMPTS - 1:
+                raise
+            time.sleep(LOCK_SECONDS)
+        else:
+            return
 
 
 def _remove_stale(path: bytes) -> None:

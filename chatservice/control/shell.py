@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Self
 
 from chatservice.control.wire import PATIENCE, VERSION, Json, decode, encode
 from chatservice.core.sanitize import sanitize
@@ -20,24 +21,24 @@ class ControlError(Exception):
 
 
 class Shell:
-    """Asks the server at the socket `path`. Raises `ControlError` for whatever goes wrong."""
+    """Asks the server at the socket `path`, and waits `patience` seconds for each part of what it
+    says. Raises `ControlError` for whatever goes wrong."""
 
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self._path = path
+        self._patience = patience
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(patience)
-        with self._explained():
-            self._socket.connect(os.fsencode(path))
+        try:
+            with self._explained():
+                self._socket.connect(os.fsencode(path))
             self._file = self._socket.makefile("rb")
-        greeting = self._next()
-        if greeting.get("type") != "hello" or greeting.get("control") != VERSION:
-            theirs = sanitize(str(greeting.get("version", "an unknown version")))
-            raise ControlError(
-                f"{path}: the server is of another version ({theirs}); "
-                "use the chatservice that it was started with."
-            )
+            self._greet()
+        except BaseException:
+            self._socket.close()
+            raise
 
-    def __enter__(self) -> "Shell":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -46,18 +47,37 @@ class Shell:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._file.close()
         self._socket.close()
 
-    def ask(self, type_: str, **fields: object) -> Iterator[Json]:
-        """The objects of the answer."""
+    def ask(self, type_: str, **fields: object) -> Json:
+        """The answer, whose parts are put together."""
         given = {key: value for key, value in fields.items() if value is not None}
         with self._explained():
-            self._socket.sendall(encode({"type": type_, **given}))
+            self._socket.sendall(encode({**given, "type": type_}))
+        answer: Json = {}
         while True:
-            answer = self._next()
-            yield answer
-            if not answer.get("more"):
-                return
+            part = self._next()
+            for key, value in part.items():
+                if key in answer and isinstance(value, list):
+                    answer[key] += value
+                else:
+                    answer[key] = value
+            if not answer.pop("more", False):
+                return answer
+
+    def _greet(self) -> None:
+        greeting = self._next()
+        if greeting.get("type") != "hello" or greeting.get("control") != VERSION:
+            theirs = sanitize(str(greeting.get("version", "unknown")))[:40]
+            raise ControlError(
+                f"{self._path}: the server is of another version ({theirs}). Use the chatservice "
+                "that it was started with."
+            )
 
     def _next(self) -> Json:
         with self._explained():
@@ -65,22 +85,23 @@ class Shell:
         if not line.endswith(b"\n"):
             raise ControlError(f"{self._path}: the server has ended the connection.")
         try:
-            answer = decode(line)
+            part = decode(line)
         except ValueError:
             raise ControlError(f"{self._path}: this is not a chat server's socket.") from None
-        if answer.get("type") == "error":
-            raise ControlError(sanitize(str(answer.get("message", "It was refused."))))
-        return answer
+        if part.get("type") == "error":
+            raise ControlError(sanitize(str(part.get("message", "It was refused."))))
+        return part
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except TimeoutError:
-            raise ControlError(f"{self._path}: the server does not respond.") from None
+            raise ControlError(
+                f"{self._path}: the server has not responded for {self._patience:g} s."
+            ) from None
         except OSError as error:
             if error.errno in _NOBODY:
                 raise ControlError(f"{self._path}: no server is running here.") from None
-            if error.errno is None:  # the path is too long
-                raise ControlError(f"{self._path}: {error}.") from None
-            raise ControlError(f"{self._path}: {error.strerror}.") from None
+            why = error.strerror or error  # it has none if the path is too long
+            raise ControlError(f"{self._path}: {why}.") from None

@@ -9,8 +9,7 @@ import json
 from typing import Any
 
 VERSION = 1  # of this protocol; a shell talks to servers of its own version only
-# Of a request, in bytes. An announcement takes a few hundred.
-MAX_LINE = 64 * 1024
+MAX_LINE = 64 * 1024  # bytes of a request; an announcement takes a few hundred
 MAX_PATH = 107  # bytes that the path of such a socket may have, on Linux
 # People or rooms in one object: the reactor serves others between two of them, after some 2 ms.
 PAGE = 500
@@ -22,9 +21,8 @@ Json = dict[str, Any]
 
 def encode(fields: Json) -> bytes:
     """The line for an object."""
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    ) + (b"\n")
+    line = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return line.encode("utf-8", "replace") + b"\n"
 
 
 def decode(line: bytes) -> Json:
@@ -32,12 +30,14 @@ def decode(line: bytes) -> Json:
     try:
         given = json.loads(line)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError("it is nested too deeply") from None
+    except ValueError:
+        raise ValueError("it is not JSON") from None
     if not isinstance(given, dict):
-        raise ValueError("not an object")
+        raise ValueError("it is not an object")
     return given
 
 
-def beside(database: str) -> str:
-    """Where the socket is unless somebody has chosen a place."""
-    return "none" if database == "none" else f"{database}.control"
+def beside(database: str) -> str | None:
+    """Where the socket is unless somebody has chosen a place: beside the file of the database."""
+    return None if database == "none" or "://" in database else f"{database}.control"

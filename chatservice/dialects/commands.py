@@ -98,6 +98,13 @@ _TIME = re.compile(r"([1-9]\d{0,4})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
+def seconds_of(time: str) -> int | None:
+    """How long ``30m`` or ``2h`` is; None if that is no such time."""
+    if (found := _TIME.fullmatch(time)) is None:
+        return None
+    return min(int(found[1]) * _UNITS[found[2]], MAX_SECONDS)
+
+
 def _scoped(arguments: str) -> tuple[str, str]:
     """Where somebody in charge acts, and the rest: ``server`` before it is the whole chat."""
     word, _, rest = arguments.partition(" ")
@@ -123,9 +130,7 @@ def _sanction(request: type[Ban | Mute]) -> Callable[[str], Request | None]:
         room, rest = _scoped(arguments)
         name, _, reason = rest.partition(" ")
         first, _, others = reason.strip().partition(" ")
-        seconds = None
-        if time := _TIME.fullmatch(first):
-            seconds = min(int(time[1]) * _UNITS[time[2]], MAX_SECONDS)
+        if (seconds := seconds_of(first)) is not None:
             reason = others
         return request(name, room, seconds, reason.strip()) if name else None
 

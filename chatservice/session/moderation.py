@@ -23,7 +23,7 @@ from chatservice.core.moderation import person_of
 from chatservice.core.registry import Rank, shown_room
 from chatservice.core.sanctions import Person
 from chatservice.dialects.text import TEXT
-from chatservice.session.asker import Asker, committed
+from chatservice.session.asker import Asker, Services, committed
 
 _KINDS = {requests.Ban: SanctionKind.BAN, requests.Mute: SanctionKind.MUTE}
 
@@ -39,7 +39,7 @@ async def kick(asker: Asker, request: requests.Kick) -> PersonalEvent | None:
 async def sanction(asker: Asker, request: requests.Ban | requests.Mute) -> PersonalEvent | None:
     kind, scope = _KINDS[type(request)], _scope(asker, request.room)
     if not request.on:
-        name = _checked(request.name)
+        name = well_formed(request.name)
         return await _take(asker, scope, lambda warrant: Lift(warrant, kind, name))
     target = await _target(asker, request.name)
     seconds, why = request.seconds, request.reason
@@ -110,7 +110,7 @@ def _scope(asker: Asker, name: str) -> str:
     return chat.own_room(user, wanted).name
 
 
-def _checked(name: str) -> str:
+def well_formed(name: str) -> str:
     """Raises NOBODY."""
     try:
         return names.well_formed(name)
@@ -118,22 +118,26 @@ def _checked(name: str) -> str:
         raise Refusal(ErrorCode.NOBODY, name=name) from None
 
 
-async def _target(asker: Asker, name: str) -> Person:
+async def person_called(services: Services, name: str, asker: str = "") -> Person:
     """Whoever is called `name`: somebody who is here, the owner of an account, or a guest who is
-    not here. Raises NOBODY if that is no name."""
-    chat, accounts = asker.services.chat, asker.services.authenticator.accounts
-    checked = _checked(name)
+    not here. Looked up for `asker`, a network. Raises NOBODY if that is no name."""
+    chat, accounts = services.chat, services.authenticator.accounts
+    checked = well_formed(name)
     try:
         return person_of(chat.directory.user(checked))
     except Refusal:
         pass
     account = None
     if accounts is not None:
-        account = await accounts.owner(checked, asker.peer.network)
+        account = await accounts.owner(checked, asker)
     if account is None:
         return Person(0, checked)
     owner = chat.owner(account)
     return Person(0, account.name, account) if owner is None else person_of(owner)
+
+
+async def _target(asker: Asker, name: str) -> Person:
+    return await person_called(asker.services, name, asker.peer.network)
 
 
 async def _account(asker: Asker, name: str) -> Account:
