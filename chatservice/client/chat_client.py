@@ -23,12 +23,17 @@ from chatservice.client.link import Link
 from chatservice.client.login import Login
 from chatservice.client.outstanding import Outstanding
 from chatservice.client.state import Departure, Lifecycle, State
-from chatservice.core.events import LOBBY, Acked, Online, Recalled, RoomInfo
+from chatservice.core.events import LOBBY, Acked, Online, Recalled, RoomInfo, SanctionList
 from chatservice.core.requests import (
+    Ban,
+    Bans,
     Emote,
     History,
     Join,
+    Kick,
+    Mute,
     Nick,
+    Op,
     Part,
     Question,
     Reply,
@@ -236,6 +241,44 @@ class ChatClient:
     ) -> "Deferred[Recalled]":
         """Ask for messages: see `requests.Search`."""
         return self.request(Search(words, before, limit))
+
+    # For those in charge. In the room ALL_ROOMS: in the whole chat.
+
+    def kick(self, name: str, room: str = LOBBY, reason: str = "") -> "Deferred[Acked]":
+        """Remove `name` from `room`. From the lobby, or everywhere, it ends their connections."""
+        return self.request(Kick(name, room, reason))
+
+    def ban(
+        self, name: str, room: str = LOBBY, *, seconds: int | None = None, reason: str = ""
+    ) -> "Deferred[Acked]":
+        """Keep `name`, who need not be here, out of `room`: for so many `seconds`, or for good."""
+        return self.request(Ban(name, room, seconds, reason))
+
+    def unban(self, name: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """End a ban."""
+        return self.request(Ban(name, room, on=False))
+
+    def mute(
+        self, name: str, room: str = LOBBY, *, seconds: int | None = None, reason: str = ""
+    ) -> "Deferred[Acked]":
+        """Let `name` hear and not be heard in `room`: for so many `seconds`, or for good."""
+        return self.request(Mute(name, room, seconds, reason))
+
+    def unmute(self, name: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """End a mute."""
+        return self.request(Mute(name, room, on=False))
+
+    def bans(self, room: str = LOBBY) -> "Deferred[SanctionList]":
+        """Ask who is banned or muted in `room`."""
+        return self.request(Bans(room))
+
+    def op(self, name: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """Put the owner of the registered `name` in charge of `room`, too."""
+        return self.request(Op(name, room))
+
+    def deop(self, name: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """End that somebody is in charge of `room`."""
+        return self.request(Op(name, room, on=False))
 
     def set_typing(self, on: bool, room: str = LOBBY) -> None:
         """Tell the others in `room` that you are typing, or no longer. At most once in three

@@ -276,6 +276,7 @@ class Exchange:
                 self._feed.put_once(event)
             case Removed(room=room):
                 self._feed.room_map.leave(room)
+                self._feed.user_map.only_in(self._feed.room_map.topics)
                 self._feed.put(event)
             case Skipped():
                 self._catch_up.skipped(event, self._login.name)

@@ -109,6 +109,8 @@ class Login:
             was_wrong = self.password != ""
             self.password = ""
             return AskPassword(name, error if was_wrong else None)
+        if error.code == ErrorCode.BANNED and not self.asks_name:
+            return GiveUp(Declined(error))
         if self.retry and self._may_pass(error):
             return TryLater(error.message)
         if needs_password:

@@ -15,6 +15,7 @@ from chatservice.core.events import (
     Error,
     ErrorCode,
     Happening,
+    LeaveReason,
     Left,
     Online,
     Person,
@@ -187,8 +188,9 @@ class Settlement:
         hear: our own messages only with `echo`."""
         for event in events:
             match event:
-                case Left(names=names) if self._name in names:
-                    self._name = None
+                case Left(names=names, reason=reason) if self._name in names:
+                    if reason is not LeaveReason.PARTED:
+                        self._name = None
                 case Renamed(old=old, new=new) if self._name == old:
                     self._name = new
                 case Said() | Emoted() if event.name == self._name:

@@ -29,21 +29,21 @@ _KINDS = {requests.Ban: SanctionKind.BAN, requests.Mute: SanctionKind.MUTE}
 
 
 async def kick(asker: Asker, request: requests.Kick) -> PersonalEvent | None:
-    scope = _scope(asker, request.room)
+    scope, ref = _scope(asker, request.room), asker.ref
     target = await _target(asker, request.name)
     if not target.id:
         raise Refusal(ErrorCode.NOBODY, name=request.name)
-    return await _take(asker, scope, lambda warrant: Kick(warrant, target, request.reason))
+    return await _take(asker, scope, ref, lambda warrant: Kick(warrant, target, request.reason))
 
 
 async def sanction(asker: Asker, request: requests.Ban | requests.Mute) -> PersonalEvent | None:
-    kind, scope = _KINDS[type(request)], _scope(asker, request.room)
+    kind, scope, ref = _KINDS[type(request)], _scope(asker, request.room), asker.ref
     if not request.on:
         name = well_formed(request.name)
-        return await _take(asker, scope, lambda warrant: Lift(warrant, kind, name))
+        return await _take(asker, scope, ref, lambda warrant: Lift(warrant, kind, name))
     target = await _target(asker, request.name)
     seconds, why = request.seconds, request.reason
-    return await _take(asker, scope, lambda w: Impose(w, kind, target, seconds, why))
+    return await _take(asker, scope, ref, lambda w: Impose(w, kind, target, seconds, why))
 
 
 def bans(asker: Asker, request: requests.Bans) -> SanctionList:
@@ -71,17 +71,18 @@ def announce(asker: Asker, request: requests.Announce) -> Acked:
 
 
 async def _appoint(asker: Asker, room: str, name: str, role: Role) -> PersonalEvent | None:
-    scope = _scope(asker, room)
+    scope, ref = _scope(asker, room), asker.ref
     account = await _account(asker, name)
-    return await _take(asker, scope, lambda w: Appoint(w, account, account.name, role))
+    return await _take(asker, scope, ref, lambda w: Appoint(w, account, account.name, role))
 
 
 async def _take(
-    asker: Asker, scope: str, measure: Callable[[Warrant], Measure]
+    asker: Asker, scope: str, ref: str | None, measure: Callable[[Warrant], Measure]
 ) -> PersonalEvent | None:
-    """Its author is told like everyone in the room; or by an answer, if they are not there."""
+    """Its author is told like everyone in the room; or by an answer, if they are not there. `ref`:
+    that of the request; by now the session may be serving another one."""
     chat, user = asker.services.chat, asker.user
-    warrant = Warrant(chat.now(), user, scope, asker.cursor, asker.ref)
+    warrant = Warrant(chat.now(), user, scope, asker.cursor, ref)
     entry = await committed(
         lambda then: chat.moderation.take(asker, measure(warrant._replace(then=then)))
     )

@@ -7,9 +7,12 @@ import zlib
 from chatservice.client.faces.rows import CUT, Piece
 from chatservice.client.faces.words import Shown, Wording, is_error, stamp
 from chatservice.core.events import (
+    Banned,
     Emoted,
     Joined,
     Left,
+    Muted,
+    Removed,
     Renamed,
     Replayed,
     Said,
@@ -58,7 +61,7 @@ def rings(event: Shown, me: str | None, bell: str) -> bool:
     """Whether the bell, one of BELLS, rings for `event`."""
     if bell == "on" and isinstance(event, Said | Emoted):
         return event.name != me
-    return bell != "off" and (isinstance(event, Told) or mentions(event, me))
+    return bell != "off" and (isinstance(event, Told | Removed) or mentions(event, me))
 
 
 def look(
@@ -74,15 +77,21 @@ def look(
             return pieces
         case Said() | Emoted() | Told() | Sent():
             pieces = _message(event, wording, marked=mentions(event, me))
-        case Joined() | Left() | Renamed():
+        case Left(by="") | Joined() | Renamed():
             pieces = _styled(DIM, event, wording)
         case _:
-            pieces = _styled(RED if is_error(event) else "", event, wording)
+            pieces = _styled(_style(event, me), event, wording)
     waited = isinstance(event, Told) and event.waited
     at = getattr(event, "at", None)
     if pieces and at is not None and (timestamps or waited):
         pieces.insert(0, (DIM, stamp(at)))
     return pieces
+
+
+def _style(event: Shown, me: str | None) -> str:
+    if is_error(event) or isinstance(event, Removed):
+        return RED
+    return MARKED if isinstance(event, Banned | Muted) and event.name == me else ""
 
 
 def _styled(style: str, event: Shown, wording: Wording) -> list[Piece]:

@@ -28,6 +28,7 @@ from chatservice.core.events import (
     Recalled,
     Refusal,
     Refused,
+    Removed,
     ReplayReason,
     RoomInfo,
     RoomLeft,
@@ -173,7 +174,7 @@ class Talk:
 
     def hears(self, event: Shown) -> bool:
         """Take note of `event`. Whether it is to be shown."""
-        if isinstance(event, Welcomed | RoomLost):
+        if isinstance(event, Welcomed | RoomLost | Removed):
             self.rooms.stay_in(self.client.rooms)
         return self.rooms.hears(event, self.client.name)
 

@@ -13,15 +13,18 @@ from chatservice.client.errors import (
 )
 from chatservice.client.events import Disconnected, Heard, Missed, RoomLost
 from chatservice.core.events import (
+    ALL_ROOMS,
     LOBBY,
     Error,
     Event,
     NameAsked,
     PasswordAsked,
     Refused,
+    Removed,
     Replayed,
     ReplayReason,
     RoomEvent,
+    RoomLeft,
     Said,
     Told,
 )
@@ -78,6 +81,8 @@ class Wording:
                 return [f"*** {words.heading(ReplayReason.AWAY, count, gone=gone)}"]
             case RoomLost(room=room, why=why):
                 return [words.client.room_lost.format(room=room, why=why)]
+            case Removed(room=room) if room != ALL_ROOMS:
+                return [*self._rendered(event), *self._rendered(RoomLeft(room, self._room()))]
             case Told(waited=True):
                 return [f"{line} {words.client.while_away}" for line in self._rendered(event)]
             case Replayed():
