@@ -30,7 +30,19 @@ from chatservice.client.faces.rows import fit
 from chatservice.client.faces.status import Status, typing_in_words
 from chatservice.client.faces.words import Wording
 from chatservice.client.state import State
-from chatservice.core.events import Emoted, Error, Joined, Said, Sent, Told, Welcomed
+from chatservice.core.events import (
+    Emoted,
+    Error,
+    Joined,
+    LeaveReason,
+    Left,
+    Muted,
+    Removed,
+    Said,
+    Sent,
+    Told,
+    Welcomed,
+)
 from chatservice.dialects.commands import HELPED
 from chatservice.dialects.jsonlines import JSON
 from tests.support.people import QUESTION, Server, client_command, joined, left
@@ -315,6 +327,32 @@ class TestWhatItLooksLike:
         assert "1;7m" in screen
 
 
+def test_who_is_removed_from_a_room_speaks_in_the_lobby(
+    server: Server, start: Callable[..., Tmux]
+) -> None:
+    bob = server.join("Bob")
+    bob.types("/join dev")
+    alice = start("--name", "Alice")
+    alice.shows(" online · Alice")
+    alice.types("/join dev")
+    alice.presses("Enter")
+    alice.shows("#dev>\nconnected to ")
+    bob.types("/mute Alice")
+    alice.shows("*** Bob has muted Alice.")
+    alice.types("hello?")
+    alice.presses("Enter")
+    alice.shows("Error: you are muted in #dev; nobody has heard that.")
+    bob.types("/kick Alice enough of that")
+    alice.shows(
+        "*** Bob has removed you from #dev: enough of that\n*** You have left #dev. You are"
+    )
+    alice.shows("\n>\nconnected to ")
+    bob.types("/ban Alice")
+    alice.types("/join dev")
+    alice.presses("Enter")
+    alice.shows("Error: you are banned from #dev.")
+
+
 class TestWhatStandsThere:
     def test_what_was_last_said_when_it_is_opened_again(
         self, tmp_path: Path, start: Callable[..., Tmux]
@@ -500,6 +538,7 @@ class TestLooks:
             (said("I am Alice", name="Alice"), set()),
             (Sent(1, AT, "Bob", "psst"), set()),
             (Joined(1, AT, "lobby", ("Bob",)), set()),
+            (Removed("dev", "Bob"), {"on", "mentions"}),
         ],
     )
     def test_the_bell(self, event: Heard, ringing: set[str]) -> None:
@@ -518,6 +557,13 @@ class TestLooks:
             (Sent(1, AT, "y", "hi"), [("", "[you -> "), (colour("y"), "y"), ("", "] hi")]),
             (Told(1, AT, "y", "Al", "hi"), [("", "["), (colour("y"), "y"), ("", " -> you] hi")]),
             (Joined(1, AT, "lobby", ("Bob",)), [("dim", joined("Bob"))]),
+            (
+                Left(1, AT, "lobby", ("Eve",), LeaveReason.LEFT, (), "Bob", "spam"),
+                [("", "*** Bob has removed Eve from the chat: spam")],
+            ),
+            (Removed("*", "Bob"), [("ansired", "*** Bob has removed you from the chat.")]),
+            (Muted(1, AT, "lobby", "Eve", "Bob"), [("", "*** Bob has muted Eve.")]),
+            (Muted(1, AT, "lobby", "Alice", "Bob"), [("bold", "*** Bob has muted Alice.")]),
             (Error("nobody", "no."), [("ansired", "Error: no.")]),
             ("Error: no.", [("", "Error: no.")]),  # words are never parsed
             (Missed(1, 0), [("", "*** 1 message while you were away:")]),
@@ -571,6 +617,9 @@ class TestCompletion:
             ("/switch ", ["/switch #dev ", "/switch #lobby "]),
             ("/in d", ["/in #dev "]),
             ("/in dev bo", ["/in dev Bob "]),
+            ("/kick bo", ["/kick Bob "]),
+            ("/ban server be", ["/ban server Bella "]),
+            ("/mute سا", ["/mute سارا "]),
             ("see #l", ["see #lobby "]),
             ("سا", ["سارا: "]),
             ("", ["Bella: ", "Bob: ", "سارا: "]),

@@ -43,7 +43,7 @@ def shown() -> Iterator[Shown]:
 
 @pytest.mark.parametrize("event", list(shown()), ids=lambda event: type(event).__name__)
 def test_what_is_shown(event: Shown) -> None:
-    wording = Wording("1", MARKED)
+    wording = Wording("1", MARKED, lambda: "2")
     for line in wording.plain(event):
         assert_all_marked(re.sub(r"^\*\*\* /\w+", "", line))
     for line in "".join(text for _, text in look(event, wording)).splitlines():
