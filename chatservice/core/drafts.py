@@ -43,7 +43,8 @@ class Entry(NamedTuple):
     `ref` marks the author's request. `echo`: the connection that made it hears it, too.
     `acknowledged`: of how many messages, all those of the request, its author is told that they
     are in the log; 0: of none, since the request has another answer, or is not over. `founded`: it
-    made its room. `effect`: what else it changes (see `measures`).
+    made its room. `ended`: rooms that there are no longer. `effect`: what else it changes (see
+    `measures`).
     """
 
     event: RoomEvent
@@ -56,6 +57,7 @@ class Entry(NamedTuple):
     echo: bool = True
     acknowledged: int = 1
     founded: bool = False
+    ended: tuple[str, ...] = ()
     effect: Any = None
 
     @property
@@ -377,7 +379,13 @@ class Depart(Draft):
         event = Left(
             id_, self.at, first, names, reason, _several(sorted_rooms), farewells=farewells
         )
-        return Entry(event, sorted_rooms, tuple(here), size=sum(map(len, names)))
+        return Entry(
+            event,
+            sorted_rooms,
+            tuple(here),
+            size=sum(map(len, names)),
+            ended=registry.ended(sorted_rooms),
+        )
 
 
 class EnterBeside(Draft):
@@ -543,8 +551,15 @@ class Part(Draft):
         is_heard = self.farewell and registry.has_voice(self.user, self.at, self.room)
         farewells = ((name, self.farewell),) if is_heard else ()
         event = Left(id_, self.at, self.room, (name,), LeaveReason.PARTED, farewells=farewells)
-        people, connections = (self.user,), self._connections()
-        return Entry(event, (self.room,), people, connections, size=len(name), ref=self.ref)
+        return Entry(
+            event,
+            (self.room,),
+            (self.user,),
+            self._connections(),
+            size=len(name),
+            ref=self.ref,
+            ended=registry.ended((self.room,)),
+        )
 
 
 class Control(Draft):

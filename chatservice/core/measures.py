@@ -346,4 +346,5 @@ def _removed(  # noqa: PLR0917
         for person in persons:
             registry.part(person, room)
         event = Left(id_, at, room, names, LeaveReason.PARTED, (), by, why)
-    return Entry(event, rooms, tuple(persons), size=sum(map(len, names)) + len(why))
+    size = sum(map(len, names)) + len(why)
+    return Entry(event, rooms, tuple(persons), size=size, ended=registry.ended(rooms))

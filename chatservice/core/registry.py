@@ -438,6 +438,10 @@ class Registry:
         self._hold(person.id, (room,), now, newcomer=True)
         return True
 
+    def ended(self, rooms: Iterable[str]) -> tuple[str, ...]:
+        """Those of `rooms` that there are no longer."""
+        return tuple(room for room in rooms if room not in self.rooms)
+
     def part(self, person: Claimant, room: str) -> None:
         """`person` is in `room` no longer. Raises NOT_IN_ROOM."""
         self.expect_member(person, room)

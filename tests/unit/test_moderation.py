@@ -1,6 +1,7 @@
 """Those in charge: who may do what, to whom, and what holds against whoever comes back."""
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -577,6 +578,29 @@ class KeptHouse(Charge):
             self.turn()
             self.clock.advance(0.2)
         self.turn()
+
+
+def test_bans_of_rooms_that_are_gone_are_not_kept(tmp_path: Path) -> None:
+    """Nor those that have ended: they would grow as long as the server runs."""
+    house = KeptHouse(tmp_path / "chat")
+    house.comes("Mallory")
+    house.joins("Mallory", "dev")
+    for number in range(3):
+        assert house.bans("Mallory", Person(0, f"Nobody{number}"), seconds=10) is None
+    house.clock.advance(100)
+    assert house.bans("Mallory", Person(0, "Somebody")) is None
+
+    def kept() -> list[tuple[str]]:
+        house.turn()
+        with closing(sqlite3.connect(tmp_path / "chat")) as connection:
+            return connection.execute("SELECT name FROM sanctions").fetchall()
+
+    assert kept() == [("Somebody",)]
+    session = house.sessions["Mallory"]
+    house.chat.part_room(house.user("Mallory"), session, "dev", then=house.outcomes.append)
+    house.quiet()
+    assert kept() == []
+    house.turns.wait_for(house.archive.close())
 
 
 def test_a_restart_forgets_nothing(tmp_path: Path) -> None:

@@ -368,6 +368,7 @@ BEGIN
         DELETE FROM signals WHERE at < clock_timestamp() - interval '1 minute'
             AND after < (SELECT min(position) FROM marks);
         DELETE FROM tokens WHERE person NOT IN (SELECT id FROM people);
+        DELETE FROM sanctions WHERE until <= extract(epoch FROM clock_timestamp());
         DELETE FROM readers WHERE name NOT IN (SELECT name FROM accounts) AND name IN (
             SELECT name FROM readers WHERE id IS NOT NULL ORDER BY at DESC OFFSET _positions);
         deleted := 0;

@@ -41,8 +41,11 @@ def save(connection: sqlite3.Connection, entry: Entry) -> None:
 
 def impose(connection: sqlite3.Connection, sanctions: Iterable[Sanction]) -> None:
     """Within a transaction. Whoever is banned from a room is in it no longer, also if they are
-    away."""
+    away. Those that have ended are forgotten."""
     for each in sanctions:
+        connection.execute(
+            "DELETE FROM sanctions WHERE scope = ? AND until <= ?", (each.scope, each.at)
+        )
         account, since = each.account or (None, None)
         connection.execute(
             f"INSERT OR REPLACE INTO sanctions({_COLUMNS}) "
@@ -93,7 +96,7 @@ def hand_over(connection: sqlite3.Connection, account: Account, room: RoomRecord
 
 
 def forget_room(connection: sqlite3.Connection, room: str) -> None:
-    """Within a transaction: `room` is another one than that of its name before."""
+    """Within a transaction: there is no such room any longer, or it is another one."""
     connection.execute("DELETE FROM operators WHERE room = ?", (room,))
     connection.execute("DELETE FROM sanctions WHERE scope = ?", (room,))
 

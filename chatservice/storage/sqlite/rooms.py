@@ -52,6 +52,8 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
             case _:
                 pass
         moderation.save(connection, entry)
+        for room in entry.ended:
+            moderation.forget_room(connection, room)
 
 
 def _found(connection: sqlite3.Connection, room: str, founder: Account | None, id_: int) -> None:
