@@ -101,7 +101,7 @@ def show_status(answer: Json) -> Iterable[str]:
     rows = [
         ("version", answer["version"]),
         ("process", f"{answer['pid']}, {answer['phase']}, up {_span(answer['seconds'])}"),
-        *(("", door) for door in answer["doors"]),
+        *(("listens on", door) for door in answer["doors"]),
         ("connections", str(answer["connections"])),
         ("people", str(answer["people"])),
         ("rooms", str(answer["rooms"])),

@@ -84,3 +84,12 @@ def within_descriptors(limits: Limits) -> Limits:
     most = max(soft - RESERVED_DESCRIPTORS, soft // 2)
     log.warn("With {soft} descriptors there are {most} connections at most.", soft=soft, most=most)
     return replace(limits, max_users=most)
+
+
+def resident() -> float:
+    """Resident memory of this process in bytes."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux: the most that it ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))

@@ -91,7 +91,7 @@ class ChatService(Service):
         self._terminal = terminal
         self._ports: list[IListeningPort] = []
         self._monitor_ports: list[IListeningPort] = []
-        self._started: list[str] = []  # what the terminal shows
+        self._doors: list[str] = []  # where it listens, in words
         self._has_terminal = _has_terminal()
 
     @property
@@ -142,8 +142,8 @@ class ChatService(Service):
             self._hashing.start()
         self._reactor.callWhenRunning(self._end_well)  # again: the reactor has set its own
         if self._terminal is not None:
-            for line in self._started:
-                self._terminal.show(line)
+            for door in self._doors:
+                self._terminal.show(f"Listening on {door}")
             self._terminal.close()
         # Objects that exist by now are here to stay. If the collector ignores them, a full
         # collection takes 1 us instead of 4 to 10 ms, during which everybody waits.
@@ -156,7 +156,7 @@ class ChatService(Service):
         if self._control is None:
             return
         try:
-            self._control.open(self._started)
+            self._control.open(self._doors)
         except CannotControl as error:
             why = f"--control {self._control.path}: {error}"
             if self._control.required:
@@ -256,9 +256,9 @@ class ChatService(Service):
         ports.append(port)
         # Twisted offers no public way to limit what it logs about accepting connections.
         port._logger = Logger("accept", observer=self.factory.peer_log.about_accepting)  # type: ignore[attr-defined, arg-type]
-        line = f"Listening on {address_text(port.getHost())}{listener.how}"
-        self._started.append(line)
-        log.info("{line}", line=line)
+        door = f"{address_text(port.getHost())}{listener.how}"
+        self._doors.append(door)
+        log.info("Listening on {door}", door=door)
 
     def _cannot_start(self, why: str) -> CannotStart:
         if self._terminal is not None:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import accumulate
 from tkinter import ttk
 
-from chatservice.console.lines import EVERYTHING, Kind, Line, Lines
+from chatservice.control.lines import EVERYTHING, Kind, Line, Lines
 from chatservice.core.sanitize import limit_marks
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look

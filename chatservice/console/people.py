@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from chatservice.console.table import Column, Table
-from chatservice.core.chat import Chat
+from chatservice.core.directory import Directory
 from chatservice.core.peer import Peer
 from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
@@ -36,10 +36,10 @@ class People(Table):
     """A table of everyone."""
 
     def __init__(
-        self, parent: tk.Misc, look: Look, chat: Chat, on_choice: Callable[[], None]
+        self, parent: tk.Misc, look: Look, directory: Directory, on_choice: Callable[[], None]
     ) -> None:
         super().__init__(parent, look, COLUMNS, on_choice)
-        self._chat = chat
+        self._directory = directory
         self._rows: dict[User, Row] = {}
         self._users: dict[str, User] = {}
         self._by, self._backwards = "name", False
@@ -66,8 +66,8 @@ class People(Table):
         left = AT_ONCE
         today = time.strftime("%Y-%m-%d")
         order: list[User] = []
-        for name in self._chat.directory.online():
-            user = self._chat.users[name]
+        for name in self._directory.online():
+            user = self._directory.users[name]
             row = self._rows.get(user)
             if row is None or (row.name, row.peer, row.day) != (name, peer_of(user), today):
                 if left:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from heapq import nsmallest
 
 from chatservice.console.table import Column, Table
-from chatservice.core.chat import Chat
+from chatservice.core.directory import Directory
 from chatservice.core.room import Room
 from chatservice.core.sanitize import limit_marks
 from chatservice.desktop.shaping import shown
@@ -26,16 +26,16 @@ class Rooms(Table):
     """A table of the rooms, private ones too."""
 
     def __init__(
-        self, parent: tk.Misc, look: Look, chat: Chat, on_choice: Callable[[], None]
+        self, parent: tk.Misc, look: Look, directory: Directory, on_choice: Callable[[], None]
     ) -> None:
         super().__init__(parent, look, COLUMNS, on_choice)
-        self._chat = chat
+        self._directory = directory
 
     @property
     def chosen(self) -> Room | None:
         """The room in the selected row, if it is still there."""
         for name in self.tree.selection():
-            return self._chat.directory.rooms.get(name)
+            return self._directory.rooms.get(name)
         return None
 
     def choose_none(self) -> None:
@@ -43,7 +43,7 @@ class Rooms(Table):
 
     def refresh(self) -> None:
         """Show the rooms as they are now. Only what has changed is drawn again."""
-        rooms = nsmallest(MAX_LISTED, self._chat.directory.rooms.values(), key=_order)
+        rooms = nsmallest(MAX_LISTED, self._directory.rooms.values(), key=_order)
         listed = self.tree.get_children()
         wanted = tuple(room.name for room in rooms)
         self.tree.delete(*set(listed) - set(wanted))

@@ -1,11 +1,8 @@
 """The operator's window: shows what happens in the chat, and controls it."""
 
-import os
-import resource
 import time
 import tkinter as tk
 from collections.abc import Callable
-from pathlib import Path
 from tkinter import ttk
 from typing import Any
 
@@ -13,15 +10,15 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatservice.console.lines import Lines
 from chatservice.console.logview import LogView
 from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
 from chatservice.console.rooms import Rooms
+from chatservice.console.server import Server
+from chatservice.control.lines import Lines
 from chatservice.core.room import Room
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, Palette
-from chatservice.service import ChatService
 
 log = Logger()
 
@@ -34,19 +31,18 @@ LONG_NAME = 16  # characters; a button has no room for more
 
 
 class Window:
-    """Shows `service` in the window `root`. `stop` ends the program gracefully."""
+    """Shows `server` in the window `root`. `stop` ends the program gracefully."""
 
     def __init__(
         self,
         root: tk.Tk,
-        service: ChatService,
+        server: Server,
         lines: Lines,
         colours: Palette,
         stop: Callable[[], None],
     ) -> None:
         self._root = root
-        self._service = service
-        self._chat = service.factory.chat
+        self._server = server
         self._stop = stop
         self._stopping = False
         self._messages = 0
@@ -65,18 +61,14 @@ class Window:
         self._announcing(body).pack(side="bottom", fill="x", pady=(gap, 0))
         panes.pack(fill="both", expand=True)
         panes.add(self._people_or_rooms(panes), weight=2)
-        self.log_view = LogView(
-            panes, self.look, lines, log_messages=service.factory.settings.log_messages
-        )
+        self.log_view = LogView(panes, self.look, lines, log_messages=server.log_messages)
         panes.add(self.log_view, weight=3)
         self._keys()
         self._entry.focus_set()
 
     def start(self) -> None:
         """Follow the chat. The service has been started."""
-        addresses = ", ".join(self._service.addresses)
-        self._root.title(f"Chat server at {addresses}")
-        self._where.configure(text=f"at {addresses}")
+        self._say_where()
         for seconds, follow in (
             (LOG_SECONDS, self.log_view.show_new),
             (PEOPLE_SECONDS, self._follow_people),
@@ -104,7 +96,7 @@ class Window:
         self._where = ttk.Label(frame, style="Dim.TLabel")
         self._where.pack(side="left", padx=(self.look.px(12), 0))
         self._stop_button = ttk.Button(
-            frame, text="Stop the server", command=self._ask_to_stop, style="Danger.TButton"
+            frame, text=self._server.stop_words, command=self._ask_to_stop, style="Danger.TButton"
         )
         self._stop_button.pack(side="right")
         return frame
@@ -144,14 +136,14 @@ class Window:
                 style="Filter.Toolbutton",
             ).pack(side="left", padx=(0, px(2)))
         self._people_and_kick = self._make_people(frame)
-        self.rooms = Rooms(frame, self.look, self._chat, self._say_to_whom)
+        self.rooms = Rooms(frame, self.look, self._server.directory, self._say_to_whom)
         self._people_and_kick.pack(fill="both", expand=True)
         return frame
 
     def _make_people(self, parent: tk.Misc) -> ttk.Frame:
         px = self.look.px
         frame = ttk.Frame(parent)
-        self.people = People(frame, self.look, self._chat, self._say_whom)
+        self.people = People(frame, self.look, self._server.directory, self._say_whom)
         row = ttk.Frame(frame)
         row.pack(side="bottom", fill="x", pady=(px(8), 0))
         self._reason = ttk.Entry(row, width=10)
@@ -207,19 +199,14 @@ class Window:
         lines = [line for line in self._entry.get().splitlines() if line.strip()]
         if not lines or self._stopping:
             return
-        room = self._room
-        self._chat.announce(lines, room)
-        where = "" if room is None else f" in #{room.name}"
-        log.info("The operator announces{where}: {text!r}", where=where, text="\n".join(lines))
+        self._server.announce(lines, self._room)
         self._entry.delete(0, "end")
 
     def _kick_chosen(self) -> None:
         user = self.people.chosen
         if user is None or self._stopping:
             return
-        reason = self._reason.get().strip()
-        log.info("The operator kicks {name}: {reason!r}", name=user.name, reason=reason)
-        self._chat.kick(user, reason)
+        self._server.kick(user, self._reason.get().strip())
         self._reason.delete(0, "end")
         self._follow_people()  # nobody is chosen now, so a key held down kicks only one
 
@@ -270,11 +257,22 @@ class Window:
             self.rooms.refresh()
         self._say_to_whom()
         self._say_whom()
+        self._say_where()
         self._say_how_many()
 
+    def _say_where(self) -> None:
+        addresses = ", ".join(self._server.addresses)
+        self._root.title(f"Chat server at {addresses}")
+        self._where.configure(text=f"at {addresses}")
+
     def _say_how_many(self) -> None:
-        online, connected = len(self._chat.users), len(self._service.factory.connections)
-        if self._stopping:
+        online, connected = len(self._server.directory.users), self._server.connections
+        self._state.configure(style="Good.TLabel")
+        if self._server.trouble:
+            self._state.configure(style="Warning.TLabel")
+            self._many.configure(text=self._server.trouble)
+            return
+        if self._stopping or self._server.is_stopping:
             self._state.configure(style="Warning.TLabel")
             self._many.configure(text=f"Stopping: {connected} still connected")
             return
@@ -283,25 +281,16 @@ class Window:
         self._many.configure(text=f"{online} online{extra}")
 
     def _sample(self) -> None:
-        now, messages = time.monotonic(), self._chat.log.messages.total()
+        now, messages = time.monotonic(), self._server.messages
         passed = max(now - self._sampled, SAMPLE_SECONDS / 2)
         self.rate.add((messages - self._messages) / passed)
         self._sampled, self._messages = now, messages
-        self.connections.add(len(self._service.factory.connections))
-        self.memory.add(resident() / MEBIBYTE)
+        self.connections.add(self._server.connections)
+        self.memory.add(self._server.memory / MEBIBYTE)
 
 
 def _short(name: str) -> str:
     return name if len(name) <= LONG_NAME else name[: LONG_NAME - 1] + "…"
-
-
-def resident() -> float:
-    """Resident memory of this process in bytes."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # not Linux: the most that it ever was
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-    return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _report(kind: Any, error: BaseException, trace: Any) -> None:

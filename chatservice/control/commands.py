@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.usage import UsageError
 
 import chatservice
+from chatservice.control.lines import EVERYTHING, Lines
 from chatservice.control.wire import PAGE, Json
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import (
@@ -26,6 +27,7 @@ from chatservice.core.sanctions import MAX_REASON, MAX_SECONDS
 from chatservice.core.sanitize import sanitize
 from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
+from chatservice.process import resident
 from chatservice.server.connection import Connection
 from chatservice.server.factory import ChatFactory
 from chatservice.session.asker import committed
@@ -47,6 +49,30 @@ class Impossible(Exception):
     """What was asked for cannot be done; the message is why."""
 
 
+class Operator:
+    """Whoever asks: `name` is how the log calls them. They may follow the log."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lines: Lines | None = None
+
+    def new_lines(self) -> Json:
+        """What has been logged since they last asked, or since they first did; and how many lines
+        more."""
+        if self._lines is None:
+            self._lines = Lines()
+            globalLogPublisher.addObserver(self._lines)
+        lines, left_out = self._lines.take(EVERYTHING)
+        shown = [{"at": line.at, "kind": line.kind.value, "text": line.text} for line in lines]
+        return {"lines": shown, "left_out": left_out}
+
+    def leaves(self) -> None:
+        """They follow the log no longer."""
+        if self._lines is not None:
+            globalLogPublisher.removeObserver(self._lines)
+            self._lines = None
+
+
 class Commands:
     """The commands, for the server of `factory`. `reload` applies changed options, and gives the
     lines that the log has of it; it raises UsageError. `database` is what people may read of where
@@ -61,10 +87,11 @@ class Commands:
         self.doors: Sequence[str] = ()
 
     async def carry_out(  # noqa: PLR0911 (one case for each command)
-        self, asked: Json, by: str
+        self, asked: Json, operator: Operator
     ) -> Pages:
-        """The answer to a request, page by page. `by` is how the log calls whoever asks. Raises
-        `Refusal`, and `Impossible`."""
+        """The answer to a request of `operator`, page by page. Raises `Refusal`, and
+        `Impossible`."""
+        by = operator.name
         match asked.get("type"):
             case "who":
                 return self._who(self._room(asked))
@@ -85,6 +112,8 @@ class Commands:
                 return await self._reload_options(by)
             case "status":
                 return iter([self._status()])
+            case "log":
+                return iter([operator.new_lines()])
             case other:
                 raise Refusal(ErrorCode.UNKNOWN_TYPE, type=sanitize(str(other))[:40])
 
@@ -168,6 +197,8 @@ class Commands:
             "people": len(self._chat.users),
             "rooms": len(self._chat.directory.rooms),
             "messages": self._chat.log.messages.total(),
+            "messages_logged": self._factory.settings.log_messages,
+            "memory": round(resident()),
             "database": self._database,
             "trouble": "" if saving is None else saving.trouble,
         }
@@ -176,6 +207,7 @@ class Commands:
 def _person(user: User, connections: Mapping[Cursor, Connection]) -> Json:
     theirs = [connections[each] for each in user.cursors if each in connections]
     return {
+        "id": user.id,
         "name": user.name,
         "registered": user.is_registered,
         "since": user.since,

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 import chatservice
-from chatservice.control.commands import Commands, Impossible
+from chatservice.control.commands import Commands, Impossible, Operator
 from chatservice.control.wire import MAX_LINE, VERSION, Json, decode, encode
 from chatservice.core.events import Refusal
 from chatservice.dialects.wording import ENGLISH
@@ -114,7 +114,7 @@ class ControlProtocol(Protocol):
 
     def __init__(self, factory: ControlFactory) -> None:
         self._factory = factory
-        self._by = ""
+        self._operator = Operator("")
         self._unread = b""
         self._busy = False
         self._room: Deferred[None] | None = None  # fires when there is some again
@@ -138,7 +138,7 @@ class ControlProtocol(Protocol):
         elif len(self._factory.connections) >= MAX_CONNECTIONS:
             self._end("too_many", f"{MAX_CONNECTIONS} operators are connected already.")
         else:
-            self._by = operators[os.geteuid() if uid is None else uid]
+            self._operator.name = operators[os.geteuid() if uid is None else uid]
             self._factory.connections.add(self)
             self.transport.registerProducer(self, True)
             self._set_deadline(IDLE_SECONDS)
@@ -160,6 +160,7 @@ class ControlProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._set_deadline(None)
         self._factory.connections.discard(self)
+        self._operator.leaves()
         self.resumeProducing()
 
     def pauseProducing(self) -> None:
@@ -198,7 +199,7 @@ class ControlProtocol(Protocol):
     async def _answer(self, line: bytes) -> None:
         try:
             asked = decode(line)
-            for page in await self._factory.commands.carry_out(asked, self._by):
+            for page in await self._factory.commands.carry_out(asked, self._operator):
                 if not self._is_open:
                     return
                 self._set_deadline(IDLE_SECONDS)

@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,10 @@ _NOBODY = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR}
 
 class ControlError(Exception):
     """There is no answer; the message is why, in one line."""
+
+
+class Declined(ControlError):
+    """The server has answered, and declines; the message is why."""
 
 
 class Shell:
@@ -54,6 +58,11 @@ class Shell:
         self._file.close()
         self._socket.close()
 
+    def interrupt(self) -> None:
+        """Whatever waits for an answer, in another thread, gets none."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def ask(self, type_: str, **fields: object) -> Json:
         """The answer, whose parts are put together."""
         given = {key: value for key, value in fields.items() if value is not None}
@@ -89,7 +98,7 @@ class Shell:
         except ValueError:
             raise ControlError(f"{self._path}: this is not a chat server's socket.") from None
         if part.get("type") == "error":
-            raise ControlError(sanitize(str(part.get("message", "It was refused."))))
+            raise Declined(sanitize(str(part.get("message", "It was refused."))))
         return part
 
     @contextmanager
@@ -100,6 +109,8 @@ class Shell:
             raise ControlError(
                 f"{self._path}: the server has not responded for {self._patience:g} s."
             ) from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise ControlError(f"{self._path}: the server has ended the connection.") from None
         except OSError as error:
             if error.errno in _NOBODY:
                 raise ControlError(f"{self._path}: no server is running here.") from None

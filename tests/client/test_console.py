@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,16 @@ pytest.importorskip("tkinter")
 
 import tkinter as tk
 
+from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 
 from chatservice.console import people
-from chatservice.console.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, Lines
+from chatservice.console.attached import AttachedServer
 from chatservice.console.logview import FILTERS, MAX_ALL, MAX_NEW, LogView
 from chatservice.console.people import People, since_in_words
 from chatservice.console.plots import SAMPLES, Plot, axis_top, count, mebibytes
 from chatservice.console.rooms import Rooms
+from chatservice.control.lines import AT_ONCE, EVERYTHING, KEPT, LONGEST, Kind, Lines
 from chatservice.core.peer import Peer
 from chatservice.core.users import User
 from chatservice.desktop.shaping import shown
@@ -33,6 +36,7 @@ from tests.support.xdisplay import Display
 
 CONSOLE = (sys.executable, "-m", "chatservice.console")
 KICKED = "*** Goodbye: the operator has ended your connection."
+SOCKET = "chat.sqlite3.control"
 SHUT_DOWN = "*** The server is shutting down. Goodbye."
 
 
@@ -210,6 +214,92 @@ def test_its_options_are_those_of_the_server_and_its_own(tmp_path: Path) -> None
         assert option in ended.stdout
 
 
+# On a server that runs already.
+
+
+def test_a_window_on_a_server_that_runs_already(tmp_path: Path, display: Display) -> None:
+    kept = ("--database", "chat.sqlite3", "--log-messages")
+    hands = display
+
+    def attached(server: Server) -> None:
+        display.wait_for_window(f"Chat server at 127.0.0.1:{server.port}")
+
+    def until(server: Server, act: Callable[[], None], pattern: str) -> None:
+        """`act` again and again, until the log has that: the window looks twice a second."""
+        deadline = time.monotonic() + PATIENCE
+        while pattern not in server.log:
+            assert time.monotonic() < deadline, server.log
+            act()
+            time.sleep(0.6)
+
+    def announce() -> None:
+        hands.key("alt+a", "ctrl+a")
+        hands.type("We close at noon.")
+        hands.key("Return")
+
+    with Server(tmp_path, *kept) as server:
+        server.wait_for_log("ControlFactory starting")
+        window = subprocess.Popen(
+            [*CONSOLE, "--attach", SOCKET],
+            cwd=tmp_path,
+            env=display.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            attached(server)
+            alice, bob = server.join("Alice"), server.join("Bob")
+            alice.hears("*** Bob has joined the chat.")
+            announce()
+            for person in (alice, bob):
+                person.hears("*** We close at noon.")
+            hands.key("alt+k")
+            hands.type("be kind")
+            until(server, lambda: hands.key("alt+o", "alt+k", "Return"), "kicks Alice from the")
+            alice.hears("*** be kind", KICKED)
+            bob.hears(left("Alice"))
+            server.process.kill()
+            server.killed = True
+            server.process.wait(PATIENCE)
+            with Server(tmp_path, *kept) as second:  # which the window finds
+                attached(second)
+                carol = second.join("Carol")
+                until(second, announce, "announces: 'We close at noon.'")
+                carol.hears("*** We close at noon.")
+                hands.key("ctrl+q")
+                _, complaints = window.communicate(timeout=PATIENCE)
+                assert (window.returncode, "Traceback" in complaints) == (0, False), complaints
+                carol.types("still here")  # closing the window has not stopped the server
+                second.wait_for_log("Carol: 'still here'")
+        finally:
+            window.kill()
+            window.communicate()
+
+
+def test_without_a_server_it_says_so(tmp_path: Path, display: Display) -> None:
+    ended = run(tmp_path, "--attach", DISPLAY=display.name)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr == f"chatservice.console: {SOCKET}: no server is running here.\n"
+    assert run(tmp_path, "--attach", "--port", "1").stderr.count("\n") == 1
+
+
+def test_people_who_swap_their_names_are_still_themselves(tmp_path: Path) -> None:
+    def person(id_: int, name: str) -> dict[str, Any]:
+        where = [{"address": f"192.0.2.{id_}:1"}]
+        return {"id": id_, "name": name, "since": 5.0, "rooms": ["lobby"], "connections": where}
+
+    server = AttachedServer(Clock(), "nowhere", Lines())
+    server._take_rooms([{"name": "lobby", "topic": "a\x1b", "private": False}])
+    server._take_people([person(1, "Alice"), person(2, "Bob"), person(3, "Carol")])
+    alice, bob, carol = (server.directory.users[name] for name in ("Alice", "Bob", "Carol"))
+    server._take_people([person(1, "Bob"), person(2, "alice"), person(4, "Carol")])
+    assert server.directory.online() == ("alice", "Bob", "Carol")
+    assert (alice.name, bob.name, carol.present) == ("Bob", "alice", False)
+    assert people.peer_of(alice).address == "192.0.2.1:1"
+    server._take_rooms([])
+    assert server.directory.online() == ("alice", "Bob", "Carol")
+
+
 # Its parts.
 
 
@@ -256,7 +346,7 @@ class Crowd(House):
 def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
     house = Crowd()
     chat = house.chat
-    table = People(root, look, chat, lambda: None)
+    table = People(root, look, chat.directory, lambda: None)
     table.refresh()
     assert rows(table) == []
     here = {
@@ -288,7 +378,7 @@ def test_the_table_stays_true(root: tk.Tk, look: Look) -> None:
 
 def test_the_table_is_sorted_as_asked(root: tk.Tk, look: Look) -> None:
     house = Crowd()
-    table = People(root, look, house.chat, lambda: None)
+    table = People(root, look, house.chat.directory, lambda: None)
     for name, second in (("Carol", 5), ("Bob", 7), ("Alice", 6)):
         house.comes(name, second, f"10.0.0.{10 - second}:1")
     table.refresh()
@@ -307,7 +397,7 @@ def test_of_a_crowd_some_are_shown_at_a_time(
 ) -> None:
     monkeypatch.setattr(people, "AT_ONCE", 4)
     house = Crowd()
-    table = People(root, look, house.chat, lambda: None)
+    table = People(root, look, house.chat.directory, lambda: None)
     here = [house.comes(f"n{number}", number) for number in range(10)]
     for shown_now in (4, 8, 10):
         table.refresh()
@@ -326,7 +416,7 @@ def test_the_table_of_rooms_stays_true(
     monkeypatch.setattr("chatservice.console.rooms.MAX_LISTED", 3)
     house = Crowd()
     chat = house.chat
-    table = Rooms(root, look, chat, lambda: None)
+    table = Rooms(root, look, chat.directory, lambda: None)
     alice, bob = house.comes("Alice", 1), house.comes("Bob", 2)
 
     def shows() -> list[tuple[str, ...]]:

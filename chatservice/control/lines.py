@@ -55,14 +55,18 @@ class Lines:
         self._lock = Lock()
 
     def __call__(self, event: LogEvent) -> None:
-        kind = kind_of(event)
-        text = eventAsText(_readable(event), includeTimestamp=False, includeSystem=False).rstrip()
+        text = eventAsText(_readable(event), includeTimestamp=False, includeSystem=False)
+        self.add(event["log_time"], kind_of(event), text)
+
+    def add(self, at: float, kind: Kind, text: str) -> None:
+        """There is such a line, which was written at that time (in seconds since 1970)."""
+        text = text.rstrip()
         if len(text) > LONGEST:
             text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
         with self._lock:
             self._number += 1
             self._count[kind] += 1
-            self._kept[kind].append(Line(self._number, event["log_time"], kind, text))
+            self._kept[kind].append(Line(self._number, at, kind, text))
 
     def take(self, kinds: Collection[Kind]) -> tuple[list[Line], int]:
         """The lines of `kinds` since the last call, in order, and how many more there were than
