@@ -287,7 +287,11 @@ def test_a_log_beside_a_restored_backup_is_noticed(
     bob.hears("*** The last message:")
     kill(talking)
     shutil.copy(tmp_path / "copy.sqlite3", tmp_path / "chat.sqlite3")
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name.startswith("chat.")}
+    before = {
+        p.name: p.read_bytes()
+        for p in tmp_path.iterdir()
+        if p.name.startswith("chat.sqlite3") and p.is_file()
+    }
     why = (
         "chat.sqlite3: chat.sqlite3-wal belongs to another copy of it. If this is a backup that "
         "was restored, move chat.sqlite3-wal away first (see docs/backup.md)."
@@ -295,7 +299,11 @@ def test_a_log_beside_a_restored_backup_is_noticed(
     assert last_line(tmp_path, "chat.sqlite3") == f"chat: --database {why}"
     for word in PROGRAMS:
         assert program(tmp_path, word, "chat.sqlite3") == (1, f"{PROGRAMS[word][0]}: {why}\n")
-    after = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.name.startswith("chat.")}
+    after = {
+        p.name: p.read_bytes()
+        for p in tmp_path.iterdir()
+        if p.name.startswith("chat.sqlite3") and p.is_file()
+    }
     assert after == before
     (tmp_path / "chat.sqlite3-wal").unlink()
     start(tmp_path, "chat.sqlite3")
