@@ -52,6 +52,7 @@ from chatservice.core.events import (
     Typing,
     Welcomed,
 )
+from chatservice.core.measures import CONSOLE
 from chatservice.core.requests import (
     Announce,
     Ban,
@@ -277,6 +278,8 @@ class Exchange:
             case Removed(room=room):
                 self._feed.room_map.leave(room)
                 self._feed.user_map.only_in(self._feed.room_map.topics)
+                if room == ALL_ROOMS:
+                    self._link.condemn(Gone(self._removed(event)))
                 self._feed.put(event)
             case Skipped():
                 self._catch_up.skipped(event, self._login.name)
@@ -293,6 +296,10 @@ class Exchange:
                 log.debug("Nobody asked for {event}", event=event)
             case _:
                 assert_never(event)
+
+    def _removed(self, event: Removed) -> str:
+        by = self._words.operator if event.by == CONSOLE else event.by
+        return self._words.you_removed(by, "", event.why)
 
     def _heard_ourselves(self, event: Said | Emoted) -> None:
         """The acknowledgement comes next, or is lost."""

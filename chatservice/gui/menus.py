@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from chatservice.core.events import LOBBY, RoomInfo
+from chatservice.core.events import LOBBY, RoomInfo, SanctionInfo, SanctionKind
 from chatservice.core.sanitize import limit_marks
 from chatservice.gui.glyphs import shown
+from chatservice.gui.measure import Target
 from chatservice.gui.wording import WindowWords
 
 MAX_OFFERED = 20  # rooms in the menu, those with most people: as many as fit a screen
@@ -16,40 +17,55 @@ MAX_LABEL = 60  # characters
 
 class Item(NamedTuple):
     """An item of a menu: carries out `command`, or, with `begins`, puts it into the line, to be
-    finished by hand. An empty label is a line between two groups."""
+    finished by hand; or asks about a measure against its `target`. An empty label is a line between
+    two groups."""
 
     label: str
     command: str = ""
     begins: bool = False
+    target: Target | None = None
 
 
 BETWEEN = Item("")
 
 
 def of_person(
-    name: str, commands: Collection[str], words: WindowWords, *, in_room: bool
+    name: str,
+    commands: Collection[str],
+    words: WindowWords,
+    *,
+    room: str,
+    sanctions: Iterable[SanctionInfo] | None = None,
 ) -> list[Item]:
-    """What can be done with `name`. `commands`: those that can be used; `in_room`: it is a room
-    that is in view."""
+    """What can be done with `name`. `commands`: those that can be used; `room`: that which is in
+    view, if it is one; `sanctions`: the bans and mutes there, if we are in charge."""
     items = [Item(words.who_is, f"/whois {name}")]
-    if not in_room:
+    if room:
+        items.append(Item(words.invite, f"/invite {name}"))
+    if "ignore" in commands:
+        items.append(Item(words.ignore, f"/ignore {name}"))
+    if not room or sanctions is None:
         return items
-    items.append(Item(words.invite, f"/invite {name}"))
-    found = [
-        Item(label, f"/{command} {name} ", begins=True)
-        for command, label in words.measures.items()
-        if command in commands
+    muted = {each.name for each in sanctions if each.kind is SanctionKind.MUTE}
+    labels = words.measures_in_lobby if room == LOBBY else words.measures
+    measures = [
+        Item(words.end_mute, f"/unmute {name}")
+        if measure == "mute" and name in muted
+        else Item(label, target=Target(measure, name, room))
+        for measure, label in labels.items()
     ]
-    return [*items, BETWEEN, *found] if found else items
+    return [*items, BETWEEN, *measures]
 
 
-def of_room(room: str, words: WindowWords) -> list[Item]:
-    """What can be done with `room`, which is in view."""
+def of_room(room: str, words: WindowWords, *, in_charge: bool = False) -> list[Item]:
+    """What can be done with `room`, which is in view, and of which we are `in_charge`."""
     items = [
         Item(words.set_topic, "/topic ", begins=True),
         Item(words.invite_somebody, "/invite ", begins=True),
         Item(words.quiet, "/quiet"),
     ]
+    if in_charge:
+        items.append(Item(words.list_bans, "/bans"))
     if room != LOBBY:
         items += [Item(words.make_private, "/private"), Item(words.make_public, "/public")]
     return [*items, BETWEEN, Item(words.leave.format(room=_label(f"#{room}")), f"/part {room}")]

@@ -3,7 +3,7 @@
 import threading
 import tkinter as tk
 import webbrowser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from tkinter import ttk
 from typing import Any, Literal
@@ -33,6 +33,7 @@ from chatservice.core.events import (
     Left,
     NameAsked,
     Recalled,
+    Removed,
     Renamed,
     Replayed,
     RoomEvent,
@@ -40,12 +41,13 @@ from chatservice.core.events import (
     RoomList,
     RoomSwitched,
     Said,
+    SanctionInfo,
     Sent,
     Told,
     Typing,
     Welcomed,
 )
-from chatservice.core.requests import History, Rooms, Who
+from chatservice.core.requests import Ban, History, Kick, Mute, Rooms, Who
 from chatservice.core.sanitize import limit_marks, sanitize
 from chatservice.dialects.wording import ENGLISH
 from chatservice.gui import lines, menus
@@ -54,6 +56,7 @@ from chatservice.gui.finding import FindBar
 from chatservice.gui.glyphs import shown
 from chatservice.gui.input_line import InputLine
 from chatservice.gui.lines import STALE, Line
+from chatservice.gui.measure import MeasureCard
 from chatservice.gui.menus import Item, Menu
 from chatservice.gui.people import People
 from chatservice.gui.tabs import Tab, Tabs
@@ -96,6 +99,9 @@ class Window(ttk.Frame):
         self._make()
         self._keys()
         self._menu = Menu(self, self._chosen)
+        self._card = MeasureCard(
+            self, look, words, take=self._take_measure, done=self.line.focus_set
+        )
         self._menus()
 
     # Talking.
@@ -121,6 +127,7 @@ class Window(ttk.Frame):
                     await deferLater(self._reactor, REFRESH_SECONDS)
         finally:
             refreshing.stop()
+            self._card.close()
             self.client = None
         if self._hopeless is not None:
             raise self._hopeless
@@ -193,6 +200,8 @@ class Window(ttk.Frame):
                 self._go_to_room(room)
             case RoomLeft():
                 self._tabs.show(self._tabs.home)
+            case Removed():
+                self._count(self._tabs.home, for_you=True)
             case Missed() if len(self._tabs.rooms) > 1:
                 event = self._words.missed(ENGLISH.counted(event.count), event.gone)
             case Welcomed():
@@ -396,18 +405,52 @@ class Window(ttk.Frame):
         if not name:
             return
         self.people.list.selection_set((name,))
-        in_room = self._tabs.current.room != ""
-        items = menus.of_person(name, self.talk.commands, self._words, in_room=in_room)
-        if name != self.talk.client.name:
-            items.insert(0, Item(self._words.message, name))
-        self._menu.show(items, event.x_root, event.y_root)
+        room = self._tabs.current.room
+        x, y = event.x_root, event.y_root
+        is_me = name == self.talk.client.name
+
+        def show(sanctions: Sequence[SanctionInfo] | None) -> None:
+            commands = () if is_me else self.talk.commands
+            items = menus.of_person(
+                name, commands, self._words, room=room, sanctions=None if is_me else sanctions
+            )
+            if not is_me:
+                items.insert(0, Item(self._words.message, name))
+            self._menu.show(items, x, y)
+
+        self._with_sanctions(room, show)
 
     def _menu_of_room(self, event: "tk.Event[ttk.Treeview]") -> None:
         tab = self._tabs.tab_at(event.y)
         if tab is not None:
             self._tabs.show(tab)
             if tab.room:
-                self._menu.show(menus.of_room(tab.room, self._words), event.x_root, event.y_root)
+                room, x, y = tab.room, event.x_root, event.y_root
+
+                def show(sanctions: Sequence[SanctionInfo] | None) -> None:
+                    in_charge = sanctions is not None
+                    items = menus.of_room(room, self._words, in_charge=in_charge)
+                    self._menu.show(items, x, y)
+
+                self._with_sanctions(room, show)
+
+    def _with_sanctions(
+        self, room: str, show: Callable[[Sequence[SanctionInfo] | None], None]
+    ) -> None:
+        """Call `show` with the bans and mutes of `room`; with None if we are not in charge there,
+        which only the server knows, or if it cannot be asked."""
+        client = self.client
+        if client is None or not client.connected or not room:
+            show(None)
+            return
+
+        def unknown(failure: Failure) -> None:
+            failure.trap(ChatError)
+            show(None)
+
+        asked = client.bans(room)
+        asked.addCallbacks(lambda found: show(found.bans), unknown)
+        asked.addErrback(self._broken)
 
     def _menu_to_join(self) -> None:
         """Show which rooms there are, once the server has said so."""
@@ -427,7 +470,9 @@ class Window(ttk.Frame):
 
     def _chosen(self, item: Item) -> None:
         """An item of a menu."""
-        if not item.command.startswith("/"):
+        if item.target is not None:
+            self._card.open(item.target)
+        elif not item.command.startswith("/"):
             self._choose(item.command)
         elif item.begins:
             self.line.line = item.command
@@ -437,6 +482,11 @@ class Window(ttk.Frame):
             draft = self.line.line
             self._typed(item.command)
             self.line.line += draft
+
+    def _take_measure(self, request: Kick | Mute | Ban) -> None:
+        """What has been asked about on the card."""
+        if self.client is not None and not self.talk.leaving:
+            self.talk.request(request)
 
     # The line.
 

@@ -8,12 +8,26 @@ def _pasted(count: int) -> str:
     return f"{count} lines pasted. Enter sends them, Escape drops them."
 
 
-_MEASURES = {  # by the command
-    "ignore": "Ignore…",
+# By the command: in a menu (of a room, and of the lobby, where everyone is), on the card that asks
+# for how long and why, and on the button there.
+_MEASURES = {
     "kick": "Remove from the room…",
     "mute": "Mute in the room…",
     "ban": "Ban from the room…",
 }
+_MEASURES_IN_LOBBY = {
+    "kick": "Remove from the chat…",
+    "mute": "Mute in the lobby…",
+    "ban": "Ban from the chat…",
+}
+_TITLES = {
+    "kick": "Remove {name} from {room}",
+    "mute": "Mute {name} in {room}",
+    "ban": "Ban {name} from {room}",
+}
+_VERBS = {"kick": "Remove", "mute": "Mute", "ban": "Ban"}
+# Long enough to calm down, and no longer; whoever means for good says so.
+_USUAL_TIMES = {"mute": "30m", "ban": "1d"}
 
 
 def _room_to_join(room: str, people: int, topic: str) -> str:
@@ -59,7 +73,20 @@ class WindowWords:
     message: str = "Private conversation"
     who_is: str = "Who is that?"
     invite: str = "Invite into the room"
+    ignore: str = "Ignore"
+    end_mute: str = "End the mute"
+    list_bans: str = "Bans and mutes"
     measures: Mapping[str, str] = field(default_factory=lambda: dict(_MEASURES))
+    measures_in_lobby: Mapping[str, str] = field(default_factory=lambda: dict(_MEASURES_IN_LOBBY))
+    measure_titles: Mapping[str, str] = field(default_factory=lambda: dict(_TITLES))
+    measure_verbs: Mapping[str, str] = field(default_factory=lambda: dict(_VERBS))
+    usual_times: Mapping[str, str] = field(default_factory=lambda: dict(_USUAL_TIMES))
+    time: str = "For"
+    time_hint: str = "30m, 2h, 7d, 2w; nothing: for good"
+    reason: str = "Reason"
+    bad_time: str = "A time has its unit: 30m, 2h, 7d, 2w."
+    long_reason: str = "A reason can have at most {limit} characters."
+    cancel: str = "Cancel"
     missed: Callable[[str, int], str] = _missed
     new_below: str = "↓  {count} new"
     keys_hint: str = "F1: keys"

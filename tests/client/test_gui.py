@@ -19,7 +19,16 @@ import tkinter as tk
 
 from chatservice.client.faces.looks import PALETTE
 from chatservice.client.faces.words import Wording
-from chatservice.core.events import Emoted, Helped, Joined, RoomInfo, Said, Sent
+from chatservice.core.events import (
+    Emoted,
+    Helped,
+    Joined,
+    RoomInfo,
+    Said,
+    SanctionInfo,
+    SanctionKind,
+    Sent,
+)
 from chatservice.desktop import shaping
 from chatservice.desktop.theme import DARK, LIGHT, Palette
 from chatservice.gui import glyphs, lines, memory, menus
@@ -39,6 +48,7 @@ from tests.support.xdisplay import Display
 GUI = (sys.executable, "-m", "chatservice.gui")
 WORDING = Wording("localhost:12345")
 PASSWORD = "correct horse battery"
+MUTED = SanctionInfo(SanctionKind.MUTE, "Eve", "Bob", 0.0)
 NOON = 1_763_553_600.0  # on a Wednesday, wherever the test runs
 
 
@@ -865,11 +875,30 @@ def test_what_the_menus_offer() -> None:
     )
     assert [item.command for item in offered] == ["/join dev", "/join a", "", "/join "]
     assert all(len(item.label) <= menus.MAX_LABEL for item in offered)
-    labels = [item.label for item in menus.of_person("Eve", ("ban",), ENGLISH, in_room=True)]
-    assert labels == [ENGLISH.who_is, ENGLISH.invite, "", ENGLISH.measures["ban"]]
-    labels = [item.label for item in menus.of_person("Eve", ("ban",), ENGLISH, in_room=False)]
-    assert labels == [ENGLISH.who_is]
+
+
+@pytest.mark.parametrize(
+    ("room", "sanctions", "labels"),
+    [
+        ("", None, [ENGLISH.who_is, ENGLISH.ignore]),
+        ("dev", None, [ENGLISH.who_is, ENGLISH.invite, ENGLISH.ignore]),
+        ("dev", [], [*("Remove from the room…", "Mute in the room…", "Ban from the room…")]),
+        ("dev", [MUTED], [*("Remove from the room…", "End the mute", "Ban from the room…")]),
+        ("lobby", [], ["Remove from the chat…", "Mute in the lobby…", "Ban from the chat…"]),
+    ],
+)
+def test_what_can_be_done_with_somebody(
+    room: str, sanctions: list[SanctionInfo] | None, labels: list[str]
+) -> None:
+    items = menus.of_person("Eve", ("ignore",), ENGLISH, room=room, sanctions=sanctions)
+    assert [item.label for item in items][-len(labels) :] == labels
+    assert (menus.BETWEEN in items) is (sanctions is not None)
+
+
+def test_what_can_be_done_with_a_room() -> None:
     assert ENGLISH.make_private not in [item.label for item in menus.of_room("lobby", ENGLISH)]
+    labels = [item.label for item in menus.of_room("dev", ENGLISH, in_charge=True)]
+    assert ENGLISH.list_bans in labels
 
 
 def test_help_stands_in_columns(reader: Reader) -> None:
@@ -920,3 +949,50 @@ def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
     assert len(tabs.rooms) == MAX_ROOMS
     tabs.frame.destroy()
     tabs.stage.destroy()
+
+
+def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> None:
+    """With the keyboard alone; and who is removed loses the room's tab."""
+    bob.types("/join dev")
+    bob.shows("*** In #dev (1): Bob")
+    alice = server.join("Alice")
+    alice.types("/join dev")
+    bob.shows("*** Alice has joined #dev.")
+
+    def chooses(down: int) -> None:
+        bob.hands.key("Escape", "F6", "F6", "shift+F10")  # Alice, who is first
+        time.sleep(0.4)
+        bob.hands.key(*("Down",) * down, "Return")
+        time.sleep(0.2)
+
+    chooses(5)
+    bob.hands.key("Tab")
+    bob.hands.type("shouting")
+    bob.hands.key("Escape")  # nothing comes of it
+    chooses(5)
+    bob.hands.type("soon")
+    bob.hands.key("Return")  # is no time
+    bob.hands.type("2h")
+    bob.hands.key("Tab")
+    bob.hands.type("shouting")
+    bob.hands.key("Return")
+    bob.shows("*** Bob has muted Alice until")
+    assert "shouting" in bob.conversation()
+    chooses(5)
+    bob.shows("*** Bob has ended the mute of Alice.")
+    chooses(4)
+    bob.hands.type("enough")
+    bob.hands.key("Return")
+    bob.shows("*** Bob has removed Alice: enough")
+    alice.hears_until("*** Bob has removed you from #dev: enough")
+    carol = server.join("Carol")
+    carol.types("/join attic", "/who attic")
+    carol.hears_until("*** In #attic (1): Carol")
+    bob.types("/join attic")
+    carol.hears_until("*** Bob has joined #attic.")
+    bob.hands.type("not for others")
+    carol.types("/ban Bob")
+    bob.shows("*** Carol has removed you from #attic.")
+    bob.shows("*** You have left #attic. You are now speaking in #lobby.")
+    bob.types("hello")
+    carol.hears_until("#lobby Bob: hello")

@@ -172,6 +172,10 @@ class Talk:
             self.refused = True
             self._show(Refused(refusal, asks_name=self.asks_name))
 
+    def request(self, request: Question) -> None:
+        """Carry out `request`, which was not typed."""
+        self._ask(request, "", self._show)
+
     def hears(self, event: Shown) -> bool:
         """Take note of `event`. Whether it is to be shown."""
         if isinstance(event, Welcomed | RoomLost | Removed):
@@ -291,7 +295,7 @@ class Talk:
         if isinstance(error, Declined):
             self._show(error.error)
         elif isinstance(error, Gone):  # which is said once, for all that was asked
-            self.unanswered.append(line)
+            self.unanswered += [line] if line else []
         else:
             self._show(error)
 
