@@ -399,3 +399,42 @@ def test_who_is_writing(chat: Chat, join: Join) -> None:
     bob.presses("Enter")
     alice.shows("I am", within="#log")
     alice.waits_for("document.getElementById('typing').innerText === ''")
+
+
+def test_those_in_charge_and_who_is_removed(chat: Chat, join: Join) -> None:
+    def notices(page: Page) -> str:
+        return "\n".join(page.text_of("#log .notice .text"))
+
+    def shows(page: Page, text: str) -> None:
+        page.waits_for(f"document.getElementById('log').textContent.includes({text!r})")
+
+    def obeys(page: Page, line: str) -> None:
+        page.types(line)
+        page.presses("Enter")
+
+    alice, eve = join("Alice"), join("Eve")
+    bob = person(chat, "Bob")
+    obeys(alice, "/join dev")
+    alice.waits_for("document.title.includes('#dev')")
+    obeys(eve, "/join dev")
+    eve.waits_for("document.title.includes('#dev')")
+    bob.types("/join dev")  # before the ban: newcomers from where Eve is are kept out by it
+    shows(alice, "Bob has joined.")
+    obeys(alice, "/mute Eve 2h shouting")
+    shows(eve, "Alice has muted Eve until ")
+    obeys(eve, "HELLO")
+    eve.waits_for("document.body.textContent.includes('You are muted in #dev')")
+    obeys(alice, "/unmute Eve")
+    shows(eve, "Alice has ended the mute of Eve.")
+    obeys(alice, "/ban Eve spam & <b>more</b>")
+    shows(eve, "Alice has removed you from #dev: spam & <b>more</b>")
+    eve.waits_for("document.title.endsWith('Lobby – Chat')")
+    shows(alice, "Alice has removed Eve: spam")
+    obeys(alice, "/bans")
+    shows(alice, "Eve is banned by Alice since ")
+    bob.types("still here?")
+    shows(alice, "still here?")
+    assert "still here?" not in texts(eve)
+    obeys(eve, "/join dev")
+    eve.waits_for("document.body.textContent.includes('You are banned from #dev')")
+    assert "Alice has banned Eve: spam" in notices(alice)

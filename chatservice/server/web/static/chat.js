@@ -2,7 +2,7 @@
 // sent. It speaks with the server through a Link, and tells `view` what has changed.
 
 import { Link, Lost, Refused } from "./link.js";
-import { comparable, mentions, sameName } from "./text.js";
+import { comparable, fullTimeOf, mentions, sameName } from "./text.js";
 import { words } from "./words.js";
 
 export const LOBBY = "lobby";
@@ -11,7 +11,7 @@ const CATCHING_UP = 500; // the same while we catch up
 const MAX_LINES = 5000; // kept of a conversation; older ones can be fetched again
 const MAX_LINE = 8192; // bytes that the server takes in a message, JSON and all
 const TYPING_LASTS = 12_000;
-const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode"]);
+const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode", "role", "banned", "muted"]);
 
 const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
 
@@ -171,7 +171,9 @@ export class Chat {
     sessionStorage.removeItem("me");
     for (const conversation of [...this.conversations.values()]) this.forget(conversation);
     this.current = this.conversationOf(LOBBY);
-    this.view.entrance(this.name, words.ended[reason] ?? "", false);
+    const sentAway = reason === "kicked" ? this.sentAway : undefined;
+    this.sentAway = undefined;
+    this.view.entrance(this.name, sentAway ?? words.ended[reason] ?? "", false);
   }
 
   // What is heard
@@ -194,6 +196,9 @@ export class Chat {
         break;
       case "room":
         this.takeRoom(event);
+        break;
+      case "removed":
+        this.removed(event);
         break;
       case "invited":
         this.known.set(event.room, { room: event.room });
@@ -218,6 +223,19 @@ export class Chat {
       case "error":
         this.view.error(words.sentence(event.message));
         break;
+    }
+  }
+
+  // By somebody in charge. From the whole chat: a goodbye follows.
+  removed({ room, by, why }) {
+    const text = words.youRemoved(by, room, why);
+    const conversation = this.conversations.get(room);
+    if (room === "*") {
+      this.sentAway = text;
+    } else if (conversation) {
+      this.forget(conversation);
+      this.note(this.current, text);
+      this.listRooms().catch(() => {});
     }
   }
 
@@ -293,7 +311,9 @@ export class Chat {
         line.text = words.joined(event.names, event.arrived === false ? event.room : "");
         break;
       case "left":
-        line.text = words.left(event.names, event.reason === "connection lost", event.reason === "parted");
+        line.text = event.by
+          ? words.removed(event.by, event.names, event.why, event.reason === "parted")
+          : words.left(event.names, event.reason === "connection lost", event.reason === "parted");
         break;
       case "renamed":
         line.text = words.renamed(event.old, event.new);
@@ -303,6 +323,13 @@ export class Chat {
         break;
       case "room_mode":
         line.text = words.mode(event.from ?? event.name, event.private);
+        break;
+      case "banned":
+      case "muted":
+        line.text = words[event.type](event, event.until && fullTimeOf(new Date(event.until)));
+        break;
+      case "role":
+        line.text = words.role(event);
         break;
     }
     return line;

@@ -24,6 +24,27 @@ async function show(chat, conversation, events) {
   chat.note(conversation, [words.found(lines.length), ...lines].join("\n"));
 }
 
+// NAME [TIME] [REASON], as the server takes it.
+const LONGEST = 316_224_000; // seconds that the server takes: ten years
+const UNITS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+function sanction(type, conversation, args) {
+  const [name, rest] = split(args);
+  const [first, others] = split(rest);
+  const [, count, unit] = /^([1-9]\d{0,4})([smhdw])$/.exec(first) ?? [];
+  const seconds = count && Math.min(Number(count) * UNITS[unit], LONGEST);
+  const reason = count ? others : rest;
+  return { type, name, room: inRoom(conversation), ...(seconds && { seconds }), ...(reason && { reason }) };
+}
+
+const inCharge = (name, args, help, request) => [
+  name,
+  [],
+  args,
+  help,
+  async (chat, at, typed) => typed && (await chat.link.ask(request(at, typed)), true),
+];
+
 export const COMMANDS = [
   ["me", [], "ACTION", "say what you are doing", (chat, at, args) => args && chat.emote(at, args)],
   ["msg", ["w", "tell"], "NAME TEXT", "send a private message", (chat, at, args) => {
@@ -78,6 +99,22 @@ export const COMMANDS = [
     if (!args) return false;
     await chat.link.ask({ type: "invite", to: args, room: inRoom(at) });
     chat.note(at, words.youInvited(args));
+  }],
+  inCharge("kick", "NAME [REASON]", "remove somebody from the room, if you are in charge of it", (at, args) => {
+    const [name, reason] = split(args);
+    return { type: "kick", name, room: inRoom(at), ...(reason && { reason }) };
+  }),
+  inCharge("ban", "NAME [TIME] [REASON]", "keep somebody out of the room", (at, args) => sanction("ban", at, args)),
+  inCharge("unban", "NAME", "end a ban", (at, name) => ({ type: "ban", name, room: inRoom(at), on: false })),
+  inCharge("mute", "NAME [TIME] [REASON]", "let somebody hear and not be heard in the room", (at, args) =>
+    sanction("mute", at, args)),
+  inCharge("unmute", "NAME", "end a mute", (at, name) => ({ type: "mute", name, room: inRoom(at), on: false })),
+  inCharge("op", "NAME", "put somebody in charge of the room, too", (at, name) => ({ type: "op", name, room: inRoom(at) })),
+  inCharge("deop", "NAME", "end that somebody is in charge of the room", (at, name) =>
+    ({ type: "op", name, room: inRoom(at), on: false })),
+  ["bans", [], "", "list the bans and mutes of the room", async (chat, at) => {
+    const { bans } = await chat.link.ask({ type: "bans", room: inRoom(at) });
+    chat.note(at, words.bans(bans, (time) => fullTimeOf(new Date(time))).join("\n"));
   }],
   ["register", [], "[PASSWORD]", "register your name", (chat, at, args) => chat.account("register", args)],
   ["password", [], "[NEW]", "change your password", (chat, at, args) => chat.account("password", args)],

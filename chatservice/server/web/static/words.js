@@ -7,6 +7,11 @@ function some(names) {
   return `${names.slice(0, LISTED).join(", ")} and ${names.length - LISTED} others`;
 }
 
+const by = (name) => (name === "*" ? "The operator" : name);
+const because = (why) => (why ? `: ${why}` : ".");
+const until = (time) => (time ? ` until ${time}` : "");
+const everywhere = (on) => (on ? " in the whole chat" : "");
+
 const have = (names) => (names.length === 1 ? "has" : "have");
 
 export const words = {
@@ -32,6 +37,31 @@ export const words = {
   joined: (names, room) => `${some(names)} ${have(names)} joined${room ? "" : " the chat"}.`,
   left: (names, lost, parted) =>
     `${some(names)} ${have(names)} left${parted ? "" : " the chat"}${lost ? " (connection lost)" : ""}.`,
+  removed: (who, names, why, parted) =>
+    `${by(who)} has removed ${some(names)}${parted ? "" : " from the chat"}${because(why)}`,
+  youRemoved: (who, room, why) =>
+    `${by(who)} has removed you from ${room === "*" ? "the chat" : `#${room}`}${because(why)}`,
+  banned: (event, time) =>
+    event.on === false
+      ? `${by(event.by)} has ended the ban of ${event.name}${everywhere(event.everywhere)}.`
+      : `${by(event.by)} has banned ${event.name}${everywhere(event.everywhere)}${until(time)}${because(event.why)}`,
+  muted: (event, time) =>
+    event.on === false
+      ? `${by(event.by)} has ended the mute of ${event.name}${everywhere(event.everywhere)}.`
+      : `${by(event.by)} has muted ${event.name}${everywhere(event.everywhere)}${until(time)}${because(event.why)}`,
+  role: (event) =>
+    ({
+      founder: `${by(event.by)} has given the room to ${event.name}.`,
+      operator: `${by(event.by)} has put ${event.name} in charge of the room.`,
+      member: `${event.name} is no longer in charge of the room, says ${by(event.by)}.`,
+    })[event.role],
+  bans: (bans, timeOf) =>
+    bans.length === 0
+      ? ["Nobody is banned or muted here."]
+      : bans.map(
+          (each) =>
+            `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${by(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
+        ),
   renamed: (old, name) => `${old} is now known as ${name}.`,
   topicSet: (name, topic) => (topic ? `${name} has set the topic: ${topic}` : `${name} has removed the topic.`),
   topicIs: (topic) => (topic ? `The topic is: ${topic}` : "There is no topic."),
