@@ -3,8 +3,8 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from chatservice.client.faces.rows import width
@@ -15,6 +15,7 @@ from chatservice.dialects.commands import seconds_of
 from chatservice.programs import one_line_errors
 
 Argument = tuple[str, dict[str, Any]]
+MAX_TIMEOUT = 86400.0  # seconds; who waits longer has other trouble
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -168,7 +169,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         )
         added.add_argument(
             "--timeout",
-            type=float,
+            type=_waiting,
             default=PATIENCE,
             metavar="SECONDS",
             help="how long to wait for the server (default: %(default)g)",
@@ -197,6 +198,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             for line in COMMANDS[word].show(answer):
                 print(line)
+
+
+def _waiting(text: str) -> float:
+    """A time to wait."""
+    seconds = float(text)
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise ValueError
+    return seconds
 
 
 def _fields(
@@ -229,7 +238,7 @@ def safe(text: str) -> str:
 
 
 def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _span(seconds: float) -> str:

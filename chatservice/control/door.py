@@ -197,6 +197,7 @@ class ControlProtocol(Protocol):
             Deferred.fromCoroutine(self._answer(line)).addErrback(self._fail)
 
     async def _answer(self, line: bytes) -> None:
+        self._set_deadline(IDLE_SECONDS)
         try:
             asked = decode(line)
             for page in await self._factory.commands.carry_out(asked, self._operator):

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
-from chatservice.control.wire import PATIENCE, VERSION, Json, decode, encode
+from chatservice.control.wire import MAX_LINE, PATIENCE, VERSION, Json, decode, encode
 from chatservice.core.sanitize import sanitize
 
 MAX_ANSWER = 16 * 1024 * 1024  # bytes in a line of the server; a page of 500 people takes 200 KB
@@ -66,8 +66,11 @@ class Shell:
     def ask(self, type_: str, **fields: object) -> Json:
         """The answer, whose parts are put together."""
         given = {key: value for key, value in fields.items() if value is not None}
+        request = encode({**given, "type": type_})
+        if len(request) > MAX_LINE:
+            raise Declined(f"that is too long: {MAX_LINE:,} bytes at most.")
         with self._explained():
-            self._socket.sendall(encode({**given, "type": type_}))
+            self._socket.sendall(request)
         answer: Json = {}
         while True:
             part = self._next()

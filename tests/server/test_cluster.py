@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support import postgres
 from tests.support.irc import IrcServer
-from tests.support.nodes import Start
+from tests.support.nodes import Node, Start
 from tests.support.people import HINT, PATIENCE, QUESTION, Person, Server, joined, left
 from tests.support.postgres import Cluster
 from tests.support.programs import Program
@@ -398,3 +398,31 @@ def test_what_is_wrong_with_a_database_is_said_in_a_line(
     cluster.says("CREATE DATABASE narrow")
     denied = starts(tmp_path, cluster.uri("narrow").replace("user=postgres", "user=nobody"))
     assert "permission denied" in denied
+
+
+def test_the_operators_shell_at_one_server_acts_on_people_at_another(
+    start: Start, uri: str, tmp_path: Path
+) -> None:
+    bob = start().join("Bob")
+    with Node(tmp_path, "--database", uri, "--control", "operator", runner=QUICKLY) as server:
+        alice = server.join("Alice")
+        bob.hears(joined("Alice"))
+
+        def operate(*words: str) -> str:
+            return subprocess.run(
+                [sys.executable, "-m", "chatservice.operate", *words, "--control", "operator"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=True,
+            ).stdout
+
+        assert re.search(r"Bob +guest .* another server", operate("who"))
+        assert operate("announce", "Hush.") == "Announced to 2 people.\n"
+        alice.hears("*** Hush.")
+        bob.hears("*** Hush.")
+        operate("ban", "Bob", "1h", "spam")
+        bob.hears_until("*** Goodbye: the operator has ended your connection.")
+        assert bob.is_cut_off()
+        assert alice.next_line().startswith("*** The operator has banned Bob")

@@ -84,6 +84,14 @@ def served(tmp_path: Path) -> Iterator[Operated]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    """A server at which nobody is, and in which tests change nothing."""
+    with Operated(tmp_path_factory.mktemp("quiet")) as server:
+        server.wait_for_log("ControlFactory starting")
+        yield server
+
+
 def hears_of(person: Person, text: str) -> str:
     """The next line that has it."""
     while text not in (line := person.next_line()):
@@ -98,16 +106,16 @@ def cells(table: str) -> list[list[str]]:
 # What it does.
 
 
-def test_it_is_a_program(served: Operated) -> None:
+def test_it_is_a_program(quiet: Operated) -> None:
     done = subprocess.run(
         [*OPERATE, "status"],
-        cwd=served.folder,
+        cwd=quiet.folder,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=True,
     )
-    assert str(served.process.pid) in done.stdout
+    assert str(quiet.process.pid) in done.stdout
 
 
 def test_the_operator_sees_who_is_there_without_being_there(served: Operated) -> None:
@@ -204,18 +212,25 @@ def test_the_operator_acts_in_one_room(served: Operated) -> None:
     assert cells(served.operate("who", "--room", "dev"))[1][0] == "Alice"
 
 
-def test_what_is_refused_is_said_in_one_line(served: Operated) -> None:
-    folder = served.folder
+def test_what_is_refused_is_said_in_one_line(quiet: Operated) -> None:
+    folder = quiet.folder
     assert fails(folder, "kick", "Eve") == "nobody here is called Eve."
     assert fails(folder, "who", "--room", "nowhere") == "there is no room #nowhere."
     assert fails(folder, "unban", "Eve") == "Eve is not banned there."
     assert "200" in fails(folder, "ban", "Eve", "x" * 201)
     assert fails(folder, "announce", " ") != ""
-    for words in ((), ("dance",), ("kick",), ("who", "--timeout", "soon")):
+    assert fails(folder, "announce", "x" * MAX_LINE) == "that is too long: 65,536 bytes at most."
+    for words in (
+        (),
+        ("dance",),
+        ("kick",),
+        ("who", "--timeout", "soon"),
+        ("who", "--timeout", "-1"),
+    ):
         done = operate(folder, *words)
         assert done.returncode == 2, done
         assert "Traceback" not in done.stderr
-    assert "Eve" not in served.operate("bans")
+    assert "Eve" not in quiet.operate("bans")
 
 
 def test_options_are_reloaded_or_it_is_said_why_not(tmp_path: Path) -> None:
@@ -285,14 +300,14 @@ def test_a_server_that_is_not_running_gives_one_line(tmp_path: Path) -> None:
     assert "--control" in fails(tmp_path, "who", "--database", "none")
 
 
-def test_a_server_that_hangs_gives_one_line(served: Operated) -> None:
-    served.process.send_signal(signal.SIGSTOP)
+def test_a_server_that_hangs_gives_one_line(quiet: Operated) -> None:
+    quiet.process.send_signal(signal.SIGSTOP)
     try:
-        line = fails(served.folder, "who", "--timeout", "0.5")
+        line = fails(quiet.folder, "who", "--timeout", "0.5")
     finally:
-        served.process.send_signal(signal.SIGCONT)
+        quiet.process.send_signal(signal.SIGCONT)
     assert line == f"{SOCKET}: the server has not responded for 0.5 s."
-    assert "Traceback" not in served.operate("who")
+    assert "Traceback" not in quiet.operate("who")
 
 
 @pytest.fixture
@@ -456,8 +471,8 @@ class Caller:
         self.socket.close()
 
 
-def test_bad_requests_get_one_error_each(served: Operated) -> None:
-    caller = Caller(served.folder)
+def test_bad_requests_get_one_error_each(quiet: Operated) -> None:
+    caller = Caller(quiet.folder)
     assert caller.hears()["type"] == "hello"
     for line, code in (
         (b"who", "bad_request"),
@@ -487,12 +502,12 @@ def test_bad_requests_get_one_error_each(served: Operated) -> None:
     caller.leaves()
 
 
-def test_there_are_not_too_many_of_them(served: Operated) -> None:
-    callers = [Caller(served.folder) for _ in range(MAX_CONNECTIONS)]
+def test_there_are_not_too_many_of_them(quiet: Operated) -> None:
+    callers = [Caller(quiet.folder) for _ in range(MAX_CONNECTIONS)]
     for caller in callers:
         assert caller.hears()["type"] == "hello"
-    assert f"{MAX_CONNECTIONS} operators" in fails(served.folder, "who")
+    assert f"{MAX_CONNECTIONS} operators" in fails(quiet.folder, "who")
     callers.pop().leaves()
-    served.operate("who")
+    quiet.operate("who")
     for caller in callers:
         caller.leaves()
