@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -202,10 +203,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _waiting(text: str) -> float:
     """A time to wait."""
-    seconds = float(text)
-    if not 0 < seconds <= MAX_TIMEOUT:
-        raise ValueError
-    return seconds
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) <= MAX_TIMEOUT:
+            return seconds
+    raise argparse.ArgumentTypeError(f"a number of seconds above 0, {MAX_TIMEOUT:.0f} at most")
 
 
 def _fields(
