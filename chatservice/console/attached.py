@@ -1,7 +1,8 @@
 """The server that the window shows: one that runs by itself, as its operator's socket tells."""
 
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from heapq import nlargest
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,12 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from chatservice.console.bans import Held
 from chatservice.control.lines import Kind, Lines
 from chatservice.control.shell import ControlError, Declined, Shell
 from chatservice.control.wire import Json
 from chatservice.core.directory import Directory
-from chatservice.core.events import LOBBY
+from chatservice.core.events import ALL_ROOMS, LOBBY, SanctionInfo, SanctionKind
 from chatservice.core.peer import Peer
 from chatservice.core.registry import RoomRecord
 from chatservice.core.room import Room
@@ -27,6 +29,7 @@ SECONDS = 0.5  # between two looks at the log and the figures
 # The same at who is there, for each of them: to list ten thousand takes the server some 100 ms,
 # which should not be more than 1 % of its time.
 SECONDS_FOR_EACH = 0.001
+ROOMS_WITH_BANS = 20  # whose bans are shown: a question each
 ANEW_SECONDS = 2.0  # between attempts to find a server that has gone
 PATIENCE = 5.0  # seconds until a server that does not respond is said to hang
 
@@ -46,6 +49,7 @@ class AttachedServer:
         self.trouble = ""
         self._shell: Shell | None = None
         self._status: Json = {}
+        self._held: list[Held] = []
 
     def attach(self) -> None:
         """Find it, before there is a window. Raises `ControlError` if none runs there."""
@@ -89,8 +93,21 @@ class AttachedServer:
         where = None if room is None else room.name
         self._does(self._tell("announce", text="\n".join(lines), room=where))
 
-    def kick(self, user: User, reason: str) -> None:
-        self._does(self._tell("kick", name=user.name, reason=reason))
+    def kick(self, user: User, reason: str, room: Room | None) -> None:
+        self._does(self._tell("kick", name=user.name, reason=reason, **_in(room)))
+
+    def impose(
+        self, kind: SanctionKind, user: User, seconds: int | None, reason: str, room: Room | None
+    ) -> None:
+        fields = {"name": user.name, "seconds": seconds, "reason": reason, **_in(room)}
+        self._does(self._tell(kind.value, **fields))
+
+    def lift(self, held: Held) -> None:
+        room = {} if held.scope == ALL_ROOMS else {"room": held.scope}
+        self._does(self._tell(f"un{held.info.kind.value}", name=held.info.name, **room))
+
+    def held(self) -> Iterable[Held]:
+        return self._held
 
     def _does(self, task: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(task).addErrback(
@@ -132,6 +149,7 @@ class AttachedServer:
                     people = (await self._ask("who"))["people"]
                     self._take_rooms((await self._ask("rooms"))["rooms"])
                     self._take_people(people)
+                    await self._take_held()
                     due = self._reactor.seconds() + len(people) * SECONDS_FOR_EACH
                 self.trouble = ""
                 seconds = SECONDS
@@ -160,6 +178,17 @@ class AttachedServer:
             room = rooms.get(each["name"]) or self.directory.add_room(RoomRecord(each["name"]))
             room.topic, room.private = sanitize(each["topic"]), each["private"]
             room.members.clear()
+
+    async def _take_held(self) -> None:
+        """The bans and mutes of the whole chat, and of the rooms with most people."""
+        rooms = self.directory.rooms.values()
+        most = nlargest(ROOMS_WITH_BANS, rooms, key=lambda room: len(room.members))
+        held = []
+        for scope in (ALL_ROOMS, *(room.name for room in most)):
+            where = {} if scope == ALL_ROOMS else {"room": scope}
+            for told in (await self._ask("bans", **where))["bans"]:
+                held.append(Held(scope, _info(told)))
+        self._held = held
 
     def _take_people(self, told: Sequence[Json]) -> None:
         """Those who have gone or have another name make way first."""
@@ -191,3 +220,20 @@ class AttachedServer:
 
     def _warn(self, text: str) -> None:
         self._lines.add(time.time(), Kind.WARNINGS, text)
+
+
+def _in(room: Room | None) -> dict[str, object]:
+    return {} if room is None else {"room": room.name}
+
+
+def _info(told: Json) -> SanctionInfo:
+    return SanctionInfo(
+        SanctionKind(told["kind"]),
+        sanitize(told["name"]),
+        sanitize(told["by"]),
+        told["at"],
+        told["until"],
+        sanitize(told["reason"]),
+        told["registered"],
+        told["network"],
+    )

@@ -3,6 +3,7 @@
 import time
 import tkinter as tk
 from collections.abc import Callable
+from functools import partial
 from tkinter import ttk
 from typing import Any
 
@@ -10,15 +11,18 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatservice.console.bans import Bans
 from chatservice.console.logview import LogView
 from chatservice.console.people import People
 from chatservice.console.plots import Plot, count, mebibytes
 from chatservice.console.rooms import Rooms
 from chatservice.console.server import Server
 from chatservice.control.lines import Lines
+from chatservice.core.events import SanctionKind
 from chatservice.core.room import Room
 from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, Palette
+from chatservice.dialects.commands import seconds_of
 
 log = Logger()
 
@@ -27,6 +31,8 @@ PEOPLE_SECONDS = 0.5
 SAMPLE_SECONDS = 1.0  # between points of the plots
 MEBIBYTE = 1024 * 1024
 TO_EVERYONE = "To everyone"
+PEOPLE, ROOMS, BANS = "people", "rooms", "bans"
+BAN, MUTE = SanctionKind.BAN, SanctionKind.MUTE
 LONG_NAME = 16  # characters; a button has no room for more
 
 
@@ -82,7 +88,7 @@ class Window:
         """Show that the server is stopping; the window stays until everyone is gone."""
         self._stopping = True
         self._say_how_many()
-        for widget in (self._stop_button, self._entry, self._announce, self._reason, self._kick):
+        for widget in (self._stop_button, self._entry, self._announce, *self._measures):
             widget.state(["disabled"])
 
     # Its parts, from top to bottom.
@@ -125,35 +131,69 @@ class Window:
         frame = ttk.Frame(parent, padding=(0, 0, px(4), 0))
         head = ttk.Frame(frame)
         head.pack(fill="x", pady=(0, px(6)))
-        self._shows_rooms = tk.BooleanVar(frame, False)
-        for text, shows_rooms in (("Online", False), ("Rooms", True)):
+        self._table = tk.StringVar(frame, PEOPLE)
+        for text, table in (("Online", PEOPLE), ("Rooms", ROOMS), ("Bans", BANS)):
             ttk.Radiobutton(
                 head,
                 text=text,
-                value=shows_rooms,
-                variable=self._shows_rooms,
+                value=table,
+                variable=self._table,
                 command=self._turn,
                 style="Filter.Toolbutton",
             ).pack(side="left", padx=(0, px(2)))
-        self._people_and_kick = self._make_people(frame)
         self.rooms = Rooms(frame, self.look, self._server.directory, self._say_to_whom)
-        self._people_and_kick.pack(fill="both", expand=True)
+        self._tables: dict[str, ttk.Frame] = {
+            PEOPLE: self._make_people(frame),
+            ROOMS: self.rooms,
+            BANS: self._make_bans(frame),
+        }
+        self._tables[PEOPLE].pack(fill="both", expand=True)
+        return frame
+
+    def _make_bans(self, parent: tk.Misc) -> ttk.Frame:
+        frame = ttk.Frame(parent)
+        self.bans = Bans(frame, self.look, self._server.held, self._say_which)
+        self._lift = ttk.Button(frame, text="Lift", command=self._lift_chosen)
+        self._lift.pack(side="bottom", anchor="e", pady=(self.look.px(8), 0))
+        self.bans.pack(fill="both", expand=True)
+        self._say_which()
         return frame
 
     def _make_people(self, parent: tk.Misc) -> ttk.Frame:
         px = self.look.px
         frame = ttk.Frame(parent)
         self.people = People(frame, self.look, self._server.directory, self._say_whom)
-        row = ttk.Frame(frame)
-        row.pack(side="bottom", fill="x", pady=(px(8), 0))
-        self._reason = ttk.Entry(row, width=10)
-        self._kick = ttk.Button(
-            row, text="Kick", underline=0, command=self._kick_chosen, style="Danger.TButton"
+        below = ttk.Frame(frame)
+        below.pack(side="bottom", fill="x", pady=(px(8), 0))
+        below.columnconfigure(1, weight=1)
+        # Tab goes in the order of making.
+        self._where_to = ttk.Entry(below, width=10)
+        self._seconds = ttk.Entry(below, width=6)
+        self._reason = ttk.Entry(below, width=10)
+        buttons = ttk.Frame(below)
+        danger = "Danger.TButton"
+        self._mute = ttk.Button(buttons, text="Mute", command=partial(self._impose, MUTE))
+        self._ban = ttk.Button(
+            buttons, text="Ban", command=partial(self._impose, BAN), style=danger
         )
-        self._reason_label = ttk.Label(row, text="Reason", style="Dim.TLabel")
-        self._kick.pack(side="right")
-        self._reason_label.pack(side="left", padx=(0, px(8)))
-        self._reason.pack(side="left", fill="x", expand=True, padx=(0, px(8)))
+        self._kick = ttk.Button(
+            buttons, text="Kick", underline=0, command=self._kick_chosen, style=danger
+        )
+        self._whom = ttk.Label(below, style="Dim.TLabel")
+        for row, text, entry in ((0, "Room", self._where_to), (1, "Reason", self._reason)):
+            label = ttk.Label(below, text=text, style="Dim.TLabel")
+            label.grid(row=row, column=0, sticky="w", padx=(0, px(8)), pady=px(2))
+            entry.grid(row=row, column=1, columnspan=1 + 2 * row, sticky="ew", pady=px(2))
+        ttk.Label(below, text="For", style="Dim.TLabel").grid(row=0, column=2, padx=px(8))
+        self._seconds.grid(row=0, column=3)
+        buttons.grid(row=2, column=1, columnspan=3, sticky="e", pady=(px(4), 0))
+        self._whom.grid(row=2, column=0, columnspan=2, sticky="w")
+        for button in (self._mute, self._ban, self._kick):
+            button.pack(side="left", padx=(px(8), 0))
+        self._measures = (
+            *(self._where_to, self._seconds, self._reason),
+            *(self._mute, self._ban, self._kick),
+        )
         self._reason.bind("<Return>", lambda _: self._kick_chosen())
         self.people.pack(fill="both", expand=True)
         self._say_whom()
@@ -177,8 +217,9 @@ class Window:
         tree = self.people.tree
         for key, do in (
             ("<Alt-a>", self._entry.focus_set),
-            ("<Alt-o>", lambda: self._show_table(rooms=False)),
-            ("<Alt-r>", lambda: self._show_table(rooms=True)),
+            ("<Alt-o>", partial(self._show_table, PEOPLE)),
+            ("<Alt-r>", partial(self._show_table, ROOMS)),
+            ("<Alt-b>", partial(self._show_table, BANS)),
             ("<Alt-l>", self.log_view.text.focus_set),
             ("<Alt-k>", self._go_to_reason),
             ("<Control-q>", self._ask_to_stop),
@@ -188,7 +229,9 @@ class Window:
             self._root.bind(f"<Alt-Key-{index + 1}>", lambda _, i=index: self.log_view.choose(i))  # type: ignore[misc]
         for key in ("<Delete>", "<Return>"):
             tree.bind(key, lambda _: self._reason.focus_set())
-        self._reason.bind("<Escape>", lambda _: tree.focus_set())
+        for entry in (self._where_to, self._seconds, self._reason):
+            entry.bind("<Escape>", lambda _: tree.focus_set())
+        self.bans.tree.bind("<Delete>", lambda _: self._lift_chosen())
         self.rooms.tree.bind("<Return>", lambda _: self._entry.focus_set())
         self.rooms.tree.bind("<Escape>", lambda _: self.rooms.choose_none())
         self._root.protocol("WM_DELETE_WINDOW", self._ask_to_stop)
@@ -204,11 +247,49 @@ class Window:
 
     def _kick_chosen(self) -> None:
         user = self.people.chosen
-        if user is None or self._stopping:
+        if user is None or self._stopping or not self._is_there:
             return
-        self._server.kick(user, self._reason.get().strip())
-        self._reason.delete(0, "end")
-        self._follow_people()  # nobody is chosen now, so a key held down kicks only one
+        self._server.kick(user, self._reason.get().strip(), self._scope)
+        self._clear()
+
+    def _impose(self, kind: SanctionKind) -> None:
+        """Ban or mute whoever is chosen, if the time can be read."""
+        user, seconds = self.people.chosen, self._time
+        if user is None or self._stopping or not self._is_there:
+            return
+        if seconds is None and self._seconds.get().strip():
+            self._seconds.focus_set()
+            return
+        self._server.impose(kind, user, seconds, self._reason.get().strip(), self._scope)
+        self._clear()
+
+    def _clear(self) -> None:
+        for entry in (self._where_to, self._seconds, self._reason):
+            entry.delete(0, "end")
+        self.people.tree.selection_set(())  # so a key held down removes only one
+        self._follow_people()
+
+    def _lift_chosen(self) -> None:
+        held = self.bans.chosen
+        if held is not None and not self._stopping:
+            self._server.lift(held)
+            self.bans.tree.selection_set(())
+
+    @property
+    def _time(self) -> int | None:
+        """The time that is written down, in seconds; None: for good, or that is no time."""
+        return seconds_of(self._seconds.get().strip())
+
+    @property
+    def _scope(self) -> Room | None:
+        """The room that is written down; None: the whole chat."""
+        name = self._where_to.get().strip().removeprefix("#")
+        return self._server.directory.room(name) if name else None
+
+    @property
+    def _is_there(self) -> bool:
+        """Whether what is written down is a room, or nothing is."""
+        return self._scope is not None or not self._where_to.get().strip()
 
     def _ask_to_stop(self) -> None:
         if not self._stopping:
@@ -220,24 +301,23 @@ class Window:
     @property
     def _room(self) -> Room | None:
         """The room to which an announcement goes; None: to everyone."""
-        return self.rooms.chosen if self._shows_rooms.get() else None
+        return self.rooms.chosen if self._table.get() == ROOMS else None
 
-    def _show_table(self, *, rooms: bool) -> None:
-        self._shows_rooms.set(rooms)
+    def _show_table(self, table: str) -> None:
+        self._table.set(table)
         self._turn()
-        (self.rooms.tree if rooms else self.people.tree).focus_set()
+        trees = {PEOPLE: self.people.tree, ROOMS: self.rooms.tree, BANS: self.bans.tree}
+        trees[table].focus_set()
 
     def _go_to_reason(self) -> None:
-        self._show_table(rooms=False)
+        self._show_table(PEOPLE)
         self._reason.focus_set()
 
     def _turn(self) -> None:
         """Show the table that has been chosen."""
-        rooms = self._shows_rooms.get()
-        tables: tuple[ttk.Frame, ttk.Frame] = (self._people_and_kick, self.rooms)
-        other, shown_now = tables if rooms else tables[::-1]
-        other.pack_forget()
-        shown_now.pack(fill="both", expand=True)
+        for table in self._tables.values():
+            table.pack_forget()
+        self._tables[self._table.get()].pack(fill="both", expand=True)
         self._follow_people()
 
     def _say_to_whom(self) -> None:
@@ -249,12 +329,31 @@ class Window:
         user = self.people.chosen
         name = "" if user is None else _short(user.name)
         self._kick.configure(text=f"Kick {shown(name)}".rstrip())
-        self._kick.state(["!disabled" if user is not None and not self._stopping else "disabled"])
+        can = user is not None and not self._stopping and self._is_there
+        for button in (self._mute, self._ban, self._kick):
+            button.state(["!disabled" if can else "disabled"])
+        self._whom.configure(text=self._where_in_words())
+
+    def _where_in_words(self) -> str:
+        """Where what the buttons do holds; or what is wrong with what has been written."""
+        room = self._scope
+        if not self._is_there:
+            return "There is no such room."
+        if self._seconds.get().strip() and self._time is None:
+            return "Such as 30m, 2h, 7d."
+        return "In the whole chat" if room is None else f"In {shown('#' + _short(room.name))}"
+
+    def _say_which(self) -> None:
+        can = self.bans.chosen is not None and not self._stopping
+        self._lift.state(["!disabled" if can else "disabled"])
 
     def _follow_people(self) -> None:
         self.people.refresh()
-        if self._shows_rooms.get():
+        if self._table.get() == ROOMS:
             self.rooms.refresh()
+        elif self._table.get() == BANS:
+            self.bans.refresh()
+            self._say_which()
         self._say_to_whom()
         self._say_whom()
         self._say_where()

@@ -134,6 +134,47 @@ def test_the_operator_speaks_to_one_room(tmp_path: Path, display: Display) -> No
             person.hears("*** We close at noon.")
 
 
+def test_the_operator_bans_from_a_room_mutes_everywhere_and_lifts_that(console: Console) -> None:
+    alice, bob = console.join("Alice"), console.join("Bob")
+    alice.hears("*** Bob has joined the chat.")
+    alice.types("/join dev")
+    alice.hears_until("*** In #dev (1): Alice")
+    bob.types("/join dev")
+    bob.hears_until("*** In #dev (2): Alice, Bob")
+    hands = console.display
+
+    def bans() -> None:
+        hands.key("alt+o", "Home", "alt+k", "ctrl+a")
+        hands.type("spam")
+        hands.key("shift+Tab", "shift+Tab", "ctrl+a")
+        hands.type("dev")
+        hands.key("Tab", "ctrl+a")
+        hands.type("2h")
+        time.sleep(0.6)  # until the buttons know of it
+        hands.key("Tab", "Tab", "Tab", "space")
+
+    console.does_until(bans, "#dev: The operator has banned Alice until ")
+    alice.hears_until("*** The operator has removed you from #dev: spam")
+    alice.types("/who dev")
+    alice.hears_until("Error: there is no room #dev.")
+
+    def mutes() -> None:
+        hands.key("alt+o", "Home", "Down", "alt+k")
+        time.sleep(0.6)
+        hands.key("Tab", "space")
+
+    console.does_until(mutes, "The operator has muted Bob in the whole chat.")
+    bob.types("can you hear me?")
+    bob.hears_until("Error: you are muted in the whole chat; nobody has heard that.")
+    console.does_until(
+        lambda: hands.key("alt+b", "Home", "Delete"), "The operator has ended the mute of Bob"
+    )
+    bob.types("and now?")
+    alice.types("/who lobby")
+    bob.types("/switch lobby", "and here?")
+    alice.hears_until("Bob: and here?")
+
+
 @pytest.mark.parametrize("how", ["close", "key", "SIGTERM", "SIGINT"])
 def test_however_it_is_stopped_everyone_is_told(tmp_path: Path, display: Display, how: str) -> None:
     with Console(tmp_path, display, "--theme", "dark") as console:

@@ -34,7 +34,10 @@ MAY_IMPORT = {
         *("core", "accounts", "control", "server", "storage"),
         *("monotonic", "options", "process", "reload", "service"),
     },
-    "console": {"control", "core", "desktop", "options", "process", "service", "tap"},
+    "console": {
+        *("control", "core", "desktop", "dialects"),
+        *("options", "process", "service", "tap"),
+    },
     "programs": set(),
     "hooks": {"core", "dialects", "programs", "storage"},
     "export": {"core", "dialects", "programs", "storage"},
