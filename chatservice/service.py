@@ -130,11 +130,7 @@ class ChatService(Service):
         super().startService()
         if self._archive is not None:  # twistd has changed to the user of --uid by now
             try:
-                self._archive.open(may_have_accounts=self._hashing is not None)
-                archive = self._archive
-                self.factory.chat.restore(
-                    archive.rooms, archive.people, archive.operators, archive.sanctions
-                )
+                self._open(self._archive)
             except BadDatabase as error:
                 raise self._cannot_start(f"--database {error}") from None
         self._open_control()
@@ -150,6 +146,13 @@ class ChatService(Service):
         gc.collect()
         gc.freeze()
         self.factory.phase = Phase.READY
+
+    def _open(self, archive: DurableArchive) -> None:
+        """Go on with what is kept there. Raises `BadDatabase`."""
+        archive.open(may_have_accounts=self._hashing is not None)
+        self.factory.chat.restore(
+            archive.rooms, archive.people, archive.operators, archive.sanctions
+        )
 
     def _open_control(self) -> None:
         """Once the database is ours: then nobody else serves at a socket beside it."""
@@ -225,12 +228,11 @@ class ChatService(Service):
         self.factory.chat.begin_anew()
         while self.running:
             try:
-                self._archive.open(may_have_accounts=self._hashing is not None)
+                self._open(self._archive)
             except BadDatabase as error:
                 log.error("--database {error}", error=error)
                 await deferLater(self._reactor, ANEW_SECONDS)
             else:
-                self.factory.chat.restore(self._archive.rooms, self._archive.people)
                 self.factory.phase = Phase.READY
                 for port in self._ports:
                     port.startReading()  # type: ignore[attr-defined]

@@ -5,16 +5,19 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from chatservice.control.shell import Shell
 from tests.support import postgres
 from tests.support.nodes import Node, Start
-from tests.support.people import PATIENCE, QUESTION, Person, joined
+from tests.support.people import PATIENCE, QUESTION, Person, Server, joined
 from tests.support.postgres import Cluster
 from tests.support.programs import Program
+from tests.support.quick_passwords import QUICKLY
 
 pytestmark = [pytest.mark.faults, postgres.NEEDS_POSTGRES]
 SILENT_SECONDS, LEASE_SECONDS = 2.0, 10.0  # see storage.postgres.commits
@@ -45,10 +48,25 @@ def test_a_server_that_dies_is_noticed_once(start: Start) -> None:
     assert [again.next_line() for _ in range(2)][-1].endswith("Alice: last words")
 
 
-def test_a_server_that_was_taken_for_dead_begins_anew(start: Start) -> None:
-    one, two = start(), start()
+@pytest.fixture
+def operated(tmp_path: Path, uri: str) -> Iterator[Server]:
+    """A server of the chat with an operator's socket, ``operator``."""
+    options = ("--database", uri, "--control", "operator")
+    with Node(tmp_path, *options, runner=QUICKLY) as server:
+        yield server
+
+
+def test_a_server_that_was_taken_for_dead_begins_anew(
+    operated: Server, start: Start, tmp_path: Path
+) -> None:
+    """It knows again what it has known: also who is banned."""
+    one, two = operated, start()
     alice, bob = one.join("Alice"), two.join("Bob")
     alice.hears(joined("Bob"))
+    with Shell(str(tmp_path / "operator")) as shell:
+        shell.ask("ban", name="Eve")
+        for person in (alice, bob):
+            person.hears("*** The operator has banned Eve in the whole chat.")
     one.process.send_signal(signal.SIGSTOP)
     try:
         bob.socket.settimeout(20)
@@ -63,6 +81,8 @@ def test_a_server_that_was_taken_for_dead_begins_anew(start: Start) -> None:
     bob.hears(joined("Alice"))
     again.types("I am back")
     bob.hears("Alice: I am back")
+    with Shell(str(tmp_path / "operator")) as shell:
+        assert [ban["name"] for ban in shell.ask("bans")["bans"]] == ["Eve"]
 
 
 def test_postgresql_is_killed_and_comes_back(start: Start, cluster: Cluster) -> None:
