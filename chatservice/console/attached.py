@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from heapq import nlargest
 from types import SimpleNamespace
 from typing import Any
@@ -186,8 +187,9 @@ class AttachedServer:
         held = []
         for scope in (ALL_ROOMS, *(room.name for room in most)):
             where = {} if scope == ALL_ROOMS else {"room": scope}
-            for told in (await self._ask("bans", **where))["bans"]:
-                held.append(Held(scope, _info(told)))
+            with suppress(Declined):  # the room has gone meanwhile
+                answer = await self._ask("bans", **where)
+                held += [Held(scope, _info(told)) for told in answer["bans"]]
         self._held = held
 
     def _take_people(self, told: Sequence[Json]) -> None:
