@@ -42,6 +42,7 @@ from chatservice.core.events import (
     Renamed,
     Rendered,
     Replayed,
+    Role,
     RoleChanged,
     RoomEvent,
     RoomInfo,
@@ -168,6 +169,8 @@ class Text:
             case ModeChanged(name=name, private=private):
                 template = words.made_private if private else words.made_public
                 return (f"*** {template.format(name=name)}",)
+            case RoleChanged(name=name, by=by, role=Role.MEMBER) if name == by:
+                return (f"*** {words.resigned.format(name=name)}",)
             case RoleChanged(name=name, by=by, role=role):
                 return (f"*** {words.roles[role].format(name=name, by=self._by(by))}",)
             case Banned() | Muted():

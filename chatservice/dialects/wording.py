@@ -304,7 +304,7 @@ _WHOM: Mapping[tuple[bool, bool], str] = {
 }
 
 _ROLES: Mapping[Role, str] = {
-    Role.MEMBER: "{name} is no longer in charge of the room, says {by}.",
+    Role.MEMBER: "{by} has removed {name} as operator of the room.",
     Role.OPERATOR: "{by} has put {name} in charge of the room.",
     Role.FOUNDER: "{by} has given the room to {name}.",
 }
@@ -501,6 +501,7 @@ class Catalogue:
     removed: Callable[[Sequence[str], str, str, bool], str] = _removed
     you_removed: Callable[[str, str, str], str] = _you_removed
     roles: Mapping[Role, str] = field(default_factory=lambda: _ROLES)
+    resigned: str = "{name} is no longer in charge of the room."
     operator: str = "The operator"
     banned: str = "{by} has banned {name}{where}{until}{why}"
     muted: str = "{by} has muted {name}{where}{until}{why}"

@@ -28,7 +28,7 @@ class Question(NamedTuple):
 
 UNASKED = Question()
 
-# What is wrong with a name says nothing about a password, and asks for none.
+# What is wrong with a name, or with who has it, says nothing about a password, and asks for none.
 _ABOUT_NAMES = frozenset(
     {
         ErrorCode.NAME_EMPTY,
@@ -42,6 +42,8 @@ _ABOUT_NAMES = frozenset(
         ErrorCode.NAME_TAKEN,
         ErrorCode.NAME_FIRST,
         ErrorCode.NAMED_ALREADY,
+        ErrorCode.BANNED,
+        ErrorCode.MUTED,
     }
 )
 # The same password may do, or another one.

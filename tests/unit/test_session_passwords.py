@@ -16,9 +16,11 @@ from chatservice.accounts.cred import AccountChecker, Members
 from chatservice.core.chat import Chat
 from chatservice.core.events import Account, Change, ErrorCode, Refusal
 from chatservice.core.limits import GUESSES_OF_ADDRESS
+from chatservice.core.requests import Hello, Nick
 from chatservice.server.factory import ChatFactory
 from chatservice.server.line import ChatProtocol
 from chatservice.session.asker import Settings
+from chatservice.session.questions import question_after
 from chatservice.storage.memory import MemoryAccountStore, MemoryArchive
 from tests.unit.test_protocol import Transport
 
@@ -447,3 +449,12 @@ class TestAnotherPassword:
         house.program("Alice", password=OTHER)
         (*_, bye) = map(json.loads, thief.heard())
         assert bye["reason"] == "password changed"
+
+
+@pytest.mark.parametrize("code", [ErrorCode.BANNED, ErrorCode.MUTED])
+@pytest.mark.parametrize("request_", [Hello("Eve"), Nick("Eve")])
+def test_whoever_is_banned_or_muted_is_asked_for_no_password(
+    request_: Hello | Nick, code: ErrorCode
+) -> None:
+    """What they type next is a line like any other."""
+    assert question_after(request_, Refusal(code, room="#dev", until=0), None) is None

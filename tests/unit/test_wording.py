@@ -101,6 +101,7 @@ def samples() -> Iterator[Event]:
             yield events.SanctionList("4" if on else "*", (info,) * on)
         yield events.Removed("4" if on else "*", NAME, TEXT if on else "")
     yield from (events.RoleChanged(1, 0.0, "4", NAME, OTHER, role) for role in events.Role)
+    yield events.RoleChanged(1, 0.0, "4", NAME, NAME, events.Role.MEMBER)
     for reason in (LeaveReason.PARTED, LeaveReason.LEFT):
         yield events.Left(1, 0.0, "4", (NAME,), reason, (), OTHER, TEXT)
     yield events.RoomList((events.RoomInfo("4"),))

@@ -53,7 +53,10 @@ export const words = {
     ({
       founder: `${by(event.by)} has given the room to ${event.name}.`,
       operator: `${by(event.by)} has put ${event.name} in charge of the room.`,
-      member: `${event.name} is no longer in charge of the room, says ${by(event.by)}.`,
+      member:
+        event.by === event.name
+          ? `${event.name} is no longer in charge of the room.`
+          : `${by(event.by)} has removed ${event.name} as operator of the room.`,
     })[event.role],
   bans: (bans, timeOf) =>
     bans.length === 0
