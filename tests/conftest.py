@@ -1,10 +1,16 @@
 """Fixtures."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests start hundreds of servers, each of which would compile all modules anew: half of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest.register_assert_rewrite("tests.support.people")
 pytest_plugins = ["tests.support.nodes"]

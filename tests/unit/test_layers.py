@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ WITHOUT_TWISTED = (
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of ours, by its name within the package."""
     paths = {path.relative_to(PACKAGE): path for path in PACKAGE.rglob("*.py")}
@@ -66,10 +68,16 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imported(module: str) -> set[str]:
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text())
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
     """The packages, and modules beside them, that `module` imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(modules()[module].read_text())):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.ImportFrom) and node.module == "chatservice":
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chatservice."):
@@ -80,7 +88,7 @@ def imported(module: str) -> set[str]:
                 for alias in node.names
                 if alias.name.startswith("chatservice.")
             }
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("module", list(modules()))
@@ -91,10 +99,10 @@ def test_no_import_runs_backwards(module: str) -> None:
 
 
 def test_only_storage_knows_a_database() -> None:
-    for module, path in modules().items():
+    for module in modules():
         names = {
             name.name
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree(module))
             if isinstance(node, ast.Import)
             for name in node.names
         }
