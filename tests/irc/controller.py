@@ -4,6 +4,12 @@ What is not offered is not declared here, so that its tests are skipped.
 """
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 
 from irctest import cases, patma
 from irctest.basecontrollers import BaseServerController, DirectoryBasedController
@@ -11,6 +17,19 @@ from irctest.runner import NotImplementedByController
 from irctest.specifications import Capabilities, OptionalBehaviors
 
 TWISTD = os.environ.get("CHAT_TWISTD", "twistd")
+# The operator whom irctest's tests log in as, and the password.
+OPERATOR, PASSWORD = "operuser", "operpassword"
+
+
+@cache
+def template() -> Path:
+    """A database with the operator's account."""
+    database = Path(tempfile.mkdtemp(prefix="irctest-")) / "chat.sqlite3"
+    python = str(Path(TWISTD).with_name("python")) if os.sep in TWISTD else sys.executable
+    program = [python, "-m", "chatservice.accounts", "--database", str(database)]
+    subprocess.run([*program, "add", OPERATOR], input=PASSWORD, text=True, check=True)
+    subprocess.run([*program, "operator", OPERATOR], check=True)
+    return database
 
 
 class ChatserviceController(BaseServerController, DirectoryBasedController):
@@ -20,6 +39,7 @@ class ChatserviceController(BaseServerController, DirectoryBasedController):
     _port_wait_interval = 0.05
     supported_sasl_mechanisms = {"PLAIN"}  # noqa: RUF012 (irctest's way)
     supports_sts = False
+    extban_mute_char = "m"
 
     capabilities = frozenset(
         {
@@ -41,6 +61,7 @@ class ChatserviceController(BaseServerController, DirectoryBasedController):
         {
             OptionalBehaviors.CAP_REQ_MINUS,
             OptionalBehaviors.MULTI_JOIN,
+            OptionalBehaviors.MULTI_KICK,
             OptionalBehaviors.MULTI_PRIVMSG,
         }
     )
@@ -89,8 +110,7 @@ class ChatserviceController(BaseServerController, DirectoryBasedController):
             *("--rate", "0", "--max-per-address", "0", "--max-users", "500"),
             *("--shutdown-timeout", "0"),
         ]
-        if not run_services:
-            arguments += ["--database", "none"]
+        shutil.copy(template(), self.directory)
         if ssl:
             self.gen_ssl()
             arguments += ["--certificate", str(self.pem_path), "--key", str(self.key_path)]

@@ -3,6 +3,8 @@
 import base64
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +44,13 @@ def two(house: IrcServer) -> tuple[Person, Client]:
 
 def plain(name: str, password: str) -> str:
     return base64.b64encode(f"{name}\0{name}\0{password}".encode()).decode()
+
+
+def make_operator(house: IrcServer, name: str) -> None:
+    """As whoever runs the server does it."""
+    program = [sys.executable, "-m", "chatservice.accounts"]
+    database = house.log_file.with_name("chat.sqlite3")
+    subprocess.run([*program, "--database", str(database), "operator", name], check=True)
 
 
 def log_in(client: Client, name: str, password: str) -> None:
@@ -589,3 +598,163 @@ def test_a_class_comes_into_a_new_room_at_one_moment(house: IrcServer) -> None:
         pupil.types("JOIN #lesson")
     for pupil in pupils:
         pupil.hears("366", "#lesson", "End of /NAMES list")
+
+
+def test_those_in_charge_kick(house: IrcServer) -> None:
+    sara, wee = two(house)
+    eve, bob = house.irc_join("Eve"), house.irc_join("Bob")
+    for person in (wee, eve, bob):
+        person.types("JOIN #dev")
+        person.hears("366", "#dev", "End of /NAMES list")
+    sara.types("/join dev")
+    hears_line(sara, "*** In #dev (4): Bob, Eve, Sara, Wee")
+    eve.types("KICK #dev Bob")
+    eve.hears("482", "#dev", "You're not a channel operator")
+    wee.types("KICK #dev Eve,Bob :\x1b[2Jspam\x02!", "KICK #dev Eve", "KICK #dev Nobody")
+    for heard in (wee, eve):
+        kicked = heard.hears("KICK", "#dev", "Eve", "\ufffd[2Jspam!")
+        assert kicked.source.startswith("Wee!")
+    bob.hears("KICK", "#dev", "Bob", "\ufffd[2Jspam!")
+    wee.hears("441", "Eve", "#dev", "They aren't on that channel")
+    wee.hears("401", "Nobody", "No such nick")
+    hears_line(sara, "*** Wee has removed Eve: \ufffd[2Jspam!")
+    assert "PART" not in eve.commands()
+    eve.types("PRIVMSG #dev :still here?", "JOIN #dev")
+    eve.hears("404")
+    eve.hears("JOIN", "#dev")
+    sara.types("/kick Eve")
+    eve.types("KICK #dev Wee")
+    assert "KICK" not in eve.commands()
+
+
+def test_a_ban_is_a_mode(house: IrcServer) -> None:
+    sara, wee = two(house)
+    sara.types("/join dev")
+    eve = house.irc_join("Eve")
+    for person in (wee, eve):
+        person.types("JOIN #dev")
+        person.hears("366", "#dev", "End of /NAMES list")
+    wee.types("MODE #dev +b Eve", "MODE #dev b")
+    wee.hears("482")
+    wee.hears_next("368", "#dev", "Only those in charge see the bans")
+    sara.types("/ban Eve 2h noise")
+    assert wee.hears("MODE", "#dev", "+b", "Eve!*@*").source.startswith("Sara!")
+    for heard in (wee, eve):
+        heard.hears("KICK", "#dev", "Eve", "noise")
+    eve.types("JOIN #dev")
+    assert "you are banned from #dev" in eve.hears("474").parameters[-1]
+    eve.types("NAMES #dev", "WHO #dev", "WHOIS Wee", "MODE #dev", "TOPIC #dev")
+    heard_of = [m for m in eve.everything() if m.command in ("353", "352", "319", "324", "331")]
+    assert "#dev" not in str([m for m in heard_of if m.command != "331"])
+    assert "331" not in [m.command for m in heard_of]
+
+
+def test_masks(house: IrcServer) -> None:
+    wee, eve, bob = (house.irc_join(name) for name in ("Wee", "Eve", "Bob"))
+    for person in (wee, eve, bob):
+        person.types("JOIN #dev")
+        person.hears("366", "#dev", "End of /NAMES list")
+    for mask in ("*!*@*", "*!*@*.guest", "*!*@1.2.3.4", "E?e!*@x"):
+        wee.types(f"MODE #dev +b {mask}")
+        assert wee.hears("696").parameters[1:4] == ("#dev", "b", mask)
+    assert "MODE" not in bob.commands()
+    wee.types("MODE #dev +b m:Bob", "MODE #dev +b *!eve@*", "MODE #dev +bb Zoe Kim!*@*")
+    wee.hears("MODE", "#dev", "+b", "m:Bob!*@*")
+    wee.hears("MODE", "#dev", "+b", "Eve!*@*")  # the only one whom it fits
+    wee.hears("KICK", "#dev", "Eve", "Wee")
+    wee.hears("MODE", "#dev", "+b", "Zoe!*@*")
+    wee.hears("MODE", "#dev", "+b", "Kim!*@*")
+    bob.types("PRIVMSG #dev :can you hear me?")
+    assert "you are muted in #dev" in bob.hears("404").parameters[-1]
+    wee.types("MODE #dev b")
+    listed = [message.parameters[2] for message in wee.everything() if message.command == "367"]
+    assert listed == ["m:Bob!*@*", "Eve!*@*", "Zoe!*@*", "Kim!*@*"]
+    wee.types("MODE #dev -b Eve!*@*", "MODE #dev -b m:Bob", "MODE #dev -b Eve")
+    wee.hears("MODE", "#dev", "-b", "Eve!*@*")
+    wee.hears("MODE", "#dev", "-b", "m:Bob!*@*")
+    wee.hears("696", "Eve", "Eve is not banned there.")
+    bob.types("PRIVMSG #dev :now?")
+    wee.hears("PRIVMSG", "#dev", "now?")
+
+
+def test_operators_of_a_room(kept: IrcServer) -> None:
+    olga, otto = kept.irc_join("Olga"), kept.irc_join("Otto")
+    for person in (olga, otto):
+        person.types("JOIN #dev")
+        person.hears("366", "#dev", "End of /NAMES list")
+    olga.types("MODE #dev +o Otto", "MODE #dev +o Nobody")
+    olga.hears("696", "Otto", "Only somebody who has registered can be an operator")
+    olga.hears("401", "Nobody", "No such nick")
+    for person in (olga, otto):
+        person.types("REGISTER * * secret-word")
+        person.hears("REGISTER")
+    otto.types("NICK Ottokar")
+    olga.hears("NICK", "Ottokar")
+    olga.types("MODE #dev +o Ottokar")
+    for person in (olga, otto):
+        person.hears("MODE", "#dev", "+o", "Ottokar")
+    guest = kept.irc_join("Gast")
+    guest.types("JOIN #dev")
+    assert set(guest.hears("353").parameters[-1].split()) >= {"~Olga", "@Ottokar"}
+    guest.types("WHOIS Ottokar")
+    assert "@#dev" in guest.hears("319").parameters[-1]
+    otto.types("KICK #dev Olga", "MODE #dev -o Olga", "MODE #dev +o Gast", "TOPIC #dev :mine")
+    otto.hears("482", "#dev", "Olga is in charge, too.")
+    otto.hears("482", "#dev", "only the founder of #dev can do that.")
+    otto.hears("TOPIC", "#dev", "mine")
+    otto.types("MODE #dev +i", "INVITE Gast #dev", "KICK #dev Gast", "INVITE Gast #dev")
+    otto.hears("MODE", "#dev", "+i")
+    otto.hears("KICK", "#dev", "Gast", "Ottokar")
+    otto.hears("341")
+    olga.types("MODE #dev -o Otto")
+    otto.hears("MODE", "#dev", "-o", "Ottokar")
+
+
+def test_operators_of_the_server(kept: IrcServer) -> None:
+    boss = kept.irc_join("Boss")
+    boss.types("REGISTER * * secret-word")
+    boss.hears("REGISTER")
+    make_operator(kept, "Boss")
+    boss.hears("381")
+    boss.hears("MODE", "Boss", "+o")
+    boss.types("QUIT")
+    eve = kept.irc_join("Eve")
+    eve.types("OPER Boss wrong-word", "OPER Nobody secret-word", "KILL Eve", "WALLOPS :hi")
+    eve.hears_next("464")
+    eve.hears_next("464")
+    eve.hears_next("481")
+    eve.hears_next("481")
+    chief = kept.irc_join("Chief")
+    chief.types("OPER Boss secret-word", "MODE Chief", "WHOIS Chief", "KICK #lobby Chief")
+    chief.hears("381")
+    chief.hears("MODE", "Chief", "+o")
+    chief.hears("221", "+o")
+    chief.hears("313")
+    chief.hears("482", "#lobby", "Chief is in charge, too.")
+    chief.types("KILL Eve :\x1b]0;x\x07enough", "KILL Nobody", "WALLOPS :done")
+    chief.hears("QUIT", "Removed by Chief: \ufffd]0;x\ufffdenough")
+    chief.hears("401")
+    chief.hears("WALLOPS", "done")
+    assert eve.hears("KILL", "Eve", "Killed (Chief (\ufffd]0;x\ufffdenough))").source.startswith(
+        "Chief!"
+    )
+    eve.hears("ERROR")
+
+
+def test_guesses_at_an_operators_password_are_counted(kept: IrcServer) -> None:
+    boss = kept.irc_join("Boss")
+    boss.types("REGISTER * * secret-word")
+    boss.hears("REGISTER")
+    make_operator(kept, "Boss")
+    boss.hears("381")
+    boss.types("QUIT")
+    eve = kept.irc_join("Eve", "standard-replies")
+    for _ in range(30):
+        eve.types("OPER Boss wrong-word")
+        while (answer := eve.next_message()).command not in ("464", "FAIL"):
+            pass
+        if answer.command == "FAIL":
+            break
+    assert answer.parameters[:2] == ("OPER", "TOO_OFTEN")
+    eve.types("OPER Boss secret-word")
+    eve.hears("FAIL")

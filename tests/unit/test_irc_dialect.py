@@ -6,16 +6,28 @@ import pytest
 
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
+    ALL_ROOMS,
+    AccountChanged,
+    Answered,
+    Banned,
     Burst,
+    Change,
     Emoted,
+    ErrorCode,
     Invited,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
+    Refusal,
+    Refused,
+    Removed,
     Renamed,
     Replayed,
     ReplayReason,
+    Role,
+    RoleChanged,
     Said,
     Style,
     Told,
@@ -82,6 +94,39 @@ def text_of(line: bytes) -> str:
         (ModeChanged(5, 0.0, "dev", "a", True), [":a!user@host.guest MODE #dev +i"]),
         (ModeChanged(5, 0.0, "dev", "a", False), [":a!user@host.guest MODE #dev -i"]),
         (Typing("a", True, "dev"), []),
+        (
+            Left(5, 0.0, "dev", ("b", "c"), LeaveReason.PARTED, by="a", why="spam"),
+            [
+                ":a!user@host.guest KICK #dev b :spam",
+                ":a!user@host.guest KICK #dev c :spam",
+            ],
+        ),
+        (
+            Left(5, 0.0, "dev", ("b",), LeaveReason.PARTED, by="*"),
+            [":chat.test KICK #dev b :chat.test"],
+        ),
+        (
+            Left(5, 0.0, "lobby", ("b",), LeaveReason.LEFT, by="a", why="spam"),
+            [":b!user@host.guest QUIT :Removed by a: spam"],
+        ),
+        (
+            RoleChanged(5, 0.0, "dev", "b", "a", Role.OPERATOR),
+            [":a!user@host.guest MODE #dev +o b"],
+        ),
+        (
+            RoleChanged(5, 0.0, "dev", "b", "a", Role.MEMBER),
+            [":a!user@host.guest MODE #dev -o b"],
+        ),
+        (
+            RoleChanged(5, 0.0, "dev", "b", "*", Role.FOUNDER),
+            [":chat.test MODE #dev +q b"],
+        ),
+        (Banned(5, 0.0, "dev", "b", "a"), [":a!user@host.guest MODE #dev +b b!*@*"]),
+        (Muted(5, 0.0, "dev", "b", "a", False), [":a!user@host.guest MODE #dev -b m:b!*@*"]),
+        (
+            Banned(5, 0.0, "lobby", "b", "a", everywhere=True, why="spam"),
+            [":chat.test NOTICE #lobby :a has banned b in the whole chat: spam"],
+        ),
     ],
 )
 def test_what_is_heard_in_rooms(event: object, lines: list[str]) -> None:
@@ -185,6 +230,25 @@ def test_what_is_addressed_to_one_person() -> None:
         b":a!user@host.guest PRIVMSG me :hi\r\n"
     )
     assert one.render_personal(Invited("dev", "a")) == b":a!user@host.guest INVITE me #dev\r\n"
+
+
+def test_who_is_removed_or_not_heard_is_told_so() -> None:
+    mine = personal()
+    removed = mine.render_personal(Removed("dev", "a", "spam"))
+    assert removed == b":a!user@host.guest KICK #dev me :spam\r\n"
+    killed = mine.render_personal(Removed(ALL_ROOMS, "*", "spam"))
+    assert killed == b":chat.test KILL me :Killed (chat.test (spam))\r\n"
+    refused = Refused(Refusal(ErrorCode.MUTED, room="#dev", until=0))
+    unheard = b":chat.test 404 me #dev :you are muted in #dev; nobody has heard that.\r\n"
+    assert mine.render_personal(refused) == unheard
+    assert mine.render_personal(Answered(refused, "x")) == b"@label=x " + unheard
+
+
+def test_an_operator_of_the_server_is_told_so() -> None:
+    told = personal().render_personal(AccountChanged("me", Change.OPERATOR)).decode()
+    assert [line.split(" ")[1] for line in told.splitlines()] == ["381", "MODE"]
+    told = personal().render_personal(AccountChanged("me", Change.NO_OPERATOR)).decode()
+    assert told == ":me!user@host.guest MODE me -o\r\n"
 
 
 def test_the_past_is_a_batch_where_that_is_known() -> None:

@@ -14,11 +14,17 @@ from typing import NamedTuple
 from chatservice.core import log
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
+    ALL_ROOMS,
+    AccountChanged,
     Announced,
     Answered,
+    Banned,
     Burst,
+    Change,
     Closed,
+    ControlEvent,
     Emoted,
+    ErrorCode,
     Event,
     Happening,
     Invited,
@@ -26,11 +32,16 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    Muted,
     PersonalEvent,
+    Refusal,
     Refused,
+    Removed,
     Renamed,
     Rendered,
     Replayed,
+    Role,
+    RoleChanged,
     Said,
     Saving,
     Sent,
@@ -40,10 +51,12 @@ from chatservice.core.events import (
     TopicChanged,
     Typing,
 )
+from chatservice.core.measures import CONSOLE
 from chatservice.core.sanitize import sanitize
 from chatservice.dialects.dialect import Asked, Expected, Wants
 from chatservice.dialects.irc.capabilities import IN_ROOMS, Cap, usable
 from chatservice.dialects.irc.message import MAX_LINE, serialise, serialise_tags, split
+from chatservice.dialects.irc.numerics import WORDS, Numeric
 from chatservice.dialects.text import TEXT
 from chatservice.dialects.wording import ENGLISH, Catalogue
 
@@ -59,6 +72,10 @@ _PLAIN = Style()
 DELIMITER = "\x01"  # of CTCP
 _KEPT = re.compile(f"{_FORMATTING.pattern}|{DELIMITER}")
 MULTILINE = "draft/multiline"  # the type of a batch
+MUTE = "m:"  # before what is banned: they must not speak (EXTBAN)
+EVERY_HOST = "!*@*"
+# What another role is, as a mode of its owner.
+_MODES = {Role.FOUNDER: "+q", Role.OPERATOR: "+o", Role.MEMBER: "-o"}
 CONCAT = "draft/multiline-concat"  # the tag of a line that goes on with the one before
 
 
@@ -91,16 +108,20 @@ class Facts(NamedTuple):
 
 class Scene(NamedTuple):
     """What all renderings have in common: the `server`'s name, the epoch of the ids, the time of
-    day, and how to find the facts of somebody by name, be they here or gone."""
+    day, how to find the facts of somebody by name, be they here or gone, and what the owner of an
+    account is called in a room (their account's name, if they are not there)."""
 
     server: str
     epoch: Callable[[], str]
     facts: Callable[[str], Facts]
     now: Callable[[], float]
     words: Catalogue = ENGLISH
+    nick: Callable[[str, str], str] = lambda room, account: account
 
     def source(self, name: str) -> str:
-        """Somebody as the source of a line: ``nick!user@host``."""
+        """Somebody as the source of a line: ``nick!user@host``; the server, for whoever runs it."""
+        if name == CONSOLE:
+            return self.server
         facts = self.facts(name)
         return f"{name}!{facts.user}@{facts.host}"
 
@@ -212,6 +233,8 @@ class Irc:
                     for name in names
                     for room in event.rooms or (event.room,)
                 ]
+            case Left(by=by) if by:
+                return self._removed(event, extra)
             case Left(names=names, reason=LeaveReason.PARTED, room=room):
                 farewells = dict(event.farewells)
                 return [
@@ -237,17 +260,50 @@ class Irc:
                 source = f"{old}!{facts.user}@{facts.host}"
                 tags = self._stamp(event, 0, extra, new)
                 return [serialise("NICK", new, source=source, tags=tags)]
-            case TopicChanged(room=room, name=name, topic=topic):
-                tags = self._stamp(event, 0, extra)
-                return [self.line(name, "TOPIC", f"#{room}", topic, tags=tags)]
-            case ModeChanged(room=room, name=name, private=private):
-                mode, tags = "+i" if private else "-i", self._stamp(event, 0, extra)
-                return [self.line(name, "MODE", f"#{room}", mode, tags=tags)]
+            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
+                return [self._controlled(event, extra)]
             case Typing(name=name, on=on, room=room) if Cap.MESSAGE_TAGS in self.caps:
                 tags = {"+typing": "active" if on else "done", **extra}
                 return [self.line(name, "TAGMSG", f"#{room}", tags=tags)]
             case _:
                 return []
+
+    def _controlled(self, event: ControlEvent, extra: Tags) -> bytes:
+        """Somebody in charge has done something in a room."""
+        by, command = CONSOLE, "MODE"
+        parameters: tuple[str, ...] = ()
+        match event:
+            case TopicChanged(name=by, topic=topic):
+                command, parameters = "TOPIC", (topic,)
+            case ModeChanged(name=by, private=private):
+                parameters = ("+i" if private else "-i",)
+            case RoleChanged(by=by, name=name, role=role):
+                parameters = (_MODES[role], self.scene.nick(event.room, name))
+            case Banned(everywhere=True) | Muted(everywhere=True):
+                command = "NOTICE"
+                parameters = tuple(text.removeprefix("*** ") for text in TEXT.lines(event))
+            case Banned(by=by, name=name, on=on) | Muted(by=by, name=name, on=on):
+                mask = (MUTE if isinstance(event, Muted) else "") + name + EVERY_HOST
+                parameters = ("+b" if on else "-b", mask)
+        tags = self._stamp(event, 0, extra, by)
+        return self.line(by, command, f"#{event.room}", *parameters, tags=tags)
+
+    def _removed(self, left: Left, extra: Tags) -> list[bytes]:
+        """Somebody in charge has removed them from a room; or from the chat, with the lobby."""
+        if left.reason is LeaveReason.PARTED:
+            tags = self._stamp(left, 0, extra, left.by)
+            return [self.kicked(left.by, left.room, name, left.why, tags) for name in left.names]
+        by = self.scene.server if left.by == CONSOLE else left.by
+        words = f"Removed by {by}" + (f": {left.why}" if left.why else "")
+        return [
+            self.line(name, "QUIT", words, tags=self._stamp(left, 0, extra, name))
+            for name in left.names
+        ]
+
+    def kicked(self, by: str, room: str, name: str, why: str, tags: Tags) -> bytes:
+        """`name` has been removed from a room. IRC says by whom if it does not say why."""
+        words = why or (self.scene.server if by == CONSOLE else by)
+        return self.line(by, "KICK", f"#{room}", name, words, tags=tags)
 
     def message(
         self,
@@ -341,6 +397,7 @@ class Irc:
 
 
 _ON_EACH_LINE = frozenset(("time", "batch", "account"))
+_UNHEARD = frozenset((ErrorCode.MUTED, ErrorCode.NOT_IN_ROOM))
 _BATCH = "m"  # each is over before another begins
 
 
@@ -373,7 +430,7 @@ class Personal(Irc):
         """What it has in common with others."""
         return self._shared
 
-    def render_personal(self, event: PersonalEvent) -> bytes:  # noqa: PLR0911
+    def render_personal(self, event: PersonalEvent) -> bytes:  # noqa: PLR0911, PLR0912
         """The lines for what is addressed to this connection."""
         match event:
             case Rendered(data=data):
@@ -388,12 +445,34 @@ class Personal(Irc):
             case Invited(room=room, name=name):
                 tags = self.stamp(self.scene.now(), "", name, {})
                 return self.line(name, "INVITE", self._nick(), f"#{room}", tags=tags)
+            case Removed(room=room, by=by, why=why):
+                tags = self.stamp(self.scene.now(), "", by, {})
+                if room == ALL_ROOMS:
+                    words = f"Killed ({self.scene.server if by == CONSOLE else by} ({why}))"
+                    return self.line(by, "KILL", self._nick(), words, tags=tags)
+                return self.kicked(by, room, self._nick(), why, tags)
+            case AccountChanged(change=Change.OPERATOR):
+                nick, server = self._nick(), self.scene.server
+                told = serialise(Numeric.YOUREOPER, nick, WORDS[Numeric.YOUREOPER], source=server)
+                return told + self.line(nick, "MODE", nick, "+o", tags={})
+            case AccountChanged(change=Change.NO_OPERATOR):
+                return self.line(self._nick(), "MODE", self._nick(), "-o", tags={})
+            case Answered(event=Refused(refusal=refusal), ref=ref) if refusal.code in _UNHEARD:
+                return self._unheard(refusal, {"label": ref} if ref else {})
+            case Refused(refusal=refusal) if refusal.code in _UNHEARD:
+                return self._unheard(refusal, {})
             case Answered(event=answer):
                 return self.render_personal(answer)
             case Announced() | Skipped() | Saving() | Refused():
                 return b"".join(map(self.notice, TEXT.lines(event)))
             case _:
                 return b""
+
+    def _unheard(self, refusal: Refusal, tags: Tags) -> bytes:
+        """What they have said in a room was turned back when it was to be committed."""
+        room, words = str(refusal.details.get("room", "*")), self.scene.words.refusal(refusal)
+        numeric, server = Numeric.CANNOTSENDTOCHAN, self.scene.server
+        return serialise(numeric, self._nick(), room, words, source=server, tags=tags)
 
     def told(self, event: Told | Sent, extra: Tags, style: Style | None = None) -> list[bytes]:
         """A private message; `Sent` is one of this connection's own."""

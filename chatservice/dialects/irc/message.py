@@ -19,7 +19,9 @@ MAX_PARAMETERS = 15
 
 # Commands whose last parameter is a text. It always has its colon: there are clients that look for
 # that.
-TEXTS = frozenset(("PRIVMSG", "NOTICE", "TOPIC", "QUIT", "AWAY", "ERROR", "FAIL", "332", "353"))
+TEXTS = frozenset(
+    ("PRIVMSG", "NOTICE", "TOPIC", "QUIT", "KICK", "AWAY", "ERROR", "FAIL", "332", "353")
+)
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 

@@ -36,6 +36,7 @@ class Numeric(StrEnum):
     WHOISREGNICK = "307"
     WHOISUSER = "311"
     WHOISSERVER = "312"
+    WHOISOPERATOR = "313"
     WHOWASUSER = "314"
     ENDOFWHO = "315"
     WHOISIDLE = "317"
@@ -58,6 +59,7 @@ class Numeric(StrEnum):
     LINKS = "364"
     ENDOFLINKS = "365"
     ENDOFNAMES = "366"
+    BANLIST = "367"
     ENDOFBANLIST = "368"
     ENDOFWHOWAS = "369"
     INFO = "371"
@@ -65,6 +67,7 @@ class Numeric(StrEnum):
     ENDOFINFO = "374"
     MOTDSTART = "375"
     ENDOFMOTD = "376"
+    YOUREOPER = "381"
     TIME = "391"
     NOSUCHNICK = "401"
     NOSUCHSERVER = "402"
@@ -90,16 +93,21 @@ class Numeric(StrEnum):
     NEEDMOREPARAMS = "461"
     ALREADYREGISTERED = "462"
     PASSWDMISMATCH = "464"
+    YOUREBANNEDCREEP = "465"
     INVALIDUSERNAME = "468"
     UNKNOWNMODE = "472"
     INVITEONLYCHAN = "473"
+    BANNEDFROMCHAN = "474"
     BADCHANMASK = "476"
+    BANLISTFULL = "478"
     NOPRIVILEGES = "481"
     CHANOPRIVSNEEDED = "482"
     NOOPERHOST = "491"
     UMODEUNKNOWNFLAG = "501"
     USERSDONTMATCH = "502"
     HELPNOTFOUND = "524"
+    CANNOTSENDTOUSER = "531"
+    INVALIDMODEPARAM = "696"
     HELPSTART = "704"
     HELPTXT = "705"
     ENDOFHELP = "706"
@@ -139,6 +147,7 @@ WORDS: Mapping[Numeric, str] = {
     N.NOWAWAY: "You have been marked as being away",
     N.WHOISREGNICK: "is a registered nick",
     N.WHOISSERVER: "a chatservice",
+    N.WHOISOPERATOR: "is an operator of this server",
     N.ENDOFWHO: "End of WHO list",
     N.WHOISIDLE: "seconds idle, signon time",
     N.ENDOFWHOIS: "End of /WHOIS list",
@@ -153,6 +162,7 @@ WORDS: Mapping[Numeric, str] = {
     N.ENDOFINFO: "End of /INFO list",
     N.MOTDSTART: "- {server} Message of the day -",
     N.ENDOFMOTD: "End of /MOTD command",
+    N.YOUREOPER: "You are an operator of this server",
     N.NOSUCHNICK: "No such nick",
     N.NOSUCHSERVER: "No such server",
     N.NOSUCHCHANNEL: "No such channel",
@@ -180,9 +190,10 @@ WORDS: Mapping[Numeric, str] = {
     N.INVALIDUSERNAME: "Malformed username",
     N.UNKNOWNMODE: "is an unknown mode char to me",
     N.INVITEONLYCHAN: "Cannot join channel (+i)",
+    N.BANLISTFULL: "Channel ban list is full",
     N.NOPRIVILEGES: "Permission denied: you're not an operator of this server",
     N.CHANOPRIVSNEEDED: "You're not a channel operator",
-    N.NOOPERHOST: "No operators can log in here",
+    N.NOOPERHOST: "That is not the account of an operator",
     N.UMODEUNKNOWNFLAG: "Unknown MODE flag",
     N.USERSDONTMATCH: "Can't view or change the modes of other users",
     N.HELPNOTFOUND: "There is no help for this",
@@ -204,6 +215,7 @@ OF_REFUSALS: Mapping[ErrorCode, Numeric] = {
     ErrorCode.UNKNOWN_ROOM: N.NOSUCHCHANNEL,
     ErrorCode.NOT_IN_ROOM: N.NOTONCHANNEL,
     ErrorCode.CANNOT_JOIN: N.INVITEONLYCHAN,
+    ErrorCode.BANNED: N.BANNEDFROMCHAN,
     ErrorCode.TOO_MANY_ROOMS: N.TOOMANYCHANNELS,
     ErrorCode.NOT_FOUNDER: N.CHANOPRIVSNEEDED,
     ErrorCode.NOT_IN_CHARGE: N.CHANOPRIVSNEEDED,

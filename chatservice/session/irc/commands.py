@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from chatservice.dialects.irc.message import Message
 from chatservice.dialects.irc.numerics import Numeric
-from chatservice.session.irc import history, multiline, people, queries, registration, rooms, talk
+from chatservice.session.irc import (
+    history,
+    modes,
+    multiline,
+    operators,
+    people,
+    queries,
+    registration,
+    rooms,
+    talk,
+)
 
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
@@ -45,17 +55,17 @@ COMMANDS: Mapping[str, Command] = {
     "INVITE": Command(rooms.invite, 2),
     "ISON": Command(people.ison, 1),
     "JOIN": Command(rooms.join, 1),
-    "KICK": Command(rooms.kick, 2),
-    "KILL": Command(queries.kill, 1),
+    "KICK": Command(modes.kick, 2),
+    "KILL": Command(operators.kill, 1),
     "LIST": Command(rooms.list_),
     "LUSERS": Command(queries.lusers),
-    "MODE": Command(rooms.mode, 1),
+    "MODE": Command(modes.mode, 1),
     "MONITOR": Command(people.monitor, 1),
     "MOTD": Command(queries.motd),
     "NAMES": Command(rooms.names),
     "NICK": Command(registration.nick, 0, _ANY),
     "NOTICE": Command(multiline.notice),
-    "OPER": Command(queries.oper, 2),
+    "OPER": Command(operators.oper, 2),
     "PART": Command(rooms.part, 1),
     "PASS": Command(registration.password, 1, _BEFORE),
     "PING": Command(queries.ping, 1, _ANY),
@@ -71,6 +81,7 @@ COMMANDS: Mapping[str, Command] = {
     "USERHOST": Command(people.userhost, 1),
     "VERIFY": Command(registration.verify, 2, _ANY),
     "VERSION": Command(queries.version),
+    "WALLOPS": Command(operators.wallops, 1),
     "WHO": Command(people.who),
     "WHOIS": Command(people.whois),
     "WHOWAS": Command(people.whowas),

@@ -89,7 +89,9 @@ class Network:
         self.most_users = 0
         self.unregistered = 0
         self.profiles: dict[int, Profile] = {}
-        self.dialects = SharedDialects(Scene(name, lambda: chat.log.epoch, self.facts, chat.now))
+        self.dialects = SharedDialects(
+            Scene(name, lambda: chat.log.epoch, self.facts, chat.now, nick=self._nick_of)
+        )
         self._ids = 0
         self._hashes: dict[str, str] = {}
         self._key = secrets.token_bytes(16)
@@ -126,6 +128,14 @@ class Network:
         if profile is None:
             return Facts(OTHER_DOOR, host, account, user.name)
         return Facts(profile.user, host, account, profile.realname)
+
+    def _nick_of(self, room: str, account: str) -> str:
+        """What the owner of `account` is called in `room`; its name, if they are not there."""
+        found = self.chat.directory.rooms.get(room)
+        for user in found.members if found is not None else ():
+            if user.account is not None and user.account.name == account:
+                return user.name
+        return account
 
     def introduce(self, user: User, ident: str, realname: str) -> None:
         """`user` has come in, or has another connection: IRC shows this of them."""
@@ -265,7 +275,7 @@ class Network:
                         _note(self._founded, room, at)
                     for session in self._elsewhere(entry):
                         session.show_members(self.chat.directory.rooms[room], draft)
-                case Left(reason=LeaveReason.PARTED, room=room, names=names):
+                case Left(reason=LeaveReason.PARTED, room=room, names=names, by=""):
                     line = serialise(
                         "PART", f"#{room}", source=self.dialects.scene.source(names[0])
                     )

@@ -12,6 +12,7 @@ from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, pack, serialise
 from chatservice.dialects.irc.numerics import Numeric
 from chatservice.session.irc.network import MAX_MONITORED
+from chatservice.session.irc.operators import is_operator
 from chatservice.session.irc.rooms import channels_of, matches, prefix, shown
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def who(session: "IrcSession", message: Message) -> None:
     if mask.startswith("#"):
         room = chat.directory.room(mask)
         found: Iterable[User] = ()
-        if room is not None and room.is_open_to(session.user, chat.now()):
+        if room is not None and chat.moderation.is_open_to(session.user, room):
             found = [u for u in room.members if _is_visible(session, u) or u is session.user]
     else:
         found = _people(session, mask)
@@ -72,7 +73,7 @@ def _is_visible(session: "IrcSession", user: User) -> bool:
 def _who_reply(session: "IrcSession", user: User, room: Room | None, fields: str) -> None:
     network, multi = session.network, Cap.MULTI_PREFIX in session.caps
     facts, profile = network.facts_of(user), network.profile(user)
-    flags = "G" if profile.away else "H"
+    flags = ("G" if profile.away else "H") + ("*" if is_operator(session, user) else "")
     if room is not None:
         flags += prefix(room, user, multi=multi)
     channel = shown(room) if room is not None else "*"
@@ -130,6 +131,8 @@ def _whois(session: "IrcSession", user: User) -> None:
         session.reply(Numeric.WHOISACCOUNT, name, facts.account)
     if user.is_registered:
         session.reply(Numeric.WHOISREGNICK, name)
+    if is_operator(session, user):
+        session.reply(Numeric.WHOISOPERATOR, name)
     if profile.away:
         session.reply_with(Numeric.AWAY, name, profile.away)
     idle = int(session.services.chat.now() - (profile.spoke or user.since))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import chatservice
 from chatservice.core.moderation import MAX_TOPIC
 from chatservice.core.names import MAX_LENGTH
+from chatservice.core.sanctions import MAX_REASON, MAX_SANCTIONS_IN_ROOM
 from chatservice.dialects.irc.message import Message
 from chatservice.dialects.irc.numerics import Numeric
-from chatservice.session.irc import history, network, people, rooms, talk
+from chatservice.session.irc import history, modes, network, operators, people, rooms, talk
 
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
@@ -18,6 +19,7 @@ HELP = (
     "Rooms are channels: /join #room, /part, /topic, /list, /invite NAME #room.",
     "/msg NAME TEXT says something to one person; it waits for those who have an account.",
     "MODE #room +i makes a room private; whoever has made a room is in charge of it.",
+    "KICK #room NAME, MODE #room +b NAME, +b m:NAME (mute), +o NAME are for those in charge.",
     "REGISTER * * PASSWORD keeps your nickname for you; log in with SASL, or PASS NAME:PASSWORD.",
 )
 
@@ -33,10 +35,12 @@ def welcome(session: "IrcSession") -> None:
     session.reply(Numeric.WELCOME, server=name, nick=session.nick)
     session.reply(Numeric.YOURHOST, server=name, version=version)
     session.reply(Numeric.CREATED, since=time_text(session.network.started))
-    session.reply_with(Numeric.MYINFO, name, f"chatservice-{version}", "i", "binoqt", "boq")
+    session.reply_with(Numeric.MYINFO, name, f"chatservice-{version}", "io", "binoqt", "boq")
     _isupport(session)
     lusers(session, Message("LUSERS"))
     motd(session, Message("MOTD"))
+    if operators.is_operator(session, session.user):
+        operators.show(session)
     for room in session.user.sorted_rooms:
         rooms.show(session, session.services.chat.directory.rooms[room])
 
@@ -51,6 +55,10 @@ def _isupport(session: "IrcSession") -> None:
         "CHANTYPES=#",
         f"CHATHISTORY={history.MAX_MESSAGES}",
         "ELIST=MNU",
+        "EXTBAN=,m",
+        f"KICKLEN={MAX_REASON}",
+        f"MAXLIST=b:{MAX_SANCTIONS_IN_ROOM}",
+        f"MODES={modes.MAX_CHANGES}",
         f"MONITOR={network.MAX_MONITORED}",
         "MSGREFTYPES=msgid,timestamp",
         f"NAMELEN={people.MAX_REALNAME}",
@@ -59,7 +67,7 @@ def _isupport(session: "IrcSession") -> None:
         "PREFIX=(qov)~@+",
         f"TARGMAX=JOIN:{rooms.MAX_TARGETS},PART:{rooms.MAX_TARGETS},NAMES:{rooms.MAX_TARGETS},"
         f"PRIVMSG:{talk.MAX_TARGETS},NOTICE:{talk.MAX_TARGETS},TAGMSG:{talk.MAX_TARGETS},"
-        "KICK:1,WHOIS:4,LIST:",
+        f"KICK:{modes.MAX_CHANGES},WHOIS:4,LIST:",
         f"TOPICLEN={MAX_TOPIC}",
         "UTF8MAPPING=rfc8265",
         "UTF8ONLY",
@@ -79,7 +87,7 @@ def lusers(session: "IrcSession", message: Message) -> None:
         *(Numeric.LUSERCLIENT, session.nick),
         f"There are {users - invisible} users and {invisible} invisible on 1 servers",
     )
-    session.reply(Numeric.LUSEROP, "0")
+    session.reply(Numeric.LUSEROP, str(len(operators.here(session))))
     session.reply(Numeric.LUSERUNKNOWN, str(unknown))
     formed = sum(bool(room.members) for room in chat.directory.rooms.values())
     session.reply(Numeric.LUSERCHANNELS, str(formed))
@@ -141,13 +149,3 @@ def help_(session: "IrcSession", message: Message) -> None:
     for line in rest:
         session.reply_with(Numeric.HELPTXT, subject, line)
     session.reply_with(Numeric.ENDOFHELP, subject, "End of /HELP")
-
-
-def oper(session: "IrcSession", message: Message) -> None:
-    """There are no operators so far."""
-    session.reply(Numeric.NOOPERHOST)
-
-
-def kill(session: "IrcSession", message: Message) -> None:
-    """Only operators could."""
-    session.reply(Numeric.NOPRIVILEGES)

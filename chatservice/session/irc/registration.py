@@ -185,18 +185,23 @@ async def _prove(session: "IrcSession", blob: str) -> None:
         if chat.owner(account) is not None:  # who may be there, and need not be the same person
             session.reply(Numeric.SASLFAIL)
             return
-        chat.claim(session.user, account)
-        session.deliver_waiting()
-        session.network.tell_neighbours(
-            session.user,
-            Cap.ACCOUNT_NOTIFY,
-            lambda _: serialise("ACCOUNT", account.name, source=session.source),
-        )
+        log_in(session, account)
     else:
         session.proven = account
     facts = f"{session.nick}!{session.ident or '*'}@{account.name}.account"
     session.reply(Numeric.LOGGEDIN, facts, account.name, account=account.name)
     session.reply(Numeric.SASLSUCCESS)
+
+
+def log_in(session: "IrcSession", account: Account) -> None:
+    """They have proven, in the chat, that they own `account`."""
+    session.services.chat.claim(session.user, account)
+    session.deliver_waiting()
+    session.network.tell_neighbours(
+        session.user,
+        Cap.ACCOUNT_NOTIFY,
+        lambda _: serialise("ACCOUNT", account.name, source=session.source),
+    )
 
 
 async def register(session: "IrcSession", message: Message) -> None:

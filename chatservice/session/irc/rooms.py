@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # Rooms in one JOIN, PART or NAMES.
 MAX_TARGETS = 10
 NAMES_IN_LINE = 380  # bytes
-# The modes that every channel has: topics are the founder's, and only members are heard.
-ALWAYS = "nt"
-LIST_MODES = "b"
 
 
 def shown(room: Room) -> str:
@@ -35,9 +32,9 @@ def shown(room: Room) -> str:
 
 def prefix(room: Room, user: User, *, multi: bool) -> str:
     """What stands before the name of a member: ``~`` of the founder who has an account, ``@`` of
-    one who has none, whose room goes with them."""
+    one who has none, whose room goes with them, and of operators."""
     if not room.is_founder(user):
-        return ""
+        return "@" if user.account in room.operators else ""
     if user.account is None:
         return "@"
     return "~@" if multi else "~"
@@ -69,6 +66,9 @@ def _refuse_join(session: "IrcSession", name: str, refusal: Refusal) -> None:
             session.reply(Numeric.INVITEONLYCHAN, name)
         case ErrorCode.TOO_MANY_ROOMS:
             session.reply(Numeric.TOOMANYCHANNELS, name)
+        case ErrorCode.BANNED:
+            words = session.network.dialects.scene.words.refusal(refusal)
+            session.reply_with(Numeric.BANNEDFROMCHAN, name, words)
         case code if code.startswith("name_"):
             words = session.network.dialects.scene.words.refusal(refusal)
             session.reply_with(Numeric.NOSUCHCHANNEL, name, words)
@@ -157,7 +157,7 @@ def names(session: "IrcSession", message: Message) -> None:
     for name in _several(message.parameters[0]):
         session.charge(requests.Who())
         room = chat.directory.room(name) if name.startswith("#") else None
-        if room is not None and room.is_open_to(session.user, chat.now()):
+        if room is not None and chat.moderation.is_open_to(session.user, room):
             _show_members(session, room)
     session.reply(Numeric.ENDOFNAMES, message.parameters[0])
 
@@ -234,78 +234,6 @@ async def invite(session: "IrcSession", message: Message) -> None:
     session.network.tell_of_invitation(session.user, invited, room)
 
 
-async def mode(session: "IrcSession", message: Message) -> None:
-    """The modes of a room, or one's own."""
-    target, *rest = message.parameters
-    if not target.startswith("#"):
-        _own_mode(session, target, rest)
-        return
-    chat = session.services.chat
-    room = chat.room_for(session.user, target)
-    if not rest:
-        private = "i" if room.private else ""
-        session.reply_with(Numeric.CHANNELMODEIS, shown(room), f"+{private}{ALWAYS}")
-        if (at := session.network.founded(room)) is not None:
-            session.reply_with(Numeric.CREATIONTIME, shown(room), str(int(at)))
-        return
-    await _change_modes(session, room, rest[0], rest[1:])
-
-
-async def _change_modes(
-    session: "IrcSession", room: Room, letters: str, parameters: list[str]
-) -> None:
-    on = True
-    for letter in letters:
-        if letter in "+-":
-            on = letter == "+"
-        elif letter in LIST_MODES and not parameters:
-            session.reply(Numeric.ENDOFBANLIST, shown(room))
-        elif letter == "i":
-            if room.private is not on:
-                request = requests.RoomMode(room.name, on)
-                session.charge(request)
-                await rooms.room_mode(session, request)
-                session.answered_by_the_log()
-        elif letter in ALWAYS and on:
-            session.answered_by_the_log()
-        elif letter in ALWAYS or letter in "bovqs":
-            session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
-            return
-        else:
-            session.reply(Numeric.UNKNOWNMODE, letter)
-            return
-
-
-def _own_mode(session: "IrcSession", target: str, rest: list[str]) -> None:
-    user = session.services.chat.directory.user(target)
-    if user is not session.user:
-        session.reply(Numeric.USERSDONTMATCH)
-        return
-    profile = session.network.profile(user)
-    if not rest:
-        session.reply_with(Numeric.UMODEIS, "+i" if profile.invisible else "+")
-        return
-    on, changed = True, ""
-    for letter in rest[0]:
-        if letter in "+-":
-            on = letter == "+"
-        elif letter == "i":
-            if profile.invisible is not on:
-                profile.invisible = on
-                changed = "+i" if on else "-i"
-        else:
-            session.reply(Numeric.UMODEUNKNOWNFLAG)
-            return
-    if changed:
-        session.say("MODE", session.nick, changed, source=session.source)
-
-
-def kick(session: "IrcSession", message: Message) -> None:
-    """Nobody can be sent out of a room so far."""
-    room = session.services.chat.own_room(session.user, message.parameters[0])
-    session.reply(Numeric.CHANOPRIVSNEEDED, shown(room))
-
-
 def channels_of(session: "IrcSession", user: User) -> list[str]:
     """The channels of `user` that the session's person may know of, as WHOIS shows them."""
     chat = session.services.chat
@@ -315,6 +243,7 @@ def channels_of(session: "IrcSession", user: User) -> list[str]:
     for name in user.sorted_rooms:
         room = chat.directory.rooms[name]
         is_shared = name in session.user.rooms
-        if is_shared or not (room.private or invisible):
+        is_hidden = room.private or invisible
+        if is_shared or (not is_hidden and chat.moderation.is_open_to(session.user, room)):
             found.append(prefix(room, user, multi=multi) + shown(room))
     return found

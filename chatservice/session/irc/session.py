@@ -326,12 +326,18 @@ class IrcSession(Session):
         numeric = OF_REFUSALS.get(refusal.code)
         if numeric is Numeric.PASSWDMISMATCH and self.is_in:
             numeric = None
+        if refusal.code is ErrorCode.BANNED and not self.is_in:
+            numeric = Numeric.YOUREBANNEDCREEP
         context = str(refusal.details.get("room") or refusal.details.get("name") or "")
         if numeric is Numeric.INVITEONLYCHAN or numeric is Numeric.TOOMANYCHANNELS:
             context = self._message.parameters[0] if self._message.parameters else "*"
         if numeric in (Numeric.NICKNAMEINUSE, Numeric.ERRONEUSNICKNAME):
             context = self._message.parameters[0] if command == "NICK" else self.wanted
             self.reply_with(numeric, context or "*", words.refusal(refusal))
+        elif numeric is Numeric.YOUREBANNEDCREEP:
+            self.reply_with(numeric, words.refusal(refusal))
+        elif numeric is Numeric.BANNEDFROMCHAN:
+            self.reply_with(numeric, context, words.refusal(refusal))
         elif numeric is Numeric.NOTONCHANNEL and command in ("PRIVMSG", "TAGMSG"):
             self.reply(Numeric.CANNOTSENDTOCHAN, context)
         elif numeric is not None:
@@ -360,6 +366,7 @@ class IrcSession(Session):
             self.say("NOTICE", "*", self.network.dialects.scene.words.refusal(refusal))
         if (
             self._refused == REFUSED_NAMES
+            or refusal.code is ErrorCode.BANNED
             or OF_REFUSALS.get(refusal.code) is Numeric.PASSWDMISMATCH
         ):
             self._flush()

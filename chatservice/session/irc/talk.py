@@ -144,6 +144,9 @@ def _refuse(session: "IrcSession", target: str, refusal: Refusal) -> None:
             session.reply(Numeric.NOSUCHCHANNEL, target)
         case ErrorCode.NOT_IN_ROOM:
             session.reply(Numeric.CANNOTSENDTOCHAN, target)
+        case ErrorCode.MUTED:
+            words = session.network.dialects.scene.words.refusal(refusal)
+            session.reply_with(Numeric.CANNOTSENDTOUSER, target, words)
         case _:
             session.reply_refusal(refusal)
 
