@@ -735,10 +735,15 @@ def test_operators_of_the_server(kept: IrcServer) -> None:
     chief.hears("QUIT", "Removed by Chief: \ufffd]0;x\ufffdenough")
     chief.hears("401")
     chief.hears("WALLOPS", "done")
-    assert eve.hears("KILL", "Eve", "Killed (Chief (\ufffd]0;x\ufffdenough))").source.startswith(
-        "Chief!"
-    )
+    killed = eve.hears("KILL", "Eve", "Killed (Chief (\ufffd]0;x\ufffdenough))")
+    assert killed.source.startswith("Chief!")
     eve.hears("ERROR")
+    chief.types("MODE #lobby +b Ann")
+    chief.hears("MODE", "#lobby", "+b", "Ann!*@*")
+    ann = kept.irc()
+    ann.registers("Ann")
+    ann.hears("465", "you are banned from #lobby.")
+    ann.hears("ERROR")
 
 
 def test_guesses_at_an_operators_password_are_counted(kept: IrcServer) -> None:
