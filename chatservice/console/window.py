@@ -75,6 +75,7 @@ class Window:
     def start(self) -> None:
         """Follow the chat. The service has been started."""
         self._say_where()
+        self._messages = self._server.messages  # those of before are none of this second
         for seconds, follow in (
             (LOG_SECONDS, self.log_view.show_new),
             (PEOPLE_SECONDS, self._follow_people),
