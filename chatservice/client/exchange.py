@@ -32,6 +32,7 @@ from chatservice.core.events import (
     ModeChanged,
     Muted,
     Online,
+    PaceChanged,
     Person,
     ProgramEvent,
     Recalled,
@@ -273,7 +274,9 @@ class Exchange:
                 self._heard_ourselves(event)
             case Said() | Emoted() | Joined() | Left() | Renamed():
                 self._feed.put_once(event)
-            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
+            case (
+                TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
+            ):
                 self._feed.put_once(event)
             case Removed(room=room):
                 self._feed.room_map.leave(room)

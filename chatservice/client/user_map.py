@@ -11,6 +11,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     Renamed,
     RoleChanged,
     Said,
@@ -102,7 +103,9 @@ class UserMap:
                     self._typing.setdefault(room, set()).add(name)
             case Typing(name=name, room=room):
                 self._stops(name, room)
-            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
+            case (
+                TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
+            ):
                 pass
 
     def _stops(self, name: str, room: str) -> None:

@@ -549,6 +549,7 @@ class Chat:
             room.private,
             len(room.members),
             self.directory.people_in(room) if users else (),
+            room.slow,
         )
 
     def rooms_for(self, user: User) -> tuple[RoomInfo, ...]:
@@ -642,11 +643,12 @@ class Chat:
     ) -> None:
         """`user` says one or more messages to everyone in `room`. `then` is called with what
         becomes of the last of them."""
-        name = self.own_room(user, room).name
-        self.directory.rooms[name].typing.spoke(session.cursor)
-        at, count = self.now(), len(texts)
+        here = self.own_room(user, room)
+        here.typing.spoke(session.cursor)
+        name, at, count = here.name, self.now(), len(texts)
+        most = 1 if here.slow else MAX_BURST  # in a slow room the first may be heard
         while texts:
-            part, texts = texts[:MAX_BURST], texts[MAX_BURST:]
+            part, texts = texts[:most], texts[most:]
             self._submit(
                 session,
                 Speak(

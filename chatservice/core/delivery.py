@@ -15,6 +15,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     Refusal,
     Renamed,
     RoleChanged,
@@ -134,6 +135,8 @@ class Delivery:
                 self._rename(user, new)
             case TopicChanged(room=name, topic=topic):
                 directory.rooms[name].topic = topic
+            case PaceChanged(room=name, seconds=seconds):
+                directory.rooms[name].slow = seconds
             case ModeChanged(room=name, private=private):
                 directory.rooms[name].set_private(private, entry.event.id)
 

@@ -19,6 +19,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     Refusal,
     Renamed,
     RoleChanged,
@@ -207,6 +208,7 @@ class Speak(Draft):
 
     def decide(self, registry: Registry, id_: int) -> Entry:
         name = registry.expect_voice(self.user, self.room, self.at)
+        registry.expect_pace(self.user, self.room, self.at)
         event: RoomEvent
         if self.emote:
             event = Emoted(id_, self.at, self.room, name, self.texts[0])
@@ -564,12 +566,12 @@ class Part(Draft):
 
 class Control(Draft):
     """`user`, who was in charge of `room` when the entry `control` was its last that changed
-    anybody's rights, sets its topic, or makes it `private` or public.
+    anybody's rights, sets its topic, makes it `private` or public, or `slow` (seconds).
 
     Raises `Stale` if there is a newer one by the time it is committed.
     """
 
-    __slots__ = ("control", "private", "room", "topic", "user")
+    __slots__ = ("control", "private", "room", "slow", "topic", "user")
 
     def __init__(
         self,
@@ -581,6 +583,7 @@ class Control(Draft):
         *,
         topic: str | None = None,
         private: bool | None = None,
+        slow: int | None = None,
         ref: str | None = None,
         then: Then | None = None,
     ) -> None:
@@ -590,6 +593,7 @@ class Control(Draft):
         self.control = control
         self.topic = topic
         self.private = private
+        self.slow = slow
 
     def decide(self, registry: Registry, id_: int) -> Entry:
         name = registry.expect_member(self.user, self.room)
@@ -601,6 +605,9 @@ class Control(Draft):
         if self.topic is not None:
             record.topic = self.topic
             event = TopicChanged(id_, self.at, self.room, name, self.topic)
+        elif self.slow is not None:
+            record.slow = self.slow
+            event = PaceChanged(id_, self.at, self.room, name, self.slow)
         else:
             private = bool(self.private)
             if record.private and not private:

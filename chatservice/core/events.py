@@ -172,6 +172,18 @@ class ModeChanged:
     private: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PaceChanged:
+    """`name` has set the pace of the room: each person may say one message in so many `seconds`; 0:
+    as many as they like."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str
+    seconds: Id
+
+
 class Role(StrEnum):
     """What somebody may do in a room."""
 
@@ -224,7 +236,7 @@ class Muted:
 
 
 # In the log; and one by one, as it is heard.
-ControlEvent = TopicChanged | ModeChanged | RoleChanged | Banned | Muted
+ControlEvent = TopicChanged | ModeChanged | PaceChanged | RoleChanged | Banned | Muted
 RoomEvent = Burst | Emoted | Joined | Left | Renamed | ControlEvent
 Happening = Said | Emoted | Joined | Left | Renamed | ControlEvent
 
@@ -277,13 +289,14 @@ class Online:
 @dataclass(frozen=True, slots=True)
 class RoomInfo:
     """A room that you may know of. `people`: how many are in it; `users`: who they are, if that
-    was asked."""
+    was asked; `slow`: each may say one message in so many seconds (0: as many as they like)."""
 
     room: str
     topic: str = ""
     private: bool = False
     people: Id = 0
     users: tuple[str, ...] = ()
+    slow: Id = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -627,6 +640,7 @@ class ErrorCode(StrEnum):
     TOO_MANY_ROOMS = "too_many_rooms"
     NOT_FOUNDER = "not_founder"
     NOT_IN_CHARGE = "not_in_charge"
+    TOO_SOON = "too_soon"
     PROTECTED = "protected"
     NO_SUCH_ACCOUNT = "no_such_account"
     BANNED = "banned"

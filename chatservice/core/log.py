@@ -22,6 +22,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     PersonalEvent,
     Renamed,
     RoleChanged,
@@ -507,7 +508,7 @@ def _size(event: Happening) -> int:
             return len(old) + len(new)
         case TopicChanged(name=name, topic=topic):
             return len(name) + len(topic)
-        case ModeChanged(name=name) | RoleChanged(name=name):
+        case ModeChanged(name=name) | PaceChanged(name=name) | RoleChanged(name=name):
             return len(name)
         case Banned(name=name, why=why) | Muted(name=name, why=why):
             return len(name) + len(why)

@@ -184,6 +184,20 @@ class Moderation:
         """`user` makes `room` private, or public."""
         self._control(user, session, room, ref, then, private=private)
 
+    def set_pace(
+        self,
+        user: User,
+        session: UserSession,
+        room: "Room",
+        seconds: int,
+        *,
+        ref: str | None = None,
+        then: Then,
+    ) -> None:
+        """Each person may say one message in `room` in so many `seconds`; 0: as many as they
+        like."""
+        self._control(user, session, room, ref, then, slow=seconds)
+
     def invite(self, user: User, room: "Room", whom: str) -> User:
         """`user` invites `whom` into `room`, and they are told. Returns who that is."""
         self._expect_control(user, room)
@@ -208,6 +222,7 @@ class Moderation:
         *,
         topic: str | None = None,
         private: bool | None = None,
+        slow: int | None = None,
     ) -> None:
         self._expect_saving()
         self._expect_control(user, room)
@@ -217,7 +232,9 @@ class Moderation:
                 then(outcome)
                 return
             try:
-                self._control(user, session, room, ref, then, topic=topic, private=private)
+                self._control(
+                    user, session, room, ref, then, topic=topic, private=private, slow=slow
+                )
             except Refusal as refusal:
                 then(refusal)
 
@@ -229,6 +246,7 @@ class Moderation:
             room.control,
             topic=topic,
             private=private,
+            slow=slow,
             ref=ref,
             then=decided,
         )

@@ -9,6 +9,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple, Protocol
 
 from chatservice.core import names
@@ -22,6 +23,7 @@ from chatservice.core.events import (
     SanctionKind,
 )
 from chatservice.core.lookalikes import LookAlikes
+from chatservice.core.pace import Pace
 from chatservice.core.sanctions import Person, Sanction, Sanctions, of_kind
 
 # Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
@@ -32,6 +34,8 @@ MAX_ROOMS = 10_000
 # Rooms that a guest and the owner of an account may have founded at a time: a guest's go with
 # their last member, an account's stay.
 MAX_FOUNDED_BY_GUEST, MAX_FOUNDED_BY_ACCOUNT = 3, 20
+# Seconds between the messages of one person in a slow room: six hours.
+MAX_PACE = 21_600
 # People whom one founder may put in charge of a room.
 MAX_OPERATORS = 100
 
@@ -50,7 +54,7 @@ class Claimant(Protocol):
 class RoomRecord:
     """A room. `founder`: an account, or the id of a guest. `operators`: whom the founder has put in
     charge, too. `open_from`: newcomers may see what was said from this id on. `control`: the id of
-    the last entry that changed its rights."""
+    the last entry that changed its rights. `slow`: seconds between the messages of one person."""
 
     name: str
     founder: Account | int | None = None
@@ -60,6 +64,7 @@ class RoomRecord:
     control: int = 0
     members: int = 0
     operators: set[Account] = field(default_factory=set)
+    slow: int = 0
 
     def appoint(self, account: Account, role: Role) -> None:
         """The owner of `account` has that role in it from now on."""
@@ -124,16 +129,17 @@ class Touched(NamedTuple):
 
 class Journal(NamedTuple):
     """As people and rooms were before they were changed; which bans and mutes have begun or ended
-    since, in order."""
+    since, and when who had spoken in slow rooms before, in order."""
 
     claims: dict[int, "_Claim | None"]
     rooms: dict[str, RoomRecord | None]
     sanctions: list[tuple[Sanction, bool]]
+    spoke: list[tuple[str, Account | int, float | None]]
 
     @classmethod
     def begin(cls) -> "Journal":
         """One in which nothing stands."""
-        return cls({}, {}, [])
+        return cls({}, {}, [], [])
 
 
 class Registry:
@@ -162,6 +168,7 @@ class Registry:
         self._alike: LookAlikes[int] = LookAlikes()
         self._owners: dict[Account, frozenset[int]] = {}
         self._journal: Journal | None = None
+        self._pace = Pace()
         for room in (RoomRecord(LOBBY), *rooms):
             self._add(room)
         for sanction in sanctions:
@@ -174,7 +181,7 @@ class Registry:
     @property
     def touched(self) -> Touched:
         """What has been changed since."""
-        claims, rooms, sanctions = self._journal or Journal.begin()
+        claims, rooms, sanctions, _ = self._journal or Journal.begin()
         people = {id_: None if claim is None else claim.name for id_, claim in claims.items()}
         return Touched(people, frozenset(rooms), dict(sanctions))
 
@@ -214,11 +221,16 @@ class Registry:
         for room in journal.rooms.values():
             if room is not None:
                 self._add(room)
+        self._undo_rights(journal)
+
+    def _undo_rights(self, journal: Journal) -> None:
         for sanction, on in reversed(journal.sanctions):
             if on:
                 self._lift(sanction)
             else:
                 self._sanctions_of(sanction.scope).add(sanction)
+        for room, identity, before in reversed(journal.spoke):
+            self._pace.take_back(room, identity, before)
 
     def _note_person(self, id_: int) -> None:
         if self._journal is not None and id_ not in self._journal.claims:
@@ -305,6 +317,14 @@ class Registry:
         self._sanctions_of(sanction.scope).add(sanction)
         for person in persons:
             self._hold_by(person.id, [sanction])
+
+    def accept_spoke(self, person: Claimant, room: str, at: float) -> None:
+        """`person` has said something in `room`, which may be slow."""
+        record, identity = self.rooms[room], self._claims[person.id].founder
+        if record.slow:  # of those who have left it is known, too
+            before = self._pace.note(room, identity, at, record.slow, 2 * record.members)
+            if self._journal is not None:
+                self._journal.spoke.append((room, identity, before))
 
     # What is decided here.
 
@@ -486,6 +506,15 @@ class Registry:
                 self._expect_voice(claim, scope, now)
         return name
 
+    def expect_pace(self, person: Claimant, room: str, now: float) -> None:
+        """`person` says something in `room`. Raises TOO_SOON, if that is slow; but for those in
+        charge."""
+        record, identity = self.rooms[room], self._claims[person.id].founder
+        if record.slow and self.rank(identity, room) is Rank.MEMBER:
+            if (wait := self._pace.wait(room, identity, record.slow, now)) > 0:
+                raise Refusal(ErrorCode.TOO_SOON, room=shown_room(room), seconds=ceil(wait))
+            self.accept_spoke(person, room, now)
+
     def has_voice(self, person: Claimant, now: float, *rooms: str) -> bool:
         """Whether `person` may say something in all of these rooms."""
         claim = self._claims[person.id]
@@ -620,6 +649,9 @@ class Registry:
         room.members -= 1
         if not room.members and not room.stays:
             self._drop(name)
+            for identity, at in self._pace.forget(name).items():
+                if self._journal is not None:
+                    self._journal.spoke.append((name, identity, at))
             for sanction in self.sanctions.get(name, ()):
                 self.lift(sanction)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from chatservice.core.events import CURRENT_ROOM, LOBBY, Between, Id, Text
+from chatservice.core.registry import MAX_PACE
 from chatservice.core.sanctions import MAX_SECONDS
 
 
@@ -173,12 +174,18 @@ class Topic:
     topic: str | None = None
 
 
+# Seconds between the messages of one person.
+Pace = Annotated[int, Between(0, MAX_PACE)]
+
+
 @dataclass(frozen=True, slots=True)
 class RoomMode:
-    """Make `room`, of which you are in charge, `private` (by invitation), or public."""
+    """Make `room`, of which you are in charge, `private` (by invitation), or public; or let each
+    person say one message there in so many seconds (`slow`; 0: as many as they like)."""
 
     room: str
-    private: bool
+    private: bool | None = None
+    slow: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Room:
         self.open_from = record.open_from
         self.control = record.control
         self.operators = set(record.operators)
+        self.slow = record.slow
         self.members: dict[User, None] = {}
         self.cursors: dict[Cursor, None] = {}
         self.typing = TypingTracker(clock, self._send_typing, self.name)
@@ -48,6 +49,7 @@ class Room:
             self.open_from,
             self.control,
             operators=set(self.operators),
+            slow=self.slow,
         )
 
     @property

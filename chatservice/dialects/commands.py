@@ -13,6 +13,7 @@ from chatservice.core.events import (
     Helped,
     Refusal,
 )
+from chatservice.core.registry import MAX_PACE
 from chatservice.core.requests import (
     Announce,
     Ban,
@@ -113,6 +114,12 @@ def _scoped(arguments: str) -> tuple[str, str]:
     return CURRENT_ROOM, arguments
 
 
+def _slow(arguments: str) -> Request | None:
+    if not (arguments.isdecimal() and len(arguments) < 10):
+        return None
+    return RoomMode(CURRENT_ROOM, slow=min(int(arguments), MAX_PACE))
+
+
 def _op(on: bool) -> Callable[[str], Request | None]:
     return lambda a: Op(a, CURRENT_ROOM, on) if a and " " not in a else None
 
@@ -169,6 +176,7 @@ COMMANDS = (
     Command("public", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, False)),
     Command("invite", (), Invite, lambda a: Invite(a, CURRENT_ROOM) if a else None),
     Command("quiet", (), Quiet, _quiet),
+    Command("slow", (), RoomMode, _slow),
     Command("kick", (), Kick, _kick),
     Command("ban", (), Ban, _sanction(Ban)),
     Command("unban", (), Ban, _lift(Ban)),
@@ -187,7 +195,7 @@ COMMANDS = (
 )
 # Those that only people in charge can use: /help lists them in one line.
 IN_CHARGE = frozenset(
-    {"kick", "ban", "unban", "bans", "mute", "unmute", "op", "deop", "founder", "announce"}
+    {"slow", "kick", "ban", "unban", "bans", "mute", "unmute", "op", "deop", "founder", "announce"}
 )
 HELPED = Helped(tuple(command.name for command in COMMANDS))
 

@@ -33,6 +33,7 @@ from chatservice.core.events import (
     Muted,
     NameAsked,
     Online,
+    PaceChanged,
     PasswordAsked,
     Person,
     PersonalEvent,
@@ -117,6 +118,7 @@ EVENTS = Vocabulary(
         "users": Online,
         "topic": TopicChanged,
         "room_mode": ModeChanged,
+        "pace": PaceChanged,
         "role": RoleChanged,
         "banned": Banned,
         "muted": Muted,
@@ -300,6 +302,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             | Error()
             | TopicChanged()
             | ModeChanged()
+            | PaceChanged()
             | RoleChanged()
             | Banned()
             | Muted()

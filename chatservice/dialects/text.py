@@ -31,6 +31,7 @@ from chatservice.core.events import (
     Muted,
     NameAsked,
     Online,
+    PaceChanged,
     PasswordAsked,
     Person,
     PersonalEvent,
@@ -169,6 +170,9 @@ class Text:
             case ModeChanged(name=name, private=private):
                 template = words.made_private if private else words.made_public
                 return (f"*** {template.format(name=name)}",)
+            case PaceChanged(name=name, seconds=seconds):
+                template = words.made_slow if seconds else words.made_quick
+                return (f"*** {template.format(name=name, seconds=seconds)}",)
             case RoleChanged(name=name, by=by, role=Role.MEMBER) if name == by:
                 return (f"*** {words.resigned.format(name=name)}",)
             case RoleChanged(name=name, by=by, role=role):

@@ -59,6 +59,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.CANNOT_JOIN: "you cannot join that room.",
     ErrorCode.TOO_MANY_ROOMS: "there are too many rooms, or you are in too many.",
     ErrorCode.NOT_FOUNDER: "only the founder of {room} can do that.",
+    ErrorCode.TOO_SOON: "{room} is slow: nobody has heard that. Say it again in {seconds} s.",
     ErrorCode.NOT_IN_CHARGE: "only those in charge of {room} can do that.",
     ErrorCode.PROTECTED: "{name} is in charge, too.",
     ErrorCode.NO_SUCH_ACCOUNT: "{name} is not registered.",
@@ -133,6 +134,7 @@ _COMMANDS: Mapping[str, str] = {
     "public": "open the room to everyone",
     "invite": "invite somebody into the room",
     "quiet": "hide comings and goings in the room, or show them",
+    "slow": "let each person say one message in so many seconds",
     "kick": "remove somebody from the room",
     "ban": "keep somebody out of the room",
     "unban": "end a ban",
@@ -174,6 +176,7 @@ _DETAILS: Mapping[str, str] = {
     "public": "Only those in charge of a room can do that. What was said before stays private.",
     "invite": "Only those in charge of a room can do that. An invitation holds for a week.",
     "quiet": "With neither on nor off, it changes from one to the other. Others do not notice.",
+    "slow": "For example: /slow 30. Those in charge are exempt. /slow 0 ends it.",
     "kick": "They can come back. From the lobby, or with server before NAME, they have to leave "
     "the chat.",
     "ban": "For example: /ban Eve 2h spam. Without TIME (30m, 2h, 7d) it is for good. With server "
@@ -212,6 +215,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "topic": "[TEXT]",
     "invite": "NAME",
     "quiet": "[on|off]",
+    "slow": "SECONDS",
     "kick": "[server] NAME [REASON]",
     "ban": "[server] NAME [TIME] [REASON]",
     "unban": "[server] NAME",
@@ -317,8 +321,9 @@ def _people_in_room(room: str, names: Sequence[str]) -> str:
 def _room(room: RoomInfo) -> Sequence[str]:
     people = "1 person" if room.people == 1 else f"{room.people} people"
     private = ", private" if room.private else ""
+    slow = f", slow: {room.slow} s" if room.slow else ""
     topic = f": {room.topic}" if room.topic else ""
-    return (f"#{room.room} ({people}{private}){topic}",)
+    return (f"#{room.room} ({people}{private}{slow}){topic}",)
 
 
 def _rooms_heading(count: int) -> str:
@@ -498,6 +503,10 @@ class Catalogue:
     topic_removed: str = "{name} has removed the topic."
     made_private: str = "{name} has made the room private: only invited people can join."
     made_public: str = "{name} has made the room public."
+    made_slow: str = (
+        "{name} has slowed the room down: one message from each person every {seconds} s."
+    )
+    made_quick: str = "{name} has ended the slow mode of the room."
     removed: Callable[[Sequence[str], str, str, bool], str] = _removed
     you_removed: Callable[[str, str, str], str] = _you_removed
     roles: Mapping[Role, str] = field(default_factory=lambda: _ROLES)

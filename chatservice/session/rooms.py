@@ -2,9 +2,11 @@
 
 from chatservice.core import requests
 from chatservice.core.events import (
+    ErrorCode,
     InvitationSent,
     PersonalEvent,
     QuietChanged,
+    Refusal,
     RoomLeft,
     RoomList,
     RoomSwitched,
@@ -61,11 +63,18 @@ async def topic(asker: Asker, request: requests.Topic) -> PersonalEvent | None:
 
 async def room_mode(asker: Asker, request: requests.RoomMode) -> None:
     chat, user, ref = asker.services.chat, asker.user, asker.ref
-    room, private = chat.own_room(user, asker.room(request.room)), request.private
-    moderation = chat.moderation
-    await committed(
-        lambda then: moderation.set_private(user, asker, room, private, ref=ref, then=then)
-    )
+    room, private, slow = asker.room(request.room), request.private, request.slow
+    here, moderation = chat.own_room(user, room), chat.moderation
+    if slow is not None:
+        await committed(
+            lambda then: moderation.set_pace(user, asker, here, slow, ref=ref, then=then)
+        )
+    elif private is not None:
+        await committed(
+            lambda then: moderation.set_private(user, asker, here, private, ref=ref, then=then)
+        )
+    else:
+        raise Refusal(ErrorCode.MISSING_FIELD, field="private")
 
 
 def invite(asker: Asker, request: requests.Invite) -> InvitationSent:

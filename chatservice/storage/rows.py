@@ -17,6 +17,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     Renamed,
     Role,
     RoleChanged,
@@ -82,6 +83,8 @@ class Row(NamedTuple):
                 return TopicChanged(id_, at, room, name, text)
             case "mode":
                 return ModeChanged(id_, at, room, name, text == "private")
+            case "pace":
+                return PaceChanged(id_, at, room, name, int(text))
             case "role":
                 role, by = text.split("\n")
                 return RoleChanged(id_, at, room, name, by, Role(role))
@@ -135,7 +138,7 @@ class Row(NamedTuple):
         return list(one_by_one(self.entry().heard_in(rooms)))
 
 
-def row_of(entry: Entry, earlier: int) -> Row:
+def row_of(entry: Entry, earlier: int) -> Row:  # noqa: PLR0912 (a case each)
     """The row that keeps `entry`. `earlier`: see `Row`."""
     event = entry.event
     match event:
@@ -156,6 +159,8 @@ def row_of(entry: Entry, earlier: int) -> Row:
             kind = "topic"
         case ModeChanged(name=name, private=private):
             kind, text = "mode", "private" if private else "public"
+        case PaceChanged(name=name, seconds=seconds):
+            kind, text = "pace", str(seconds)
         case RoleChanged(name=name, by=by, role=role):
             kind, text = "role", f"{role}\n{by}"
         case Banned(name=name) | Muted(name=name):

@@ -85,6 +85,7 @@ GIVEN = {
     "bans": "server",
     "help": "join",
     "history": "5",
+    "slow": "30",
     "part": "one",
     "switch": "one",
     "quiet": "on",

@@ -89,6 +89,7 @@ def test_an_unknown_command_is_refused(line: str) -> None:
 ARGUMENTS = {
     "bans": "server",
     "history": "5",
+    "slow": "30",
     "msg": "Bob lunch?",
     "in": "dev lunch?",
     "quiet": "on",

@@ -429,6 +429,63 @@ class TestMutes:
         assert house.says("Eve") is None
 
 
+class TestSlowRooms:
+    def slows(self, house: Charge, name: str, seconds: int) -> ErrorCode | None:
+        outcomes: list[Any] = []
+        try:
+            house.chat.moderation.set_pace(
+                house.user(name),
+                house.sessions[name],
+                house.chat.directory.rooms["dev"],
+                seconds,
+                then=outcomes.append,
+            )
+        except Refusal as refusal:
+            return refusal.code
+        house.turn()
+        (outcome,) = outcomes
+        return outcome.code if isinstance(outcome, Refusal) else None
+
+    def test_each_person_says_one_message_in_that_time(self, house: Charge) -> None:
+        assert self.slows(house, "Bob", 30) is ErrorCode.NOT_FOUNDER
+        assert self.slows(house, "Alice", 30) is None
+        for name in ("Bob", "Eve"):
+            assert house.says(name) is None
+            assert house.says(name) is ErrorCode.TOO_SOON
+            assert house.says(name, room=LOBBY) is None
+        assert house.says("Alice") is house.says("Alice") is None  # who is in charge
+        house.clock.advance(29)
+        assert house.says("Bob") is ErrorCode.TOO_SOON
+        house.clock.advance(1)
+        assert house.says("Bob") is None
+        assert self.slows(house, "Alice", 0) is None
+        assert house.says("Bob") is house.says("Bob") is None
+
+    def test_of_several_lines_the_first_is_heard(self, house: Charge) -> None:
+        self.slows(house, "Alice", 30)
+        house.sinks["Eve"].heard()
+        outcomes: list[Any] = []
+        bob = house.user("Bob")
+        texts = ("one", "two", "three")
+        house.chat.say(bob, house.sessions["Bob"], texts, "dev", then=outcomes.append)
+        house.turn()
+        assert [outcome.code for outcome in outcomes] == [ErrorCode.TOO_SOON]
+        assert house.sinks["Eve"].heard() == ["#dev Bob: one"]
+
+    def test_neither_a_name_nor_coming_back_is_quicker(self, house: Charge) -> None:
+        self.slows(house, "Alice", 30)
+        assert house.says("Bob") is None
+        house.rename("Bob", "Robert")
+        house.turn()
+        house.sessions["Robert"] = house.sessions["Bob"]
+        assert house.says("Robert") is ErrorCode.TOO_SOON
+        house.leave("Robert")
+        house.quiet()
+        house.comes("Bob", BOB)
+        house.joins("Bob", "dev")
+        assert house.says("Bob") is ErrorCode.TOO_SOON
+
+
 NAMES = ("Alice", "Bob", "Carol", "Dave", "Eve", "Olga")
 ACCOUNTS = {name: Account(name, 1.0) for name in ("Alice", "Bob", "Carol", "Olga")}
 STEPS = st.lists(

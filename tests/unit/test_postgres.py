@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatservice.core.cursor import Cursor
-from chatservice.core.drafts import Arrival, Arrive
+from chatservice.core.drafts import Arrival, Arrive, Speak
 from chatservice.core.events import ALL_ROOMS, Account, Burst, Refusal, Role, Said, SanctionKind
 from chatservice.core.measures import Appoint, Impose, Lift, Warrant
 from chatservice.core.registry import Registry
@@ -106,7 +106,7 @@ OPERATIONS = st.lists(
         st.sampled_from(
             [
                 *("claim", "rename", "release", "found", "join", "part", "enroll"),
-                *("ban", "mute", "unban", "op", "deop", "founder"),
+                *("ban", "mute", "unban", "op", "deop", "founder", "slow", "say", "say"),
             ]
         ),
         st.integers(1, 3),
@@ -143,6 +143,10 @@ def does(registry: Registry, people: dict[int, User], operation: tuple[str, int,
                 Impose(warrant(room), kind, Person(0, name)).decide(registry, 1 << 60)
             case "unban":
                 Lift(warrant(room), SanctionKind.BAN, name).decide(registry, 6)
+            case "slow" if room in registry.rooms:
+                registry.room_to_change(room).slow = 30
+            case "say":
+                Speak(5.0, None, user, room, ("hello",)).decide(registry, 6)
             case "op" | "deop" | "founder":
                 role = {"op": Role.OPERATOR, "deop": Role.MEMBER, "founder": Role.FOUNDER}[what]
                 Appoint(warrant(room), Account(name, 1.0), name, role).decide(registry, 6)
@@ -172,6 +176,7 @@ def state(registry: Registry) -> Any:
     }
     kept = (
         sanctions,
+        {room: spoke for room, spoke in registry._pace._spoke.items() if spoke},
         registry.rooms,
         registry._room_keys,
         registry._claims,

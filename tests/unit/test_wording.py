@@ -89,6 +89,7 @@ def samples() -> Iterator[Event]:
         yield events.RoomSwitched("4", topic, (NAME, OTHER))
     for on in (False, True):
         yield events.ModeChanged(1, 0.0, "4", NAME, on)
+        yield events.PaceChanged(1, 0.0, "4", NAME, 30 * on)
         yield events.QuietChanged("4", on)
         yield events.Person(NAME, 0.0, on, ("4", "5") if on else ())
         yield events.RoomInfo("4", TEXT if on else "", on, 2 - on)

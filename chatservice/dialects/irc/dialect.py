@@ -33,6 +33,7 @@ from chatservice.core.events import (
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     PersonalEvent,
     Refusal,
     Refused,
@@ -260,7 +261,9 @@ class Irc:
                 source = f"{old}!{facts.user}@{facts.host}"
                 tags = self._stamp(event, 0, extra, new)
                 return [serialise("NICK", new, source=source, tags=tags)]
-            case TopicChanged() | ModeChanged() | RoleChanged() | Banned() | Muted():
+            case (
+                TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
+            ):
                 return [self._controlled(event, extra)]
             case Typing(name=name, on=on, room=room) if Cap.MESSAGE_TAGS in self.caps:
                 tags = {"+typing": "active" if on else "done", **extra}
@@ -279,7 +282,7 @@ class Irc:
                 parameters = ("+i" if private else "-i",)
             case RoleChanged(by=by, name=name, role=role):
                 parameters = (_MODES[role], self.scene.nick(event.room, name))
-            case Banned(everywhere=True) | Muted(everywhere=True):
+            case Banned(everywhere=True) | Muted(everywhere=True) | PaceChanged():
                 command = "NOTICE"
                 parameters = tuple(text.removeprefix("*** ") for text in TEXT.lines(event))
             case Banned(by=by, name=name, on=on) | Muted(by=by, name=name, on=on):

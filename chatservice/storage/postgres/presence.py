@@ -22,11 +22,13 @@ from chatservice.core.events import (
     Account,
     Banned,
     Burst,
+    Emoted,
     Joined,
     LeaveReason,
     Left,
     ModeChanged,
     Muted,
+    PaceChanged,
     Renamed,
     RoleChanged,
     RoomEvent,
@@ -92,6 +94,7 @@ class Presence:
             record = registry.rooms[row["name"]]
             record.topic, record.private = row["topic"], row["private"]
             record.open_from, record.control = row["open_from"], row["control"]
+            record.slow = row["slow"]
             record.operators = {Account(*each) for each in row["operators"]}
             record.founder = _account(row["founder"], row["founder_since"])
             if row["guest"] is not None:
@@ -174,10 +177,13 @@ class Presence:
                 if record.private and not private:
                     record.open_from = id_
                 record.private, record.control = private, id_
+            case PaceChanged(room=room, seconds=seconds):
+                registry.rooms[room].slow = seconds
+            case Burst(room=room, name=name, at=at) | Emoted(room=room, name=name, at=at):
+                if name in self.people:  # a hook's is nobody's
+                    registry.accept_spoke(self.people[name], room, at)
             case Banned() | Muted() | RoleChanged():
                 effect = self.measures.heard(entry.event, more or ())
-            case _:
-                pass
         return entry._replace(
             people=people, event=_told_more(entry.event, more), effect=effect or entry.effect
         )
@@ -378,6 +384,7 @@ class Presence:
             "open_from": relative_id(room.open_from),
             "control": relative_id(room.control),
             "operators": sorted(room.operators),
+            "slow": room.slow,
         }
 
 

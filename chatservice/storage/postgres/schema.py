@@ -170,6 +170,10 @@ UPGRADES: tuple[str, ...] = (
     );
     ALTER TABLE people ADD networks jsonb NOT NULL DEFAULT '[]';
     """,
+    """
+    -- Seconds between the messages of one person.
+    ALTER TABLE rooms ADD slow integer NOT NULL DEFAULT 0;
+    """,
 )
 
 FUNCTIONS = """
@@ -327,14 +331,15 @@ BEGIN
     DELETE FROM rooms WHERE name IN (SELECT jsonb_array_elements_text(_batch->'dropped'));
     INSERT INTO rooms
         SELECT r.name, r.founder, r.founder_since, r.guest, r.topic, r.private,
-            settled_id(_first, r.open_from), settled_id(_first, r.control), r.operators
+            settled_id(_first, r.open_from), settled_id(_first, r.control), r.operators,
+            r.slow
         FROM jsonb_to_recordset(_batch->'changed') AS r(name text, founder text,
             founder_since double precision, guest text, topic text, private boolean,
-            open_from bigint, control bigint, operators jsonb)
+            open_from bigint, control bigint, operators jsonb, slow integer)
         ON CONFLICT (name) DO UPDATE SET founder = excluded.founder,
             founder_since = excluded.founder_since, guest = excluded.guest, topic = excluded.topic,
             private = excluded.private, open_from = excluded.open_from, control = excluded.control,
-            operators = excluded.operators;
+            operators = excluded.operators, slow = excluded.slow;
     DELETE FROM sanctions WHERE key IN (
         SELECT value::bigint FROM jsonb_array_elements_text(_batch->'lifted'));
     INSERT INTO sanctions

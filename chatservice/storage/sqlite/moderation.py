@@ -87,8 +87,8 @@ def appoint(connection: sqlite3.Connection, room: str, account: Account, role: R
 def hand_over(connection: sqlite3.Connection, account: Account, room: RoomRecord) -> None:
     """Within a transaction: `room` has another founder, and stays."""
     connection.execute(
-        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, ?, ?, ?, ?)",
-        (room.name, *account, room.topic, room.private, room.open_from, room.control),
+        "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        (room.name, *account, room.topic, room.private, room.open_from, room.control, room.slow),
     )
     appoint(connection, room.name, account, Role.FOUNDER)
     for operator in room.operators:

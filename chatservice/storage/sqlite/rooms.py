@@ -14,6 +14,7 @@ from chatservice.core.events import (
     LeaveReason,
     Left,
     ModeChanged,
+    PaceChanged,
     TopicChanged,
 )
 from chatservice.core.registry import RoomRecord
@@ -21,7 +22,7 @@ from chatservice.core.sanctions import Sanction
 from chatservice.storage.sqlite import moderation
 
 
-def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:  # noqa: PLR0912 (a case each)
     """Within a transaction: what these entries change."""
     for entry in entries:
         match entry.event:
@@ -42,6 +43,8 @@ def save(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 )
             case TopicChanged(room=room, topic=topic):
                 connection.execute("UPDATE rooms SET topic = ? WHERE name = ?", (topic, room))
+            case PaceChanged(room=room, seconds=seconds):
+                connection.execute("UPDATE rooms SET slow = ? WHERE name = ?", (seconds, room))
             case ModeChanged(room=room, private=private):
                 id_ = entry.event.id
                 connection.execute(
@@ -62,7 +65,8 @@ def _found(connection: sqlite3.Connection, room: str, founder: Account | None, i
     moderation.forget_room(connection, room)
     if founder is not None:
         connection.execute(
-            "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?)", (room, *founder, id_, id_)
+            "INSERT OR REPLACE INTO rooms VALUES(?, ?, ?, '', 0, ?, ?, 0)",
+            (room, *founder, id_, id_),
         )
 
 
@@ -96,12 +100,15 @@ def kept(connection: sqlite3.Connection) -> list[RoomRecord]:
     """The rooms whose founders still have their accounts; and the lobby, if somebody was put in
     charge of it."""
     rows = connection.execute(
-        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control FROM rooms "
+        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control, slow "
+        "FROM rooms "
         "JOIN accounts ON founder = accounts.name AND founder_since = created"
     )
     records = [
-        RoomRecord(name, Account(founder, since), topic, bool(private), open_from, control)
-        for name, founder, since, topic, private, open_from, control in rows
+        RoomRecord(
+            name, Account(founder, since), topic, bool(private), open_from, control, slow=slow
+        )
+        for name, founder, since, topic, private, open_from, control, slow in rows
     ]
     for record in records:
         record.operators = moderation.operators(connection, record.name)

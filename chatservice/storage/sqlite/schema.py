@@ -153,6 +153,10 @@ UPGRADES: tuple[str, ...] = (
     );
     CREATE INDEX sanctions_in ON sanctions(scope);
     """,
+    # Seconds between the messages of one person.
+    """
+    ALTER TABLE rooms ADD slow INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

@@ -11,7 +11,7 @@ const CATCHING_UP = 500; // the same while we catch up
 const MAX_LINES = 5000; // kept of a conversation; older ones can be fetched again
 const MAX_LINE = 8192; // bytes that the server takes in a message, JSON and all
 const TYPING_LASTS = 12_000;
-const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode", "role", "banned", "muted"]);
+const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode", "pace", "role", "banned", "muted"]);
 
 const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
 
@@ -323,6 +323,9 @@ export class Chat {
         break;
       case "room_mode":
         line.text = words.mode(event.from ?? event.name, event.private);
+        break;
+      case "pace":
+        line.text = words.pace(event);
         break;
       case "banned":
       case "muted":

@@ -100,6 +100,8 @@ export const COMMANDS = [
     await chat.link.ask({ type: "invite", to: args, room: inRoom(at) });
     chat.note(at, words.youInvited(args));
   }],
+  ["slow", [], "SECONDS", "let each person say one message in so many seconds", (chat, at, args) =>
+    /^\d{1,5}$/.test(args) && chat.link.ask({ type: "room_mode", room: inRoom(at), slow: Number(args) })],
   inCharge("kick", "NAME [REASON]", "remove somebody from the room, if you are in charge of it", (at, args) => {
     const [name, reason] = split(args);
     return { type: "kick", name, room: inRoom(at), ...(reason && { reason }) };

@@ -41,6 +41,10 @@ export const words = {
     `${by(who)} has removed ${some(names)}${parted ? "" : " from the chat"}${because(why)}`,
   youRemoved: (who, room, why) =>
     `${by(who)} has removed you from ${room === "*" ? "the chat" : `#${room}`}${because(why)}`,
+  pace: ({ name, seconds }) =>
+    seconds
+      ? `${name} has slowed the room down: one message from each person every ${seconds} s.`
+      : `${name} has ended the slow mode of the room.`,
   banned: (event, time) =>
     event.on === false
       ? `${by(event.by)} has ended the ban of ${event.name}${everywhere(event.everywhere)}.`
