@@ -658,6 +658,9 @@ def test_masks(house: IrcServer) -> None:
         wee.types(f"MODE #dev +b {mask}")
         assert wee.hears("696").parameters[1:4] == ("#dev", "b", mask)
     assert "MODE" not in bob.commands()
+    wee.types("MODE #dev +o Bob", "MODE #dev +o Nobody")  # there are no accounts here
+    wee.hears("696", "#dev", "o", "Bob", "Only somebody who has registered can be an operator")
+    wee.hears("401", "Nobody", "No such nick")
     wee.types("MODE #dev +b m:Bob", "MODE #dev +b *!eve@*", "MODE #dev +bb Zoe Kim!*@*")
     wee.hears("MODE", "#dev", "+b", "m:Bob!*@*")
     wee.hears("MODE", "#dev", "+b", "Eve!*@*")  # the only one whom it fits

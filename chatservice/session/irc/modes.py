@@ -134,11 +134,11 @@ def _meant(session: "IrcSession", room: Room, mask: str) -> Sanctioned | None:
 
 async def _op(session: "IrcSession", room: Room, name: str, *, on: bool) -> None:
     request = requests.Op(name, room.name, on)
-    session.charge(request)
     try:
+        session.charge(request)
         await _take(session, room, name, lambda: moderation.op(session, request))
     except Refusal as refusal:
-        if refusal.code is not ErrorCode.NO_SUCH_ACCOUNT:
+        if refusal.code not in (ErrorCode.NO_SUCH_ACCOUNT, ErrorCode.NO_ACCOUNTS):
             raise
         called = session.network.called(name)
         if not called:
