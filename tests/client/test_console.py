@@ -32,7 +32,7 @@ from chatservice.desktop.shaping import shown
 from chatservice.desktop.theme import Look, blended, is_dark, palette
 from tests.support.house import House, Session
 from tests.support.people import PATIENCE, Server, left
-from tests.support.xdisplay import Display
+from tests.support.xdisplay import Display, end
 
 CONSOLE = (sys.executable, "-m", "chatservice.console")
 KICKED = "*** Goodbye: the operator has ended your connection."
@@ -349,7 +349,7 @@ def root(display: Display) -> Iterator[tk.Tk]:
     window = tk.Tk(screenName=display.name)
     window.report_callback_exception = _raise
     yield window
-    window.destroy()
+    end(window)
 
 
 def _raise(kind: object, error: BaseException, trace: object) -> None:

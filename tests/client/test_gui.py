@@ -43,7 +43,7 @@ from chatservice.gui.wording import ENGLISH
 from tests.support.addresses import elsewhere
 from tests.support.people import PATIENCE, Server, joined, left
 from tests.support.quick_passwords import QUICKLY
-from tests.support.xdisplay import Display
+from tests.support.xdisplay import Display, end
 
 GUI = (sys.executable, "-m", "chatservice.gui")
 WORDING = Wording("localhost:12345")
@@ -59,7 +59,7 @@ def root(display: Display) -> Iterator[tk.Tk]:
     root.geometry("600x400")
     root.withdraw()
     yield root
-    root.destroy()
+    end(root)
 
 
 class Window:

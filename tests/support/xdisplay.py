@@ -1,6 +1,7 @@
 """An X display of its own for a test, hands to use what is on it, and eyes."""
 
 import ctypes
+import gc
 import os
 import shutil
 import struct
@@ -10,9 +11,14 @@ import time
 import zlib
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tkinter
 
 PATIENCE = 10  # seconds until a test gives up waiting
 PROGRAMS = ("Xvfb", "xdotool")
+_ENDED: list[object] = []  # interpreters of Tk
 
 
 def is_possible() -> bool:
@@ -117,6 +123,14 @@ class Display:
     def screenshot(self, path: Path) -> None:
         """All of the screen, as a PNG."""
         path.write_bytes(_png((self._folder / "Xvfb_screen0").read_bytes()))
+
+
+def end(root: "tkinter.Tk") -> None:
+    """Ends what a test has shown in its own process. Nothing of it may be collected in another
+    thread, as some tests have: Tcl aborts."""
+    root.destroy()
+    _ENDED.append(root)
+    gc.collect()
 
 
 def _png(dump: bytes) -> bytes:
