@@ -46,10 +46,26 @@ _TABLES = {
         "FROM jsonb_array_elements($1::jsonb) AS r",
     ),
     "rooms": (
-        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control FROM rooms "
+        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control, "
+        "(SELECT json_group_array(json_array(account, since)) FROM operators "
+        "WHERE room = rooms.name), slow FROM rooms "
         "JOIN accounts ON founder = accounts.name AND founder_since = created",
         "INSERT INTO rooms SELECT r->>0, r->>1, (r->>2)::double precision, NULL, r->>3, "
-        "(r->>4)::integer <> 0, (r->>5)::bigint, (r->>6)::bigint "
+        "(r->>4)::integer <> 0, (r->>5)::bigint, (r->>6)::bigint, (r->>7)::jsonb, "
+        "(r->>8)::integer FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
+    "operators": (
+        "SELECT account, since FROM operators WHERE room = '*'",
+        "INSERT INTO operators SELECT r->>0, (r->>1)::double precision "
+        "FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
+    "sanctions": (
+        "SELECT key, id, kind, scope, name, account, since, networks, by, at, until, why "
+        "FROM sanctions",
+        "INSERT INTO sanctions SELECT (r->>0)::bigint, (r->>1)::bigint, r->>2, r->>3, r->>4, "
+        "r->>5, (r->>6)::double precision, "
+        "to_jsonb(array_remove(string_to_array(r->>7, E'\\n'), '')), r->>8, "
+        "(r->>9)::double precision, (r->>10)::double precision, r->>11 "
         "FROM jsonb_array_elements($1::jsonb) AS r",
     ),
     "memberships": (

@@ -357,6 +357,32 @@ def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) 
     alice.hears_until("*** In #dev (1): Alice")
 
 
+def test_who_is_in_charge_and_who_is_banned_is_taken_over(
+    tmp_path: Path, start: Start, uri: str
+) -> None:
+    file = str(tmp_path / "chat.sqlite3")
+    with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
+        alice, eve = server.join("Alice"), server.join("Eve")
+        alice.types("/register lovelace")
+        alice.hears_until("*** Alice is now registered to you.")
+        made = program("chatservice.accounts", "--database", file, "operator", "Alice")
+        assert made.returncode == 0, made.stderr
+        alice.hears_until("*** Alice is now an operator of this server.")
+        alice.types("/ban server Eve 2h spam")
+        eve.hears_until("*** Goodbye: the operator has ended your connection.")
+    done = program("chatservice.migrate", file, uri)
+    assert done.returncode == 0, done.stderr
+    one = start()
+    again = one.connect()
+    again.types("Eve")
+    again.hears(QUESTION)
+    assert again.next_line().startswith("Error: you are banned from the whole chat until ")
+    alice = one.connect()
+    alice.hears(QUESTION)
+    alice.types("Alice", "lovelace", "/bans server")
+    alice.hears_until("*** 1 banned or muted in the whole chat:")
+
+
 def starts(folder: Path, uri: str) -> str:
     """What a server says that cannot start."""
     command = [sys.executable, "-m", "twisted", "-n", "--pidfile=", "chat", "--port", "0"]
