@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{taken.messages} messages, {taken.accounts} accounts, {taken.letters} waiting "
             f"messages, {taken.rooms} rooms, {taken.positions} read positions."
         )
+        if taken.hooks_left:
+            print(f"Not taken over, since they need SQLite so far: {taken.hooks_left} hooks.")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ FROM jsonb_to_recordset($1::jsonb) AS r(id bigint, at double precision, room tex
     name text, text text, messages integer, earlier bigint, rooms text, words text[])
 """
 # What is read from the file, and how it is written: a row is an array of values.
+# An account as JSON: SQLite gives times 15 digits there unless it is told otherwise.
+_ACCOUNT = "json_array(account, json(printf('%!.17g', since)))"
 _TABLES = {
     "accounts": (
         "SELECT name, hash, created FROM accounts",
@@ -47,9 +49,12 @@ _TABLES = {
     ),
     "rooms": (
         "SELECT rooms.name, founder, founder_since, topic, private, open_from, control, "
-        "(SELECT json_group_array(json_array(account, since)) FROM operators "
+        f"(SELECT json_group_array({_ACCOUNT}) FROM operators "
         "WHERE room = rooms.name), slow FROM rooms "
-        "JOIN accounts ON founder = accounts.name AND founder_since = created",
+        "JOIN accounts ON founder = accounts.name AND founder_since = created "
+        "UNION ALL SELECT 'lobby', NULL, NULL, '', 0, 0, 0, "  # which nobody has founded
+        f"json_group_array({_ACCOUNT}), 0 FROM operators "
+        "WHERE room = 'lobby' HAVING count(*) > 0",  # noqa: S608
         "INSERT INTO rooms SELECT r->>0, r->>1, (r->>2)::double precision, NULL, r->>3, "
         "(r->>4)::integer <> 0, (r->>5)::bigint, (r->>6)::bigint, (r->>7)::jsonb, "
         "(r->>8)::integer FROM jsonb_array_elements($1::jsonb) AS r",
@@ -82,13 +87,14 @@ _TABLES = {
 
 
 class Taken(NamedTuple):
-    """How much was taken over."""
+    """How much was taken over; and how many hooks were not, since they need SQLite so far."""
 
     messages: int
     accounts: int
     letters: int
     rooms: int
     positions: int
+    hooks_left: int
 
 
 def take_over(file: Path, uri: str) -> Taken:
@@ -141,8 +147,14 @@ def _copy(file: sqlite3.Connection, target: PGconn) -> Taken:
         next_id += CRASH_GAP  # some may have been seen that are not in the file
     ask_now(target, "UPDATE chat SET next_id = $1, epoch = $2", str(next_id), facts["epoch"])
     (said,) = file.execute("SELECT total(messages) FROM events").fetchone()
+    (hooks,) = file.execute("SELECT count(*) FROM hooks").fetchone()
     return Taken(
-        int(said), counts["accounts"], counts["letters"], counts["rooms"], counts["positions"]
+        int(said),
+        counts["accounts"],
+        counts["letters"],
+        counts["rooms"],
+        counts["positions"],
+        hooks,
     )
 
 

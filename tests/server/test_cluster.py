@@ -368,10 +368,15 @@ def test_who_is_in_charge_and_who_is_banned_is_taken_over(
         made = program("chatservice.accounts", "--database", file, "operator", "Alice")
         assert made.returncode == 0, made.stderr
         alice.hears_until("*** Alice is now an operator of this server.")
-        alice.types("/ban server Eve 2h spam")
+        bob = server.join("Bob")
+        bob.types("/register turing1234")
+        bob.hears_until("*** Bob is now registered to you.")
+        alice.types("/op Bob", "/ban server Eve 2h spam")
         eve.hears_until("*** Goodbye: the operator has ended your connection.")
+        hook = program("chatservice.hooks", "--database", file, "add", "builds", "lobby")
+        assert hook.returncode == 0, hook.stderr
     done = program("chatservice.migrate", file, uri)
-    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(b"since they need SQLite so far: 1 hooks.\n"), done.stderr
     one = start()
     again = one.connect()
     again.types("Eve")
@@ -381,6 +386,10 @@ def test_who_is_in_charge_and_who_is_banned_is_taken_over(
     alice.hears(QUESTION)
     alice.types("Alice", "lovelace", "/bans server")
     alice.hears_until("*** 1 banned or muted in the whole chat:")
+    bob = one.connect()
+    bob.hears(QUESTION)
+    bob.types("Bob", "turing1234", "/mute Mallory")
+    bob.hears_until("*** Bob has muted Mallory.")
 
 
 def starts(folder: Path, uri: str) -> str:
