@@ -48,13 +48,13 @@ _TABLES = {
         "FROM jsonb_array_elements($1::jsonb) AS r",
     ),
     "rooms": (
-        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control, "
+        "SELECT rooms.name, founder, founder_since, topic, private, open_from, control, "  # noqa: S608
         f"(SELECT json_group_array({_ACCOUNT}) FROM operators "
         "WHERE room = rooms.name), slow FROM rooms "
         "JOIN accounts ON founder = accounts.name AND founder_since = created "
         "UNION ALL SELECT 'lobby', NULL, NULL, '', 0, 0, 0, "  # which nobody has founded
         f"json_group_array({_ACCOUNT}), 0 FROM operators "
-        "WHERE room = 'lobby' HAVING count(*) > 0",  # noqa: S608
+        "WHERE room = 'lobby' HAVING count(*) > 0",
         "INSERT INTO rooms SELECT r->>0, r->>1, (r->>2)::double precision, NULL, r->>3, "
         "(r->>4)::integer <> 0, (r->>5)::bigint, (r->>6)::bigint, (r->>7)::jsonb, "
         "(r->>8)::integer FROM jsonb_array_elements($1::jsonb) AS r",
