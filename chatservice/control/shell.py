@@ -37,9 +37,13 @@ class Shell:
             with self._explained():
                 self._socket.connect(os.fsencode(path))
             self._file = self._socket.makefile("rb")
-            self._greet()
         except BaseException:
             self._socket.close()
+            raise
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
             raise
 
     def __enter__(self) -> Self:
