@@ -25,6 +25,7 @@ from chatservice.client.outstanding import Outstanding
 from chatservice.client.state import Departure, Lifecycle, State
 from chatservice.core.events import LOBBY, Acked, Online, Recalled, RoomInfo, SanctionList
 from chatservice.core.requests import (
+    Away,
     Ban,
     Bans,
     Emote,
@@ -151,6 +152,11 @@ class ChatClient:
         return self._feed.user_map.users
 
     @property
+    def away(self) -> set[str]:
+        """Who of the users does not answer for now, as far as we have been told."""
+        return self._feed.user_map.away
+
+    @property
     def rooms(self) -> Mapping[str, str]:
         return self._feed.room_map.topics
 
@@ -225,6 +231,14 @@ class ChatClient:
     def nick(self, name: str) -> "Deferred[Acked]":
         """Be called `name` from now on."""
         return self.request(Nick(name))
+
+    def go_away(self, text: str = "") -> "Deferred[Acked]":
+        """Say that you do not answer for now, and perhaps why."""
+        return self.request(Away(text))
+
+    def come_back(self) -> "Deferred[Acked]":
+        """You answer again."""
+        return self.request(Away(on=False))
 
     def who(self) -> "Deferred[Online]":
         """Ask who is online."""

@@ -20,6 +20,7 @@ from chatservice.core.events import (
     AccountChanged,
     Acked,
     Announced,
+    AwayChanged,
     Banned,
     Closed,
     CloseReason,
@@ -56,6 +57,7 @@ from chatservice.core.events import (
 from chatservice.core.measures import CONSOLE
 from chatservice.core.requests import (
     Announce,
+    Away,
     Ban,
     Bans,
     ChangePassword,
@@ -245,7 +247,7 @@ class Exchange:
         old_name = self._login.name
         same_log = position.enter(event, past=self._past)
         self._login.welcomed(event)
-        self._feed.user_map.reset(event.names)
+        self._feed.user_map.reset(event.names, event.away)
         rooms.reset(event.rooms)
         lost = [room for room in before if room not in rooms.topics]
         rejoin = [room for room in lost if room not in private]
@@ -286,7 +288,7 @@ class Exchange:
                 self._feed.put(event)
             case Skipped():
                 self._catch_up.skipped(event, self._login.name)
-            case Typing():
+            case Typing() | AwayChanged():
                 self._feed.user_map.apply(event)
                 self._feed.put(event)
             case Closed():
@@ -363,7 +365,8 @@ class Exchange:
                 self._feed.position.reach(answer.id)
             case Tell(text=text) | Reply(text=text) if isinstance(answer, Acked):
                 to, waiting = answer.to, answer.waiting
-                self._feed.put(Sent(answer.id, answer.at, to, sanitize(text), waiting))
+                sent = Sent(answer.id, answer.at, to, sanitize(text), waiting, away=answer.away)
+                self._feed.put(sent)
             case Register(password=password) | ChangePassword(password=password):
                 self._login.password = password
             case Unregister():
@@ -375,12 +378,12 @@ class Exchange:
                 self._feed.room_map.leave(room)
                 self._feed.user_map.only_in(self._feed.room_map.topics)
             case Who() if isinstance(answer, Online) and answer.room in self._feed.room_map.topics:
-                self._feed.user_map.meet(answer.room, answer.names)
+                self._feed.user_map.meet(answer.room, answer.names, answer.away)
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
                 pass
             case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
                 pass
-            case Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce():
+            case Away() | Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce():
                 pass
             case _:
                 assert_never(request)

@@ -28,12 +28,14 @@ MAX_BACKLOG, MAX_BACKLOG_SIZE = 100_000, 32 * 1024 * 1024
 _EACH = 100  # of the size of an event, beside its text
 
 
-def size(event: object) -> int:
+def size(event: object) -> int:  # noqa: PLR0911 (a case for each kind)
     """What `event` takes in memory, near enough: characters."""
     match event:
         case Said() | Emoted() | Told() | Sent():
             return _EACH + len(event.text)
-        case Welcomed(names=texts) | Online(names=texts) | Joined(names=texts) | Left(names=texts):
+        case Welcomed(names=names, away=away) | Online(names=names, away=away):
+            return _EACH + sum(_EACH + len(name) for name in (*names, *away))
+        case Joined(names=texts) | Left(names=texts):
             return _EACH + sum(map(len, texts)) + _EACH * len(texts)
         case Announced(lines=texts):
             return _EACH + sum(map(len, texts)) + _EACH * len(texts)

@@ -28,6 +28,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.requests import (
     Announce,
+    Away,
     Ban,
     Bans,
     ChangePassword,
@@ -79,7 +80,7 @@ def after_loss(request: Question) -> AfterLoss:
             return AfterLoss.REPEAT
         case Join() | Part() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
             return AfterLoss.REPEAT
-        case Op() | Founder() | Bans():
+        case Op() | Founder() | Bans() | Away():
             return AfterLoss.REPEAT
         case Switch() | Quiet():  # these are for people whose lines the server reads
             return AfterLoss.REPEAT
@@ -90,7 +91,7 @@ def after_loss(request: Question) -> AfterLoss:
 def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
     """The event that answers `request`, if it is not declined."""
     match request:
-        case Say() | Emote() | Tell() | Reply() | Nick() | Announce():
+        case Say() | Emote() | Tell() | Reply() | Nick() | Announce() | Away():
             return Acked
         case Topic(topic=None):
             return RoomInfo

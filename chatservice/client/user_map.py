@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable
 
 from chatservice.core.events import (
+    AwayChanged,
     Banned,
     Emoted,
     Happening,
@@ -27,11 +28,12 @@ MAX_NAME = 128  # characters; the server allows 32
 
 
 class UserMap:
-    """The names of those who are online, of those who are in each room of which that has been told,
-    and of those who are typing there."""
+    """The names of those who are online, of those among them who are `away`, of those who are in
+    each room of which that has been told, and of those who are typing there."""
 
     def __init__(self) -> None:
         self.users: set[str] = set()
+        self.away: set[str] = set()
         self._typing: dict[str, set[str]] = {}
         self._in: dict[str, set[str]] = {}
 
@@ -48,19 +50,24 @@ class UserMap:
         """Everyone who is in `room`; None: that has not been told."""
         return self._in.get(room)
 
-    def meet(self, room: str, names: Iterable[str]) -> None:
-        """These are in `room`."""
+    def meet(self, room: str, names: Iterable[str], away: Iterable[str] | None = None) -> None:
+        """These are in `room`; of them those are `away`, if that has been told."""
         there = self._in[room] = set()
         _add(there, names)
+        if away is not None:
+            self.away -= there
+            _add(self.away, away)
 
     def only_in(self, rooms: Container[str]) -> None:
         """Of other rooms we hear nothing any longer."""
         for room in [room for room in self._in if room not in rooms]:
             del self._in[room]
 
-    def reset(self, names: Iterable[str]) -> None:
-        """These are online, and nobody is typing."""
+    def reset(self, names: Iterable[str], away: Iterable[str] = ()) -> None:
+        """These are online, those of them are `away`, and nobody is typing."""
         self.users.clear()
+        self.away.clear()
+        _add(self.away, away)
         self._in.clear()
         self.nobody_types()
         _add(self.users, names)
@@ -69,7 +76,7 @@ class UserMap:
         """As far as we know."""
         self._typing.clear()
 
-    def apply(self, event: Happening | Typing) -> None:  # noqa: PLR0912 (a case each)
+    def apply(self, event: Happening | Typing | AwayChanged) -> None:  # noqa: PLR0912 (a case each)
         """What `event` says about who is online and who is typing."""
         match event:
             case Said(name=name, room=room) | Emoted(name=name, room=room):
@@ -84,13 +91,13 @@ class UserMap:
                 for name in names:  # who stay in the chat
                     self._stops(name, room)
             case Left(names=names):
-                for there in (self.users, *self._in.values()):
+                for there in (self.users, self.away, *self._in.values()):
                     there.difference_update(names)
                 for room in list(self._typing):
                     for name in names:
                         self._stops(name, room)
             case Renamed(old=old, new=new):
-                for there in self._in.values():
+                for there in (self.away, *self._in.values()):
                     if old in there:
                         there.discard(old)
                         _add(there, (new,))
@@ -98,6 +105,10 @@ class UserMap:
                 for room in list(self._typing):
                     self._stops(old, room)
                 _add(self.users, (new,))
+            case AwayChanged(name=name, on=True):
+                _add(self.away, (name,))
+            case AwayChanged(name=name):
+                self.away.discard(name)
             case Typing(name=name, room=room, on=True):  # which may come before they join
                 if len(self.typing) < MAX_TYPING and len(name) <= MAX_NAME:
                     self._typing.setdefault(room, set()).add(name)

@@ -7,6 +7,7 @@ from typing import Any
 from chatservice.core.events import (
     Announced,
     Answered,
+    AwaySet,
     Banned,
     Emoted,
     Happening,
@@ -72,6 +73,7 @@ _TEXTS: Mapping[type[PersonalEvent], Callable[[Any], int]] = {
     Recalled: lambda event: _page(event.events),
     Replayed: lambda event: _page(event.events),
     Told: lambda event: getsizeof(event.text),
+    AwaySet: lambda event: getsizeof(event.text),
     Sent: lambda event: getsizeof(event.text),
     Announced: lambda event: sum(map(getsizeof, event.lines)),
     RoomInfo: _room,

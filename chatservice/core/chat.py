@@ -22,6 +22,7 @@ from chatservice.core.drafts import (
     Part,
     Post,
     Rename,
+    SetAway,
     Speak,
     Then,
     later,
@@ -32,8 +33,10 @@ from chatservice.core.events import (
     LOBBY,
     Account,
     Announced,
+    AwayChanged,
     CloseReason,
     ErrorCode,
+    Online,
     Person,
     PersonalEvent,
     Recalled,
@@ -47,7 +50,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
-from chatservice.core.log import Batch, Clock, Log, Messages, Now, Reach
+from chatservice.core.log import Batch, Clock, Dialect, Log, Messages, Now, Reach
 from chatservice.core.moderation import Moderation
 from chatservice.core.registry import RoomRecord, room_order, shown_room
 from chatservice.core.requests import History, Search
@@ -55,11 +58,12 @@ from chatservice.core.room import Room
 from chatservice.core.sanctions import Sanction
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Archive, ReadPosition, token_hash
-from chatservice.core.users import Departing, User, UserSession
+from chatservice.core.users import Absence, Departing, User, UserSession
 
 # Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
 # name before it.
 MAX_BURST = 500
+MAX_AWAY = 200  # characters of what somebody says of their absence
 # How long the owner of a name waits for another server to take out who has it, in seconds: longer
 # than it takes to notice that a server is dead; and between looks.
 YIELD_SECONDS = 4.0
@@ -122,6 +126,8 @@ class Chat:
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
         # Each is called with every batch that has come true, before anybody hears it.
         self.watchers: list[Callable[[Batch], None]] = []
+        # Each is called with somebody who is away from now on, or back.
+        self.away_watchers: list[Callable[[User], None]] = []
         self.now = now
         self.echo = echo
         self.one_connection = one_connection
@@ -517,11 +523,48 @@ class Chat:
 
     # Who is here.
 
+    def set_away(self, user: User, session: UserSession, text: str | None, *, then: Then) -> None:
+        """`user` does not answer for now, and says this of it; None: they are back."""
+        if text is not None and len(text) > MAX_AWAY:
+            raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_AWAY)
+
+        def decided(outcome: Outcome) -> None:
+            if outcome is None:
+                self.is_away(user, text)
+            then(outcome)
+
+        self._submit(session, SetAway(self.now(), session.cursor, user, text, decided))
+
+    def is_away(self, user: User, text: str | None) -> None:
+        """They are, or are back: so another server has told, or this one has committed."""
+        if text == (None if user.away is None else user.away.text):
+            return
+        self.directory.set_away(user, None if text is None else Absence(text))
+        lines: dict[Dialect, bytes] = {}
+        event = AwayChanged(user.name, text is not None)
+        for cursor in self.directory.readers(user.rooms):
+            if (line := lines.get(cursor.dialect)) is None:
+                line = lines[cursor.dialect] = cursor.dialect.render(event)
+            try:
+                cursor.send_ephemeral(line)
+            except Exception:
+                cursor.fail()
+        for watch in self.away_watchers:
+            watch(user)
+
+    def online(self, room: Room | None = None) -> Online:
+        """Who is online, or in `room`, and who of them is away."""
+        if room is None:
+            return Online(self.directory.online(), away=self.directory.away())
+        away = self.directory.away_in(room)
+        return Online(self.directory.people_in(room), room.name, away)
+
     def whois(self, asker: User, name: str) -> Person:
         """What `asker` may know of `name`."""
         user = self.directory.user(name)
         shared = tuple(room for room in user.sorted_rooms if room in asker.rooms)
-        return Person(user.name, user.since, user.account is not None, shared)
+        away = None if user.away is None else user.away.text
+        return Person(user.name, user.since, user.account is not None, shared, away)
 
     # Rooms.
 

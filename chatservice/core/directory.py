@@ -12,7 +12,7 @@ from chatservice.core.lookalikes import LookAlikes
 from chatservice.core.registry import RoomRecord
 from chatservice.core.room import Room
 from chatservice.core.sanctions import Sanctions
-from chatservice.core.users import User
+from chatservice.core.users import Absence, User
 
 
 class Directory:
@@ -33,6 +33,8 @@ class Directory:
         self._room_by_key: dict[str, Room] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
         self._online: tuple[str, ...] | None = None
+        self._away: dict[User, None] = {}
+        self._away_names: tuple[str, ...] | None = ()
         self.add_room(RoomRecord(LOBBY))
 
     def clear(self) -> None:
@@ -43,6 +45,8 @@ class Directory:
         self._room_by_key.clear()
         self._sorted.clear()
         self._online = None
+        self._away.clear()
+        self._away_names = ()
         self.add_room(RoomRecord(LOBBY))
 
     # People.
@@ -52,6 +56,29 @@ class Directory:
         if self._online is None:
             self._online = tuple(self._sorted)
         return self._online
+
+    def away(self) -> tuple[str, ...]:
+        """The names of those who are away, sorted."""
+        if self._away_names is None:
+            names = (user.name for user in self._away)
+            self._away_names = tuple(sorted(names, key=str.casefold))
+        return self._away_names
+
+    def away_in(self, room: Room) -> tuple[str, ...]:
+        """The names of those of them who are in `room`."""
+        return tuple(name for name in self.away() if self.users[name] in room.members)
+
+    def set_away(self, user: User, absence: Absence | None) -> None:
+        """`user`, who is here, is away; None: they are back."""
+        user.away = absence
+        self._note_away(user)
+
+    def _note_away(self, user: User) -> None:
+        if user.away is not None and self.users.get(user.name) is user:
+            self._away[user] = None
+            self._away_names = None
+        elif self._away.pop(user, user) is None:
+            self._away_names = None
 
     def people_in(self, room: Room) -> tuple[str, ...]:
         """The names of those who are in `room`, sorted."""
@@ -93,6 +120,7 @@ class Directory:
         self._alike.add(user.name, user)
         insort(self._sorted, user.name, key=str.casefold)
         self._online = None
+        self._note_away(user)
 
     def remove(self, user: User) -> None:
         """`user` is not here under that name any longer."""
@@ -100,6 +128,7 @@ class Directory:
         self._alike.remove(user.name, user)
         del self._sorted[bisect_left(self._sorted, user.name.casefold(), key=str.casefold)]
         self._online = None
+        self._note_away(user)
 
     # Rooms.
 

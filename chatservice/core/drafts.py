@@ -478,6 +478,23 @@ class Enroll(Draft):
         registry.enroll(self.user)
 
 
+class SetAway(Draft):
+    """`user` does not answer for now, and says this `text` of it, if any; None: they are back. It
+    stands in no log."""
+
+    __slots__ = ("text", "user")
+
+    def __init__(
+        self, at: float, connection: "Cursor", user: "User", text: str | None, then: Then
+    ) -> None:
+        super().__init__(at, connection, then=then)
+        self.user = user
+        self.text = text
+
+    def decide(self, registry: Registry, id_: int) -> None:
+        registry.set_away(self.user, self.text, self.at)
+
+
 class Join(Draft):
     """`user` comes into `room`, and makes it if there is none. `invited`: they may, though it is
     private."""

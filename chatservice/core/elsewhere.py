@@ -120,6 +120,7 @@ class Elsewhere:
             "close": self._close,
             "invited": self._invited,
             "enrolled": self._enrolled,
+            "away": self._away,
             "elsewhere": self._elsewhere,
             "superseded": self._superseded,
         }.get(kind)
@@ -172,6 +173,9 @@ class Elsewhere:
 
     def _enrolled(self, data: Mapping[str, Any]) -> None:
         self._chat.enrolled(data["user"], data["before"])
+
+    def _away(self, data: Mapping[str, Any]) -> None:
+        self._chat.is_away(data["user"], data["text"])
 
     def _superseded(self, data: Mapping[str, Any]) -> None:
         self._chat.supersede(data["token"])

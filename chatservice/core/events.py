@@ -254,7 +254,7 @@ class Welcomed:
     they start over. The `token` is yours alone. `seen`: when somebody of your name was here last,
     they had heard all up to this id. `recent`: of who has not been here before, so many of the
     newest messages are of interest. `rooms`: those that you are in. `accounts`: whether names can
-    be registered here.
+    be registered here. `away`: who of them does not answer for now.
     """
 
     name: str
@@ -267,6 +267,7 @@ class Welcomed:
     recent: Id = 0
     rooms: "tuple[RoomInfo, ...]" = ()
     accounts: bool = True
+    away: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +281,12 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The answer to "who is here?": everyone who is online, or those in `room`."""
+    """The answer to "who is here?": everyone who is online, or those in `room`. `away`: who of them
+    does not answer for now."""
 
     names: tuple[str, ...] = field(metadata={"key": "users"})
     room: str = ""
+    away: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,12 +313,14 @@ class RoomList:
 @dataclass(frozen=True, slots=True)
 class Person:
     """What you may know of `name`: since when they are here, whether the name is `registered`, and
-    the rooms that you share."""
+    the rooms that you share. `away`: they do not answer for now, and say this of it, which may be
+    nothing."""
 
     name: str
     since: Time
     registered: bool
     rooms: tuple[str, ...]
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +433,8 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Sent:
     """Your private message has been handed to `recipient`; or it is `waiting` for them. It was the
-    last of `count`."""
+    last of `count`. `away`: they do not answer for now, and say this of it; you are told so
+    once."""
 
     id: int
     at: float
@@ -436,19 +442,22 @@ class Sent:
     text: str
     waiting: bool = False
     count: int = 1
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
     """What you asked for has happened, and stands in the log under this `id`; or it was a private
     message, which went to `to`, or is `waiting` for them to come in. A text of several lines has
-    become `count` messages, the last of which has the `id`."""
+    become `count` messages, the last of which has the `id`. `away`: whom you have written to does
+    not answer for now, and says this of it, which may be nothing; you are told so once."""
 
     id: Id
     at: Time
     to: str = ""
     waiting: bool = False
     count: Id = 1
+    away: str | None = None
 
 
 class Account(NamedTuple):
@@ -495,6 +504,25 @@ class Typing:
     name: str
     on: bool
     room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
+class AwayChanged:
+    """`name` does not answer for now (`on`), or does again."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaySet:
+    """You count as away (`on`), with this `text`, or no longer, since this time, after the entry
+    `id`."""
+
+    id: int
+    at: float
+    on: bool
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -735,6 +763,8 @@ PersonalEvent = (
     | RoomLeft
     | TopicShown
     | InvitationSent
+    | AwayChanged
+    | AwaySet
     | QuietChanged
     | Person
     | Invited
@@ -773,6 +803,7 @@ ProgramEvent = (
     | Told
     | Acked
     | Typing
+    | AwayChanged
     | Recalled
     | Saving
     | AccountChanged

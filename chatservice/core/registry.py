@@ -100,6 +100,7 @@ class _Claim:
     nodes: frozenset[int] = frozenset()  # the servers where they have connections
     networks: tuple[str, ...] = ()  # that they came from
     held: frozenset[int] = frozenset()  # the keys of bans and mutes that hold them
+    away: str | None = None  # what they say who do not answer for now
 
     @property
     def suspect(self) -> Person:
@@ -311,6 +312,11 @@ class Registry:
         self._give(person.id, claim)
         return old
 
+    def accept_away(self, person: Claimant, text: str | None) -> None:
+        """`person` is away, and says this of it; None: they are back."""
+        self._note_person(person.id)
+        self._claims[person.id].away = text
+
     def accept_sanction(self, sanction: Sanction, persons: Iterable[Claimant]) -> None:
         """It holds these persons, and whoever it is meant for."""
         self._note_sanction(sanction, on=True)
@@ -327,6 +333,13 @@ class Registry:
                 self._journal.spoke.append((room, identity, before))
 
     # What is decided here.
+
+    def set_away(self, person: Claimant, text: str | None, now: float) -> None:
+        """The same. Raises GONE; and MUTED, if that would say what they must not."""
+        self.expect_here(person)
+        if text and ALL_ROOMS in self.sanctions:
+            self._expect_voice(self._claims[person.id], ALL_ROOMS, now)
+        self.accept_away(person, text)
 
     def rename(self, person: Claimant, name: str, now: float = 0.0) -> str:
         """`person` is called `name`. Returns what they were called. Raises NAME_TAKEN; and MUTED or
@@ -417,6 +430,10 @@ class Registry:
         if claim is None or room not in claim.rooms:
             raise Refusal(ErrorCode.NOT_IN_ROOM, room=room)
         return claim.name
+
+    def away_of(self, person: Claimant) -> str | None:
+        """What `person` says of their absence; None: they are not away."""
+        return self._claims[person.id].away
 
     def expect_here(self, person: Claimant) -> None:
         """Raises GONE if `person` has left the chat."""

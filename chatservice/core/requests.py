@@ -66,6 +66,14 @@ class SetTyping:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """You do not answer for now (`on`), and say this `text` of it, if anything; or do again."""
+
+    text: str = ""
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Who:
     """Ask who is online; or, with another room than the lobby, who is there."""
 
@@ -302,5 +310,5 @@ AboutAccount = Register | ChangePassword | Unregister
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
 InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce
 Talk = Say | Emote | Tell | Reply
-Question = Talk | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
+Question = Talk | Away | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
 Request = Question | Hello | SetTyping | Help | Exit | Password

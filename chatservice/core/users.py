@@ -26,6 +26,29 @@ class UserSession(Protocol):
         """Another connection takes the place of this one: say goodbye, and leave the user alone."""
 
 
+# Writers who have been told of one absence: more are told again.
+MAX_TOLD = 1000
+
+
+class Absence:
+    """Somebody does not answer for now; what they say of it, which may be nothing."""
+
+    __slots__ = ("_told", "text")
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        self._told: set[int] = set()
+
+    def is_news_to(self, writer: "User") -> bool:
+        """Whether `writer` is to be told of it, as everyone who writes to them is once."""
+        if writer.id in self._told:
+            return False
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
+        self._told.add(writer.id)
+        return True
+
+
 class User:
     """Somebody who is here, with one or more connections (`sessions`).
 
@@ -35,11 +58,12 @@ class User:
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
     that is gone; 0: there was none. `correspondent` is whom a reply goes to, whether here or away.
-    `farewell` is what they say when they leave.
+    `farewell` is what they say when they leave. `away`: they do not answer for now.
     """
 
     __slots__ = (
         "account",
+        "away",
         "correspondent",
         "elsewhere",
         "farewell",
@@ -66,6 +90,7 @@ class User:
         self.elsewhere: frozenset[int] = frozenset()
         self.present = True
         self.farewell = ""
+        self.away: Absence | None = None
         self.held: frozenset[int] = frozenset()
         self.name = name
 

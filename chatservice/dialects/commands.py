@@ -16,6 +16,7 @@ from chatservice.core.events import (
 from chatservice.core.registry import MAX_PACE
 from chatservice.core.requests import (
     Announce,
+    Away,
     Ban,
     Bans,
     ChangePassword,
@@ -161,6 +162,8 @@ COMMANDS = (
     Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
     Command("reply", ("r",), Reply, lambda a: Reply(a) if a else None),
+    Command("away", (), Away, Away),
+    Command("back", (), Away, lambda _: Away(on=False)),
     Command("who", ("names", "users"), Who, lambda a: Who(a or LOBBY)),
     Command("whois", (), Whois, lambda a: Whois(a) if a else None),
     Command("nick", (), Nick, lambda a: Nick(a) if a else None),

@@ -15,6 +15,8 @@ from chatservice.core.events import (
     Acked,
     Announced,
     Answered,
+    AwayChanged,
+    AwaySet,
     Banned,
     Burst,
     Closed,
@@ -80,6 +82,7 @@ REQUESTS = Vocabulary(
         "tell": requests.Tell,
         "reply": requests.Reply,
         "typing": requests.SetTyping,
+        "away": requests.Away,
         "who": requests.Who,
         "nick": requests.Nick,
         "history": requests.History,
@@ -115,6 +118,7 @@ EVENTS = Vocabulary(
         "left": Left,
         "renamed": Renamed,
         "typing": Typing,
+        "away": AwayChanged,
         "users": Online,
         "topic": TopicChanged,
         "room_mode": ModeChanged,
@@ -272,8 +276,10 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             return (RoomInfo(room, topic),)
         case InvitationSent(id=id_, at=at, to=to):
             return (Acked(id_, at, to),)
+        case AwaySet(id=id_, at=at):
+            return (Acked(id_, at),)
         case Sent(id=id_, at=at, recipient=recipient, waiting=waiting, count=count):
-            return (Acked(id_, at, recipient, waiting, count),)
+            return (Acked(id_, at, recipient, waiting, count, event.away),)
         case Replayed(events=events):
             return events
         case Refused(refusal=refusal):
@@ -294,6 +300,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             | Told()
             | Acked()
             | Typing()
+            | AwayChanged()
             | Recalled()
             | Saving()
             | AccountChanged()

@@ -13,6 +13,8 @@ from chatservice.core.events import (
     Acked,
     Announced,
     Answered,
+    AwayChanged,
+    AwaySet,
     Banned,
     Burst,
     Closed,
@@ -226,7 +228,12 @@ class Text:
                 return (f"[{sender} -> {words.you}] {text}",)
             case Sent(recipient=recipient, text=text, waiting=waiting):
                 later = f" {words.waiting.format(name=recipient)}" if waiting else ""
-                return (f"[{words.you} -> {recipient}] {text}{later}",)
+                line = f"[{words.you} -> {recipient}] {text}{later}"
+                if event.away is None:
+                    return (line,)
+                return (line, f"*** {words.is_away(recipient, event.away)}")
+            case AwaySet(on=on, text=text):
+                return (f"*** {words.you_are_away(text) if on else words.back}",)
             case AccountChanged(name=name, change=change):
                 return (f"*** {words.changes[change].format(name=name)}",)
             case PasswordAsked(name=name):
@@ -239,10 +246,11 @@ class Text:
             case Announced(lines=lines, room=room):
                 where = f"#{room}: " if room else ""
                 return [f"*** {where}{line}".rstrip() for line in lines]
-            case Online(names=names, room=room) if room:
-                return (f"*** {words.people_in_room(room, names)}",)
-            case Online(names=names):
-                return (self._online(names),)
+            case Online(names=names, room=room, away=away):
+                online = f"*** {words.people_in_room(room, names)}" if room else self._online(names)
+                if not away:
+                    return (online,)
+                return (online, f"*** {words.away_list.format(names=', '.join(away))}")
             case RoomInfo():
                 return [f"*** {line}" for line in words.room(event)]
             case RoomList():
@@ -295,7 +303,7 @@ class Text:
                 return self._replayed(event)
             case Answered(event=answer):
                 return self.lines(answer)
-            case Acked() | Typing() | Recalled() | Rendered():
+            case Acked() | Typing() | AwayChanged() | Recalled() | Rendered():
                 return ()
             case _:
                 assert_never(event)

@@ -119,6 +119,8 @@ _COMMANDS: Mapping[str, str] = {
     "me": "say what you are doing",
     "msg": "send a private message",
     "reply": "answer the last private message",
+    "away": "tell others that you do not answer for now",
+    "back": "end that you are away",
     "who": "list who is online, or in a room",
     "whois": "show who somebody is",
     "nick": "change your name",
@@ -158,6 +160,9 @@ _DETAILS: Mapping[str, str] = {
     "me": "Everyone in the room reads it as: * NAME ACTION",
     "msg": "Only NAME reads it. If NAME is registered and away, it is delivered later.",
     "reply": "It goes to whoever last wrote to you, or you last wrote to.",
+    "away": "For example: /away lunch. Whoever writes to you alone is told so once, and /who and "
+    "/whois show it. It holds, whatever you say, until /back.",
+    "back": "It also ends when you leave the chat.",
     "who": "Without ROOM, everyone who is online is listed.",
     "whois": "It shows since when they are here, whether their name is registered, "
     "and which rooms you share.",
@@ -203,6 +208,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "me": "ACTION",
     "msg": "NAME TEXT",
     "reply": "TEXT",
+    "away": "[TEXT]",
     "nick": "NAME",
     "history": "[N]",
     "search": "WORDS",
@@ -330,9 +336,19 @@ def _rooms_heading(count: int) -> str:
     return "1 room:" if count == 1 else f"{count} rooms:"
 
 
+def _is_away(name: str, text: str) -> str:
+    return f"{name} is away{_for(text)}"
+
+
+def _you_are_away(text: str) -> str:
+    return f"You are now away{_for(text)}"
+
+
 def _person(person: Person, since: str) -> Sequence[str]:
     registered = "registered" if person.registered else "not registered"
     lines = [f"{person.name} ({registered}) has been here since {since}."]
+    if person.away is not None:
+        lines.append(_is_away(person.name, person.away))
     if person.rooms:
         lines.append("Rooms in common: " + ", ".join(f"#{room}" for room in person.rooms))
     return lines
@@ -495,6 +511,11 @@ class Catalogue:
     rooms_heading: Counted = _rooms_heading
     more_rooms: str = "{count} more: /rooms {room} lists those that come next."
     person: Callable[[Person, str], Sequence[str]] = _person
+    away_list: str = "Away: {names}"
+    is_away: Callable[[str, str], str] = _is_away
+    you_are_away: Callable[[str], str] = _you_are_away
+    away_unexplained: str = "Away"
+    back: str = "You are no longer away."
     topic: str = "Topic of #{room}: {topic}"
     no_topic: str = "#{room} has no topic."
     room_left: str = "You have left #{room}. You are now speaking in #{current}."

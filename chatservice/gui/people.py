@@ -2,7 +2,7 @@
 
 import tkinter as tk
 from bisect import bisect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from tkinter import ttk
 
@@ -11,7 +11,6 @@ from chatservice.core.sanitize import limit_marks
 from chatservice.gui.glyphs import shown
 from chatservice.gui.theme import ChatLook
 
-TYPING = " …"
 # In a room with thousands, the next ones come or go with the next look, and nobody reads on beyond
 # so many.
 AT_ONCE, MAX_LISTED = 300, 5000
@@ -29,7 +28,7 @@ class People(ttk.Frame):
         super().__init__(parent)
         self._chosen = chosen
         self._names: list[tuple[str, str]] = []  # casefolded and as it is, in the order shown
-        self._typing: set[str] = set()
+        self._marks: dict[str, str] = {}  # what stands after a name
         self._me: str | None = None
         self._head = ttk.Label(self, style="Head.TLabel", padding=(look.px(4), look.px(7), 0, 0))
         self._head.pack(side="top", fill="x", pady=(0, look.px(4)))
@@ -49,24 +48,32 @@ class People(ttk.Frame):
         self.list.bind("<FocusIn>", lambda _: self._focus_first())
 
     def show(
-        self, users: Collection[str], typing: Collection[str], me: str | None, title: str
+        self,
+        users: Collection[str],
+        marks: Mapping[str, str],
+        me: str | None,
+        title: str,
     ) -> None:
-        """Show these people, under the `title`. Only what has changed is drawn again."""
+        """Show these people, some with a mark after the name, under the `title`. Only what has
+        changed is drawn again."""
         users = set(users)
         before = {name for _, name in self._names}
         for name in islice(before - users, AT_ONCE):
             self._names.remove((name.casefold(), name))
             self.list.delete(name)
+            self._marks.pop(name, None)
         room = min(AT_ONCE, MAX_LISTED - len(self._names))
         for name in islice(users - before, max(room, 0)):
             key = (name.casefold(), name)
             place = bisect(self._names, key)
             self._names.insert(place, key)
             self.list.insert("", place, iid=name, text=_shown(name), tags=(colour(name),))
-        for name in filter(self.list.exists, self._typing ^ set(typing)):
-            mark = TYPING if name in typing else ""
-            self.list.item(name, text=_shown(name) + mark)
-        self._typing = set(typing)
+        marks = {name: mark for name, mark in marks.items() if self.list.exists(name)}
+        for name in {**self._marks, **marks}:
+            mark = marks.get(name, "")
+            if mark != self._marks.get(name, ""):
+                self.list.item(name, text=_shown(name) + mark)
+        self._marks = marks
         for either in {me, self._me}:
             if either is not None and self.list.exists(either):
                 style = (colour(either), "me") if either == me else (colour(either),)

@@ -26,6 +26,7 @@ from chatservice.client.state import State
 from chatservice.core.events import (
     LOBBY,
     Announced,
+    AwayChanged,
     Emoted,
     Error,
     Joined,
@@ -188,7 +189,7 @@ class Window(ttk.Frame):
             self._show_in_rooms(event)
             return
         match event:
-            case Typing() | NameAsked():
+            case Typing() | AwayChanged() | NameAsked():
                 return  # the list and the line say so
             case Told() | Sent():
                 self._show_private(event)
@@ -577,7 +578,11 @@ class Window(ttk.Frame):
                 client.request(Who(room)).addErrback(lambda failure: failure.trap(ChatError))
         if not is_in:
             people = set()
-        self.people.show(people, self._typing(client), client.name, title)
+        marks = {
+            **dict.fromkeys(client.away, self._words.away),
+            **dict.fromkeys(self._typing(client), self._words.typing),
+        }
+        self.people.show(people, marks, client.name, title)
 
     def _typing(self, client: ChatClient) -> set[str]:
         """Those who are typing in the room that is shown."""

@@ -61,6 +61,8 @@ class WindowWords:
     to_room: str = "To {title}"
     online: str = "Online ({count})"
     in_room: str = "Here ({count})"
+    typing: str = " …"
+    away: str = " (away)"
     join_room: str = "Join a room"
     other_room: str = "Another room…"
     room_to_join: Callable[[str, int, str], str] = _room_to_join

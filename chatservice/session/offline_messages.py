@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -50,7 +51,7 @@ class OfflineMessages:
     ) -> Sent:
         """`user` says `text` to `to`."""
         try:
-            return await _sent(
+            sent = await _sent(
                 lambda then: self._chat.send_private(
                     user, session, to, text, style=style, then=then
                 )
@@ -59,17 +60,27 @@ class OfflineMessages:
             if refusal.code is not ErrorCode.NOBODY:
                 raise
             owner = await self._owner(to)
-            return await self._post(user, session, owner, text, refusal)
+            sent = await self._post(user, session, owner, text, refusal)
+        is_notice = style is not None and style.notice  # which nothing answers
+        return sent if is_notice else self._with_absence(user, sent)
 
     async def reply(self, user: User, session: UserSession, text: str) -> Sent:
         """`user` says `text` to whoever last wrote to them, or they last wrote to; and to nobody
         else who has that name by now."""
         try:
-            return await _sent(lambda then: self._chat.reply(user, session, text, then=then))
+            sent = await _sent(lambda then: self._chat.reply(user, session, text, then=then))
         except Refusal as refusal:
             if refusal.code not in (ErrorCode.GONE, ErrorCode.NOBODY):
                 raise
-            return await self._post(user, session, user.corresponding_account, text, refusal)
+            sent = await self._post(user, session, user.corresponding_account, text, refusal)
+        return self._with_absence(user, sent)
+
+    def _with_absence(self, writer: User, sent: Sent) -> Sent:
+        """`sent`; if they are away, `writer` is told so once."""
+        recipient = self._chat.users.get(sent.recipient)
+        if recipient is None or recipient.away is None or not recipient.away.is_news_to(writer):
+            return sent
+        return replace(sent, away=recipient.away.text)
 
     async def deliver(self, user: User) -> None:
         """What waits for `user`, who is here, as fast as they take it. It is kept until it has been

@@ -4,6 +4,7 @@ from chatservice.core import requests
 from chatservice.core.events import (
     LOBBY,
     Acked,
+    AwaySet,
     ErrorCode,
     Online,
     Person,
@@ -29,9 +30,15 @@ def exit_(asker: Asker, request: requests.Exit) -> None:
 def who(asker: Asker, request: requests.Who) -> Online:
     chat = asker.services.chat
     if request.room == LOBBY:
-        return Online(chat.directory.online())
-    room = chat.room_for(asker.user, asker.room(request.room))
-    return Online(chat.directory.people_in(room), room.name)
+        return chat.online()
+    return chat.online(chat.room_for(asker.user, asker.room(request.room)))
+
+
+async def away(asker: Asker, request: requests.Away) -> AwaySet:
+    chat, user = asker.services.chat, asker.user
+    text = request.text.strip() if request.on else None
+    await committed(lambda then: chat.set_away(user, asker, text, then=then))
+    return AwaySet(chat.log.end - 1, chat.now(), request.on, text or "")
 
 
 def whois(asker: Asker, request: requests.Whois) -> Person:

@@ -98,6 +98,7 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.Tell, talk.tell, weights.private),
         _row(requests.Reply, talk.reply, weights.private),
         _row(requests.SetTyping, talk.set_typing, forms=Forms.JSON),
+        _row(requests.Away, people.away, weights.name),
         _row(requests.Who, people.who, weights.who),
         _row(requests.Whois, people.whois, weights.name),
         _row(requests.Nick, people.nick, weights.name),

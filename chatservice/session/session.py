@@ -619,6 +619,7 @@ class Session:
                 recent,
                 chat.rooms_of(user),
                 self.services.authenticator.accounts is not None,
+                chat.directory.away(),
             )
         )
         if settings.motd:

@@ -74,7 +74,8 @@ async def _each(
     """Send each line; the last one stands for all of them."""
     texts = lines_of(request)
     sent = [await send(text) for text in texts]
-    return replace(sent[-1], count=len(texts))
+    away = next((each.away for each in sent if each.away is not None), None)
+    return replace(sent[-1], count=len(texts), away=away)
 
 
 def lines_of(request: Talk) -> tuple[str, ...]:

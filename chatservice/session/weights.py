@@ -41,7 +41,7 @@ def written_for(request: requests.Request) -> float:
             return written(len(text), 1 + text.count("\n"))
         case requests.Hello() | requests.Nick() | requests.Join() | requests.Part():
             return NAME_WRITTEN
-        case requests.Topic() | requests.RoomMode():
+        case requests.Topic() | requests.RoomMode() | requests.Away():
             return NAME_WRITTEN
         case requests.Op() | requests.Founder() | requests.Kick() | requests.Ban():
             return NAME_WRITTEN
@@ -66,7 +66,11 @@ def private(asker: Asker, request: requests.Tell | requests.Reply) -> float:
 
 def name(
     asker: Asker,
-    request: requests.Hello | requests.Nick | requests.AboutRooms | requests.InCharge,
+    request: requests.Hello
+    | requests.Nick
+    | requests.Away
+    | requests.AboutRooms
+    | requests.InCharge,
 ) -> float:
     return NAME
 

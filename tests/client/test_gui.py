@@ -563,16 +563,16 @@ def test_lines() -> None:
 def test_the_list_of_people_stays_true(root: tk.Tk) -> None:
     chosen: list[str] = []
     people = People(root, ChatLook(root, DARK), chosen.append)
-    people.show({"bob", "Alice", "Zoë"}, set(), "bob", "Online ({count})")
+    people.show({"bob", "Alice", "Zoë"}, {}, "bob", "Online ({count})")
     assert people.list.get_children() == ("Alice", "bob", "Zoë")
-    people.show({"Bert", "Alice", "bob"}, {"Alice"}, "Bert", "Online ({count})")
+    people.show({"Bert", "Alice", "bob"}, {"Alice": " …"}, "Bert", "Online ({count})")
     assert people.list.get_children() == ("Alice", "Bert", "bob")
     assert people.list.item("Alice", "text") == "Alice …"
     assert people.list.tag_has("me") == ("Bert",)
     odd = {"a{b", "$x", "[exit]", "a\\b", 'q"'}  # to Tcl
-    people.show({"bob"} | odd, odd, None, "Online ({count})")
+    people.show({"bob"} | odd, dict.fromkeys(odd, " …"), None, "Online ({count})")
     assert set(people.list.get_children()) == {"bob"} | odd
-    people.show({"bob"}, set(), None, "Online ({count})")
+    people.show({"bob"}, {}, None, "Online ({count})")
     assert people.list.get_children() == ("bob",)
     people.destroy()
 

@@ -87,6 +87,7 @@ class Server:
                 ),
                 "say",
                 "measure",
+                "away",
             ]
         )
         if what == "guest":
@@ -118,6 +119,9 @@ class Server:
                     chat.join_room(user, session, "dev", "here", then=nothing)
                 case "say":
                     chat.say(user, session, ("hello",))
+                case "away":
+                    text = chance.choice(["", "lunch", None])
+                    chat.set_away(user, session, text, then=nothing)
                 case "close":
                     chat.close(user, CloseReason.KICKED)
         except Refusal:
@@ -175,6 +179,7 @@ class Server:
                 user.account,
                 user.rooms,
                 user.elsewhere | ({node} if user.sessions else frozenset()),
+                None if user.away is None else user.away.text,
             )
             for name, user in self.chat.users.items()
         }
@@ -236,9 +241,10 @@ def check(clock: PollingTurns, made: list[Server]) -> None:
         owners = {user.account for user in server.chat.users.values() if user.account}
         assert set(server.chat._owners) == owners
     rows = clock.wait_for(
-        made[0].archive._questions.ask("SELECT name, to_json(nodes), account FROM people")
+        made[0].archive._questions.ask("SELECT name, to_json(nodes), away FROM people")
     )
     assert {name: set(map(int, at[1:-1].split(","))) for name, at, _ in rows} == nodes
+    assert {name: away for name, _, away in rows} == {n: view[3] for n, view in views[0].items()}
 
 
 def told(server: Server) -> list[Any]:

@@ -92,6 +92,12 @@ def samples() -> Iterator[Event]:
         yield events.PaceChanged(1, 0.0, "4", NAME, 30 * on)
         yield events.QuietChanged("4", on)
         yield events.Person(NAME, 0.0, on, ("4", "5") if on else ())
+        yield events.Person(NAME, 0.0, on, ("4",), TEXT if on else "")
+        yield events.Online((NAME, OTHER), "4" if on else "", (NAME,))
+        yield events.AwayChanged(NAME, on)
+        yield events.AwaySet(1, 0.0, on)
+        yield events.AwaySet(1, 0.0, True, TEXT)
+        yield events.Sent(1, 0.0, NAME, TEXT, away=TEXT if on else "")
         yield events.RoomInfo("4", TEXT if on else "", on, 2 - on)
         for event_of in (events.Banned, events.Muted):
             yield event_of(1, 0.0, "4", NAME, OTHER if on else "*", on)

@@ -19,6 +19,7 @@ from chatservice.client.faces.words import AskedAgain, Shown
 from chatservice.client.state import State
 from chatservice.core.events import (
     CURRENT_ROOM,
+    AwaySet,
     Error,
     ErrorCode,
     Helped,
@@ -38,6 +39,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.requests import (
     Announce,
+    Away,
     Ban,
     Bans,
     ChangePassword,
@@ -220,6 +222,12 @@ class Talk:
                 self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
             case Join() | Switch() | Part() | Quiet() | Topic() | Invite():
                 self._ask_of_rooms(request, line)
+            case Away(on=on, text=text):
+                self._ask(
+                    request,
+                    line,
+                    lambda done: self._show(AwaySet(done.id, done.at, on, text)),
+                )
             case (
                 Rooms()
                 | Whois()

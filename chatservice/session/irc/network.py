@@ -24,7 +24,7 @@ from chatservice.core.events import (
 from chatservice.core.log import Batch
 from chatservice.core.registry import MAX_ROOMS_JOINED
 from chatservice.core.room import Room
-from chatservice.core.users import User
+from chatservice.core.users import Absence, User
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import Facts, Personal, Scene, SharedDialects
 from chatservice.dialects.irc.message import serialise
@@ -51,13 +51,11 @@ OTHER_DOOR = "chat"
 
 @dataclass(slots=True)
 class Profile:
-    """What an IRC client says of its person. `away`: why they do not answer; empty: they are
-    here."""
+    """What an IRC client says of its person."""
 
     user: str
     realname: str
     invisible: bool = False
-    away: str = ""
     spoke: float = 0.0
 
 
@@ -101,6 +99,7 @@ class Network:
         self._founded: OrderedDict[str, float] = OrderedDict()
         self._watched: dict[str, Watched] = {}
         chat.watchers.append(self._happened)
+        chat.away_watchers.append(self._tell_of_absence)
 
     # Who somebody is.
 
@@ -220,13 +219,32 @@ class Network:
         """Somebody has come into `room` who is away: its members hear so after that, if they have
         asked for it."""
         user = session.user
-        if not (away := self.profile(user).away):
+        if user.away is None:
             return
-        line = serialise("AWAY", away, source=self.dialects.scene.source(user.name))
+        source = self.dialects.scene.source(user.name)
+        line = serialise("AWAY", self._heard_words(user), source=source)
         for member in room.members:
             for other in irc_sessions(member) if member is not user else ():
                 if Cap.AWAY_NOTIFY in other.caps:
                     other.tell(Rendered(line), session.cursor.submitted)
+
+    def _tell_of_absence(self, user: User) -> None:
+        """Somebody is away from now on, or back."""
+        parameters = () if user.away is None else (self._heard_words(user),)
+        source = self.dialects.scene.source(user.name)
+        line = serialise("AWAY", *parameters, source=source)
+        self.tell_neighbours(user, Cap.AWAY_NOTIFY, lambda _: line)
+
+    def words_of(self, absence: Absence) -> str:
+        """What those say who are away: in IRC they have to say something."""
+        return absence.text or self.dialects.scene.words.away_unexplained
+
+    def _heard_words(self, user: User) -> str:
+        """The same, to those in their rooms: somebody who is muted in one does not speak so."""
+        moderation = self.chat.moderation
+        is_muted = any(moderation.is_muted(user, room) for room in user.rooms)
+        absence = Absence() if is_muted or user.away is None else user.away
+        return self.words_of(absence)
 
     def tell_of_invitation(self, user: User, invited: User, room: Room) -> None:
         """The other members of `room` who have asked for that hear that `user` has invited

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chatservice.core import requests
+from chatservice.core.chat import MAX_AWAY
 from chatservice.core.events import Refusal
 from chatservice.core.room import Room
 from chatservice.core.users import User
@@ -11,6 +12,7 @@ from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, pack, serialise
 from chatservice.dialects.irc.numerics import Numeric
+from chatservice.session.asker import committed
 from chatservice.session.irc.network import MAX_MONITORED
 from chatservice.session.irc.operators import is_operator
 from chatservice.session.irc.rooms import channels_of, matches, prefix, shown
@@ -18,7 +20,6 @@ from chatservice.session.irc.rooms import channels_of, matches, prefix, shown
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
 
-MAX_AWAY = 200  # characters
 MAX_REALNAME = 128
 MAX_WHO = 500  # people in one answer to a mask
 MAX_NAMES = 5  # in one USERHOST
@@ -73,7 +74,7 @@ def _is_visible(session: "IrcSession", user: User) -> bool:
 def _who_reply(session: "IrcSession", user: User, room: Room | None, fields: str) -> None:
     network, multi = session.network, Cap.MULTI_PREFIX in session.caps
     facts, profile = network.facts_of(user), network.profile(user)
-    flags = ("G" if profile.away else "H") + ("*" if is_operator(session, user) else "")
+    flags = ("G" if user.away is not None else "H") + ("*" if is_operator(session, user) else "")
     if room is not None:
         flags += prefix(room, user, multi=multi)
     channel = shown(room) if room is not None else "*"
@@ -133,8 +134,8 @@ def _whois(session: "IrcSession", user: User) -> None:
         session.reply(Numeric.WHOISREGNICK, name)
     if is_operator(session, user):
         session.reply(Numeric.WHOISOPERATOR, name)
-    if profile.away:
-        session.reply_with(Numeric.AWAY, name, profile.away)
+    if user.away is not None:
+        session.reply_with(Numeric.AWAY, name, network.words_of(user.away))
     idle = int(session.services.chat.now() - (profile.spoke or user.since))
     session.reply(Numeric.WHOISIDLE, name, str(max(idle, 0)), str(int(user.since)))
 
@@ -171,7 +172,7 @@ def userhost(session: "IrcSession", message: Message) -> None:
         except Refusal:
             continue
         facts = session.network.facts_of(user)
-        away = "-" if session.network.profile(user).away else "+"
+        away = "-" if user.away is not None else "+"
         found.append(f"{user.name}={away}{facts.user}@{facts.host}")
     session.reply_with(Numeric.USERHOST, " ".join(found))
 
@@ -184,17 +185,13 @@ def ison(session: "IrcSession", message: Message) -> None:
     session.reply_with(Numeric.ISON, " ".join(found))
 
 
-def away(session: "IrcSession", message: Message) -> None:
+async def away(session: "IrcSession", message: Message) -> None:
     """They do not answer for now; without a text, they do again."""
     text = plain_text(message.parameters[0])[:MAX_AWAY] if message.parameters else ""
-    session.network.profile(session.user).away = text
+    session.charge(requests.Away(text))
+    chat, user = session.services.chat, session.user
+    await committed(lambda then: chat.set_away(user, session, text or None, then=then))
     session.reply(Numeric.NOWAWAY if text else Numeric.UNAWAY)
-    parameters = (text,) if text else ()
-    session.network.tell_neighbours(
-        session.user,
-        Cap.AWAY_NOTIFY,
-        lambda _: serialise("AWAY", *parameters, source=session.source),
-    )
 
 
 def setname(session: "IrcSession", message: Message) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import chatservice
+from chatservice.core.chat import MAX_AWAY
 from chatservice.core.moderation import MAX_TOPIC
 from chatservice.core.names import MAX_LENGTH
 from chatservice.core.sanctions import MAX_REASON, MAX_SANCTIONS_IN_ROOM
@@ -47,7 +48,7 @@ def welcome(session: "IrcSession") -> None:
 
 def _isupport(session: "IrcSession") -> None:
     tokens = (
-        f"AWAYLEN={people.MAX_AWAY}",
+        f"AWAYLEN={MAX_AWAY}",
         "CASEMAPPING=ascii",
         f"CHANLIMIT=#:{network.MAX_CHANNELS}",
         "CHANMODES=b,,,int",

@@ -8,7 +8,7 @@ from chatservice.core import requests
 from chatservice.core.chat import MAX_BURST
 from chatservice.core.events import ErrorCode, Refusal, Rendered, Sent, Style, Told
 from chatservice.core.sanitize import safe_lines, sanitize
-from chatservice.core.users import User
+from chatservice.core.users import Absence, User
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import Personal, plain_text, safe_formatting
 from chatservice.dialects.irc.message import MAX_LINE, Message, serialise
@@ -239,9 +239,9 @@ async def _tell(
         plain = f"* {user.name} {plain_text(action[1])}"
     session.charge(requests.Tell(target, plain))
     sent: Sent = await services.offline_messages.send(user, session, target, plain, style)
-    here = services.chat.users.get(sent.recipient)
-    if not notice and here is not None and (away := session.network.profile(here).away):
-        session.reply_with(Numeric.AWAY, here.name, away)
+    if sent.away is not None:
+        words = session.network.words_of(Absence(sent.away))
+        session.reply_with(Numeric.AWAY, sent.recipient, words)
     if sent.waiting and not notice:
         words = session.network.dialects.scene.words.waiting.format(name=sent.recipient)
         session.say("NOTICE", session.nick, words)

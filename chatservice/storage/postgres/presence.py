@@ -15,6 +15,7 @@ from chatservice.core.drafts import (
     Enroll,
     EnterBeside,
     Entry,
+    SetAway,
     Tell,
 )
 from chatservice.core.events import (
@@ -36,7 +37,7 @@ from chatservice.core.events import (
     TopicChanged,
 )
 from chatservice.core.registry import Journal, Registry, RoomRecord
-from chatservice.core.users import User
+from chatservice.core.users import Absence, User
 from chatservice.storage.postgres.measures import Measures, sanction_of
 from chatservice.storage.postgres.undecided import UNDECIDED, relative_id
 
@@ -89,6 +90,8 @@ class Presence:
             user = self._newcomer(row["id"], nodes, row["name"], row["since"], account)
             user.rooms = dict(row["rooms"])
             registry.accept(user, user.name, user.rooms, nodes, tuple(row["networks"]))
+            registry.accept_away(user, row["away"])
+            user.away = None if row["away"] is None else Absence(row["away"])
             self._since[user.id] = dict(user.rooms)
         for row in rooms:
             record = registry.rooms[row["name"]]
@@ -202,6 +205,10 @@ class Presence:
             account, since = data["account"] or (None, None)
             user.account = _account(account, since)
             self.registry.enroll(user)
+        elif kind == "away":
+            if user is None:
+                return None
+            self.registry.accept_away(user, data["text"])
         elif kind == "elsewhere":
             if user is None:
                 return None
@@ -209,13 +216,17 @@ class Presence:
             told["nodes"] = self.registry.elsewhere(user)
         return told
 
-    def signals(self, draft: Draft | None) -> list[tuple[str, dict[str, Any]]]:
+    def signals(  # noqa: PLR0911 (a case each)
+        self, draft: Draft | None
+    ) -> list[tuple[str, dict[str, Any]]]:
         """What other servers have to know of `draft`, which has been decided, though nobody hears
         of it."""
         registry = self.registry
         match draft:
             case Enroll(user=user) if registry.is_here(user):
                 return [("enrolled", {"id": self._id(user.id), "account": user.account})]
+            case SetAway(user=user, text=text) if registry.is_here(user):
+                return [("away", {"id": self._id(user.id), "text": text})]
             case EnterBeside(user=user) if registry.is_here(user):
                 return [self._whereabouts(user)]
             case Depart(staying=staying):
@@ -238,7 +249,7 @@ class Presence:
         registry, touched = self.registry, self.registry.touched
         self._changing = {}
         for draft, outcome, _ in decided:
-            if isinstance(draft, Enroll | EnterBeside):
+            if isinstance(draft, Enroll | EnterBeside | SetAway):
                 self._change(draft.user)
             elif isinstance(draft, Depart):
                 for user in draft.staying:
@@ -369,6 +380,7 @@ class Presence:
             "account_since": account_since,
             "since": user.since,
             "networks": self.registry.networks_of(user),
+            "away": self.registry.away_of(user),
             "rooms": {room: relative_id(since.get(room, 0)) for room in rooms},
         }
 

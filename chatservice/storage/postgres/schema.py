@@ -174,6 +174,10 @@ UPGRADES: tuple[str, ...] = (
     -- Seconds between the messages of one person.
     ALTER TABLE rooms ADD slow integer NOT NULL DEFAULT 0;
     """,
+    """
+    -- What those say who are away; NULL: they are not.
+    ALTER TABLE people ADD away text;
+    """,
 )
 
 FUNCTIONS = """
@@ -308,13 +312,14 @@ BEGIN
     INSERT INTO people
         SELECT p.name, p.id, p.nodes, p.account, p.account_since, p.since, (
             SELECT coalesce(jsonb_object_agg(key, settled_id(_first, value::bigint)), '{}')
-            FROM jsonb_each_text(p.rooms)), p.networks
+            FROM jsonb_each_text(p.rooms)), p.networks, p.away
         FROM jsonb_to_recordset(_batch->'people') AS p(name text, id text, nodes bigint[],
             account text, account_since double precision, since double precision, rooms jsonb,
-            networks jsonb)
+            networks jsonb, away text)
         ON CONFLICT (name) DO UPDATE SET id = excluded.id, nodes = excluded.nodes,
             account = excluded.account, account_since = excluded.account_since,
-            since = excluded.since, rooms = excluded.rooms, networks = excluded.networks;
+            since = excluded.since, rooms = excluded.rooms, networks = excluded.networks,
+            away = excluded.away;
     DELETE FROM memberships USING jsonb_to_recordset(_batch->'people') AS p(
             account text, rooms jsonb)
         WHERE memberships.account = p.account AND NOT p.rooms ? memberships.room;

@@ -56,6 +56,7 @@ export class Chat {
   constructor(view) {
     this.view = view;
     this.conversations = new Map();
+    this.away = new Set(); // who does not answer for now
     this.known = new Map(); // rooms that we are not in
     this.name = "";
     this.isIn = false;
@@ -135,6 +136,7 @@ export class Chat {
     for (const room of rooms) this.takeRoom(room);
     const lobby = this.conversationOf(LOBBY);
     lobby.people = new Set(event.users);
+    this.away = new Set(event.away);
     for (const conversation of this.rooms()) {
       if (hasForgotten) {
         conversation.lastId = undefined;
@@ -190,6 +192,11 @@ export class Chat {
         break;
       case "typing":
         this.type(event);
+        break;
+      case "away":
+        if (event.on) this.away.add(event.name);
+        else this.away.delete(event.name);
+        this.view.lists();
         break;
       case "deleted":
         for (const conversation of this.conversations.values()) this.remove(conversation, event);
@@ -272,6 +279,7 @@ export class Chat {
       case "left":
         for (const name of event.names) {
           people.delete(name);
+          if (event.reason !== "parted") this.away.delete(name);
           conversation.typing.delete(name);
         }
         if (event.reason === "parted" && event.names.includes(this.name)) {
@@ -280,6 +288,7 @@ export class Chat {
         break;
       case "renamed":
         if (people.delete(event.old)) people.add(event.new);
+        if (this.away.delete(event.old)) this.away.add(event.new);
         if (event.old === this.name) this.called(event.new);
         break;
       case "topic":
@@ -502,9 +511,10 @@ export class Chat {
 
   async reply(text) {
     if (this.correspondent) return this.write(this.correspondent.key.slice(1), text);
-    const { to, at } = await this.link.ask({ type: "reply", text });
+    const { to, at, away } = await this.link.ask({ type: "reply", text });
     const conversation = this.privateWith(to);
     this.append(conversation, [{ at: new Date(at), kind: "said", from: this.name, text, own: true }]);
+    if (away !== undefined) this.note(conversation, words.isAway(to, away));
     this.open(conversation.key);
     return true;
   }
@@ -569,6 +579,7 @@ export class Chat {
     const { text } = this.requestFor(pending);
     this.append(conversation, [{ at: new Date(ack.at), kind: "said", from: this.name, text, own: true }]);
     if (ack.waiting) this.note(conversation, words.waiting(ack.to));
+    if (ack.away !== undefined) this.note(conversation, words.isAway(ack.to, ack.away));
   }
 
   keepOutbox() {

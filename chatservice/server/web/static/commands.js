@@ -52,10 +52,18 @@ export const COMMANDS = [
     return text && chat.write(name, text);
   }],
   ["reply", ["r"], "TEXT", "answer the last private message", async (chat, at, args) => args && chat.reply(args)],
+  ["away", [], "[TEXT]", "tell others that you do not answer for now", async (chat, at, text) => {
+    await chat.link.ask({ type: "away", ...(text && { text }) });
+    chat.note(at, words.youAreAway(text));
+  }],
+  ["back", [], "", "end that you are away", async (chat, at) => {
+    await chat.link.ask({ type: "away", on: false });
+    chat.note(at, words.youAreBack);
+  }],
   ["who", ["names", "users"], "[ROOM]", "list who is online, or in a room", async (chat, at, args) => {
     const room = args.replace(/^#/, "");
-    const { users } = await chat.link.ask({ type: "who", ...(room && { room }) });
-    chat.note(at, words.online(users, room));
+    const { users, away = [] } = await chat.link.ask({ type: "who", ...(room && { room }) });
+    chat.note(at, words.online(users, room), ...words.away(away));
   }],
   ["whois", [], "NAME", "show who somebody is", async (chat, at, args) => {
     if (!args) return false;

@@ -49,7 +49,7 @@ export class Side {
     this.fill(
       "people",
       people.slice(0, MOST_PEOPLE).map((name) =>
-        this.item(name, colourOf(name), false, "", () => {
+        this.item(chat.away.has(name) ? words.markedAway(name) : name, colourOf(name), false, "", () => {
           if (!sameName(name, chat.name)) chat.open(`@${name}`);
           this.done();
         }),

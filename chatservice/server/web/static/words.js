@@ -82,6 +82,11 @@ export const words = {
     on
       ? `Messages are being saved again.${lost ? ` ${lost} have been lost.` : ""}`
       : `Messages are not being saved at the moment: ${trouble}`,
+  isAway: (name, text) => `${name} is away${because(text)}`,
+  youAreAway: (text) => `You are now away${because(text)}`,
+  youAreBack: "You are no longer away.",
+  markedAway: (name) => `${name} (away)`,
+  away: (names) => (names.length ? [`Away: ${names.join(", ")}`] : []),
   online: (names, room) => `${room ? `In ${words.room(room)}` : "Online"} (${names.length}): ${names.join(", ")}`,
   rooms: (rooms) =>
     rooms.map(
@@ -90,6 +95,7 @@ export const words = {
     ),
   person: (person, since) => [
     `${person.name} has been here since ${since}${person.registered ? ", under a registered name" : ""}.`,
+    ...(person.away === undefined ? [] : [words.isAway(person.name, person.away)]),
     ...(person.rooms?.length ? [`Rooms in common: ${person.rooms.map((room) => `#${room}`).join(", ")}`] : []),
   ],
   account: (change) =>
