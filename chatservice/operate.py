@@ -80,6 +80,14 @@ def show_bans(answer: Json) -> Iterable[str]:
     return table(("WHAT", "NAME", "BY", "SINCE", "UNTIL", "REASON"), rows)
 
 
+def show_reports(answer: Json) -> Iterable[str]:
+    rows = []
+    for each in answer["reports"]:
+        where = "" if each["room"] == "*" else f"#{each['room']}"
+        rows.append((_time(each["at"]), where, each["name"], each["by"], each["reason"]))
+    return table(("WHEN", "ROOM", "NAME", "BY", "REASON"), rows)
+
+
 def show_text(answer: Json) -> Iterable[str]:
     return [safe(answer["text"])]
 
@@ -132,6 +140,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "unmute": Command("end a mute", [NAME, ROOM], show_text),
     "bans": Command("list bans and mutes", [ROOM], show_bans),
+    "reports": Command(
+        "list reports that nobody in charge has seen",
+        [("--forget", {"action": "store_true", "help": "and delete them"})],
+        show_reports,
+    ),
     "announce": Command(
         "say something to everyone",
         [("text", {"nargs": "+", "help": "what to say"}), ROOM],

@@ -38,6 +38,7 @@ from chatservice.core.requests import (
     Part,
     Question,
     Reply,
+    Report,
     Say,
     Search,
     SetTyping,
@@ -255,6 +256,11 @@ class ChatClient:
     ) -> "Deferred[Recalled]":
         """Ask for messages: see `requests.Search`."""
         return self.request(Search(words, before, limit))
+
+    def report(self, name: str, reason: str, room: str = LOBBY) -> "Deferred[Acked]":
+        """Tell those in charge of `room`, and nobody else, that `name` misbehaves. The answer is
+        `waiting` if none of them is here."""
+        return self.request(Report(name, reason, room))
 
     # For those in charge. In the room ALL_ROOMS: in the whole chat.
 

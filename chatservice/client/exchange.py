@@ -40,6 +40,7 @@ from chatservice.core.events import (
     Refusal,
     Removed,
     Renamed,
+    Reported,
     RoleChanged,
     RoomInfo,
     RoomList,
@@ -75,6 +76,7 @@ from chatservice.core.requests import (
     Quiet,
     Register,
     Reply,
+    Report,
     RoomMode,
     Rooms,
     Say,
@@ -295,6 +297,8 @@ class Exchange:
                 self._closed(event)
             case Told() | Announced() | Saving() | AccountChanged() | Error() | Invited():
                 self._feed.put(event)
+            case Reported():
+                self._feed.put(event)
             case Welcomed() | Acked() | Recalled() | Online() | SanctionList():
                 log.debug("Nobody asked for {event}", event=event)
             case RoomInfo() | RoomList() | Person() | SanctionInfo():
@@ -383,7 +387,9 @@ class Exchange:
                 pass
             case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
                 pass
-            case Away() | Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce():
+            case (
+                Away() | Report() | Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce()
+            ):
                 pass
             case _:
                 assert_never(request)

@@ -14,6 +14,7 @@ from chatservice.core.events import (
     Online,
     Recalled,
     Replayed,
+    Reported,
     Said,
     Sent,
     Told,
@@ -37,6 +38,8 @@ def size(event: object) -> int:  # noqa: PLR0911 (a case for each kind)
             return _EACH + sum(_EACH + len(name) for name in (*names, *away))
         case Joined(names=texts) | Left(names=texts):
             return _EACH + sum(map(len, texts)) + _EACH * len(texts)
+        case Reported(why=why):
+            return _EACH + len(why)
         case Announced(lines=texts):
             return _EACH + sum(map(len, texts)) + _EACH * len(texts)
         case Recalled(events=events):

@@ -46,6 +46,7 @@ from chatservice.core.requests import (
     Quiet,
     Register,
     Reply,
+    Report,
     RoomMode,
     Rooms,
     Say,
@@ -74,7 +75,9 @@ def after_loss(request: Question) -> AfterLoss:
     match request:
         case Say() | Emote():
             return AfterLoss.LOOK_IN_LOG
-        case Tell() | Reply() | Announce() | Kick() | Ban() | Mute():  # it would be done once more
+        case (
+            Tell() | Reply() | Announce() | Kick() | Ban() | Mute() | Report()
+        ):  # it would be done once more
             return AfterLoss.UNSURE
         case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
             return AfterLoss.REPEAT
@@ -91,7 +94,7 @@ def after_loss(request: Question) -> AfterLoss:
 def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
     """The event that answers `request`, if it is not declined."""
     match request:
-        case Say() | Emote() | Tell() | Reply() | Nick() | Announce() | Away():
+        case Say() | Emote() | Tell() | Reply() | Nick() | Announce() | Away() | Report():
             return Acked
         case Topic(topic=None):
             return RoomInfo

@@ -25,6 +25,7 @@ from chatservice.core.registry import room_order, shown_room
 from chatservice.core.room import Room
 from chatservice.core.sanctions import MAX_REASON, MAX_SECONDS
 from chatservice.core.sanitize import sanitize
+from chatservice.core.stores import Report
 from chatservice.core.users import User
 from chatservice.dialects.text import TEXT
 from chatservice.process import resident
@@ -99,6 +100,8 @@ class Commands:
                 return self._rooms()
             case "bans":
                 return self._bans(self._room(asked))
+            case "reports":
+                return await self._reports(forget=asked.get("forget") is True)
             case "kick":
                 return await self._kick(asked, by)
             case "ban" | "mute" as type_:
@@ -140,6 +143,14 @@ class Commands:
     def _bans(self, room: Room | None) -> Pages:
         found = self._chat.moderation.listed(None, room)
         return _paged("bans", (_sanction_fields(each.info) for each in found))
+
+    async def _reports(self, *, forget: bool) -> Pages:
+        """What is kept for those in charge; with `forget`, no longer."""
+        store = self._chat.archive.reports
+        kept = await store.kept()
+        if forget:
+            await store.discard([each.number for each in kept])
+        return _paged("reports", map(_report_fields, kept))
 
     async def _kick(self, asked: Json, by: str) -> Pages:
         if self._room(asked) is not None:
@@ -240,6 +251,17 @@ def _sanction_fields(info: SanctionInfo) -> Json:
         "at": info.at,
         "until": info.until,
         "reason": info.why,
+    }
+
+
+def _report_fields(report: Report) -> Json:
+    return {
+        "at": report.at,
+        "room": report.room,
+        "name": report.name,
+        "registered": report.account is not None,
+        "by": report.by,
+        "reason": report.why,
     }
 
 

@@ -4,8 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chatservice.core.drafts import Draft, Outcome, Tell, Then
-from chatservice.core.events import CloseReason, ErrorCode, Invited, Refusal, Sent, Style, Told
+from chatservice.core.events import (
+    Account,
+    CloseReason,
+    ErrorCode,
+    Invited,
+    Refusal,
+    Sent,
+    Style,
+    Told,
+)
 from chatservice.core.room import Room
+from chatservice.core.stores import Report
 from chatservice.core.users import User, UserSession
 
 if TYPE_CHECKING:
@@ -69,6 +79,10 @@ class Elsewhere:
         """The operator says `lines` to everyone there, or to everyone who hears `room`."""
         self._tell("announced", {"lines": lines, "room": None if room is None else room.name})
 
+    def report(self, report: Report) -> None:
+        """Those in charge there are told of it."""
+        self._tell("reported", report._asdict())
+
     def invite(self, room: str, user: User, by: str) -> None:
         """`user` is invited to `room`."""
         self._tell("invited", {"room": room, "by": by}, user)
@@ -121,6 +135,7 @@ class Elsewhere:
             "invited": self._invited,
             "enrolled": self._enrolled,
             "away": self._away,
+            "reported": self._reported,
             "elsewhere": self._elsewhere,
             "superseded": self._superseded,
         }.get(kind)
@@ -176,6 +191,12 @@ class Elsewhere:
 
     def _away(self, data: Mapping[str, Any]) -> None:
         self._chat.is_away(data["user"], data["text"])
+
+    def _reported(self, data: Mapping[str, Any]) -> None:
+        account = data["account"]
+        fields = {field: data[field] for field in Report._fields}
+        fields["account"] = None if account is None else Account(*account)
+        self._chat.moderation.tell_report(Report(**fields))
 
     def _superseded(self, data: Mapping[str, Any]) -> None:
         self._chat.supersede(data["token"])

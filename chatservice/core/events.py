@@ -374,6 +374,28 @@ class SanctionList:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """For those in charge: somebody (`by`) has reported `name` in `room` (somewhere in the chat, if
+    that is ``*``), and says `why`. `waited`: until one of them came in."""
+
+    at: Time
+    room: str
+    name: str
+    by: str
+    why: str
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTaken:
+    """Your report has been passed on to those in charge; or it is `kept` for them."""
+
+    id: int
+    at: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RoomSwitched:
     """`room` is the one in which you speak from now on. Not for programs."""
 
@@ -448,7 +470,8 @@ class Sent:
 @dataclass(frozen=True, slots=True)
 class Acked:
     """What you asked for has happened, and stands in the log under this `id`; or it was a private
-    message, which went to `to`, or is `waiting` for them to come in. A text of several lines has
+    message, which went to `to`, or is `waiting` for them to come in; or a report, which was passed
+    on, or is `waiting` for somebody in charge. A text of several lines has
     become `count` messages, the last of which has the `id`. `away`: whom you have written to does
     not answer for now, and says this of it, which may be nothing; you are told so once."""
 
@@ -677,6 +700,7 @@ class ErrorCode(StrEnum):
     NOT_MUTED = "not_muted"
     TOO_MANY_BANS = "too_many_bans"
     TOO_MANY_OPERATORS = "too_many_operators"
+    TOO_MANY_REPORTS = "too_many_reports"
     REASON_TOO_LONG = "reason_too_long"
     TOPIC_TOO_LONG = "topic_too_long"
     TOO_MANY_INVITATIONS = "too_many_invitations"
@@ -755,6 +779,8 @@ PersonalEvent = (
     | Removed
     | SanctionInfo
     | SanctionList
+    | Reported
+    | ReportTaken
     | Left  # these, for those in charge who are not in the room
     | RoleChanged
     | Banned
@@ -800,6 +826,7 @@ ProgramEvent = (
     | Removed
     | SanctionInfo
     | SanctionList
+    | Reported
     | Told
     | Acked
     | Typing

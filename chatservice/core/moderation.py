@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatservice.core import names
 from chatservice.core.directory import Directory
 from chatservice.core.drafts import Control, Draft, Entry, Outcome, Stale, Then
 from chatservice.core.elsewhere import Elsewhere
@@ -21,6 +22,7 @@ from chatservice.core.events import (
     Left,
     Refusal,
     Removed,
+    Reported,
     Role,
     RoleChanged,
     RoomEvent,
@@ -39,7 +41,7 @@ from chatservice.core.measures import (
 )
 from chatservice.core.registry import Rank, rank_in, shown_room
 from chatservice.core.sanctions import MAX_REASON, Person, Sanction, Sanctions, of_kind
-from chatservice.core.stores import Archive
+from chatservice.core.stores import Archive, Report
 from chatservice.core.users import User, UserSession
 
 if TYPE_CHECKING:
@@ -132,6 +134,51 @@ class Moderation:
         if not self.is_in_charge(user, room):
             name = ALL_ROOMS if room is None else room.name
             raise Refusal(ErrorCode.NOT_IN_CHARGE, room=shown_room(name))
+
+    def is_in_charge_of_any(self, user: User) -> bool:
+        """Whether `user` is in charge of the whole chat, or of a room that they are in."""
+        rooms = [self._directory.rooms[name] for name in user.rooms]
+        return any(self.is_in_charge(user, room) for room in (None, *rooms))
+
+    # Reports.
+
+    def may_read(self, user: User, report: Report) -> bool:
+        """Whether `report` is for `user`, who is in charge there; but not if they are whom it is
+        about, or its author."""
+        room = self._directory.rooms.get(report.room)
+        rank = self.rank(user, room)
+        if rank is Rank.MEMBER or (rank < Rank.SERVER_OPERATOR and report.room not in user.rooms):
+            return False
+        if report.account is not None and report.account == user.account:
+            return False
+        return not any(
+            set(names.keys(user.name)) & set(names.keys(each)) for each in (report.name, report.by)
+        )
+
+    def pass_on(self, report: Report) -> bool:
+        """Those in charge who are on other servers are told of it. Whether there are any."""
+        found = any(
+            user.elsewhere and self.may_read(user, report)
+            for user in self._directory.users.values()
+        )
+        if found:
+            self._elsewhere.report(report)
+        return found
+
+    def tell_report(self, report: Report) -> bool:
+        """Those in charge who are here on this server are told of it. Whether any was."""
+        told = False
+        event = Reported(report.at, report.room, report.name, report.by, report.why)
+        for user in list(self._directory.users.values()):
+            for cursor in user.cursors if self.may_read(user, report) else ():
+                if cursor.backlogged:
+                    continue
+                try:
+                    cursor.send(event)
+                    told = True
+                except Exception:
+                    cursor.fail()
+        return told
 
     # What they do.
 

@@ -277,6 +277,16 @@ class Bans:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Tell those in charge of `room`, and nobody else, that `name` misbehaves there, and why
+    (`reason`)."""
+
+    name: str
+    reason: str
+    room: str = LOBBY
+
+
+@dataclass(frozen=True, slots=True)
 class Quiet:
     """Hide comings and goings in `room` (`on`), or show them; None: the other way round."""
 
@@ -310,5 +320,7 @@ AboutAccount = Register | ChangePassword | Unregister
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
 InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce
 Talk = Say | Emote | Tell | Reply
-Question = Talk | Away | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
+Question = (
+    Talk | Away | Report | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
+)
 Request = Question | Hello | SetTyping | Help | Exit | Password

@@ -6,7 +6,7 @@ Deferred behind an answer that is awaited takes the question back.
 """
 
 import hashlib
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -25,6 +25,9 @@ MAX_ACCOUNTS = 100_000
 # the network of a guest, who may have any name), so that no single one can fill them.
 MAX_OFFLINE_MESSAGES = 100
 MAX_UNREAD = 20
+# Reports that wait for somebody in charge: as many as somebody reads; and of one author.
+MAX_REPORTS = 1000
+MAX_REPORTS_OF_ORIGIN = 10
 # Networks that one owner has come in from, the one longest unused forgotten first: a person's
 # places, and a telephone's in some weeks.
 MAX_KNOWN_NETWORKS = 16
@@ -140,10 +143,13 @@ class TokenStore(Protocol):
 
 
 class Archive(PastStore, ReadPositionStore, MembershipStore, Protocol):
-    """What a chat needs of the past; and `tokens`, if there may be other servers."""
+    """What a chat needs of the past; `reports`; and `tokens`, if there may be other servers."""
 
     @property
     def tokens(self) -> TokenStore | None: ...
+
+    @property
+    def reports(self) -> "ReportStore": ...
 
 
 class Credentials(NamedTuple):
@@ -210,6 +216,41 @@ def expect_room(owner: Account, kept: int, of_origin: int) -> None:
         raise Refusal(ErrorCode.TOO_MANY_UNREAD, name=owner.name, limit=MAX_UNREAD)
     if kept >= MAX_OFFLINE_MESSAGES:
         raise Refusal(ErrorCode.LETTERBOX_FULL, name=owner.name)
+
+
+class Report(NamedTuple):
+    """Somebody (`by`) has reported `name`, the owner of `account` or a guest, to those in charge of
+    `room` (ALL_ROOMS: of the whole chat), and says `why`. `number`: under which it is kept."""
+
+    at: float
+    room: str
+    name: str
+    account: Account | None
+    by: str
+    why: str
+    number: int = 0
+
+
+def expect_place(kept: int, of_origin: int) -> None:
+    """So many reports are kept, `of_origin` of one author: is there room for another of theirs?
+    Raises `Refusal` (TOO_MANY_REPORTS)."""
+    if of_origin >= MAX_REPORTS_OF_ORIGIN or kept >= MAX_REPORTS:
+        raise Refusal(ErrorCode.TOO_MANY_REPORTS)
+
+
+class ReportStore(Protocol):
+    """Reports that nobody in charge has seen. Those of a room that is gone become those of the
+    whole chat: whoever founds another one of that name has no right to them."""
+
+    def keep(self, report: Report, origin: str) -> Awaitable[int]:
+        """Keep `report`, which is counted for `origin` (see `origin_of`). Returns its number.
+        Raises `Refusal` (TOO_MANY_REPORTS)."""
+
+    def kept(self, asker: str = "") -> Awaitable[tuple[Report, ...]]:
+        """All that are kept, oldest first."""
+
+    def discard(self, numbers: Sequence[int]) -> Awaitable[None]:
+        """Delete those. No other report ever has their numbers."""
 
 
 class OfflineMessageStore(Protocol):

@@ -36,6 +36,7 @@ from chatservice.core.requests import (
     Quiet,
     Register,
     Reply,
+    Report,
     Request,
     RoomMode,
     Rooms,
@@ -158,6 +159,12 @@ def _bans(arguments: str) -> Request | None:
     return Bans(where[arguments.lower()]) if arguments.lower() in where else None
 
 
+def _report(arguments: str) -> Request | None:
+    name, _, reason = arguments.partition(" ")
+    reason = reason.strip()
+    return Report(name, reason, CURRENT_ROOM) if reason else None
+
+
 COMMANDS = (
     Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
@@ -179,6 +186,7 @@ COMMANDS = (
     Command("public", (), RoomMode, lambda _: RoomMode(CURRENT_ROOM, False)),
     Command("invite", (), Invite, lambda a: Invite(a, CURRENT_ROOM) if a else None),
     Command("quiet", (), Quiet, _quiet),
+    Command("report", (), Report, _report),
     Command("slow", (), RoomMode, _slow),
     Command("kick", (), Kick, _kick),
     Command("ban", (), Ban, _sanction(Ban)),

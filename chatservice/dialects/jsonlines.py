@@ -48,6 +48,8 @@ from chatservice.core.events import (
     Renamed,
     Rendered,
     Replayed,
+    Reported,
+    ReportTaken,
     RoleChanged,
     RoomInfo,
     RoomLeft,
@@ -101,6 +103,7 @@ REQUESTS = Vocabulary(
         "ban": requests.Ban,
         "mute": requests.Mute,
         "bans": requests.Bans,
+        "report": requests.Report,
         "register": requests.Register,
         "password": requests.ChangePassword,
         "unregister": requests.Unregister,
@@ -129,6 +132,7 @@ EVENTS = Vocabulary(
         "removed": Removed,
         "sanction": SanctionInfo,
         "bans": SanctionList,
+        "reported": Reported,
         "room": RoomInfo,
         "rooms": RoomList,
         "person": Person,
@@ -263,7 +267,7 @@ def _object(line: bytes) -> dict[str, Any]:
     return given
 
 
-def _as_heard(  # noqa: PLR0911 (a case for each kind)
+def _as_heard(  # noqa: PLR0911, PLR0912 (a case for each kind)
     event: Event, words: Catalogue
 ) -> Iterable[Event]:
     """The events that programs hear for `event`: some take another form there, or none."""
@@ -278,6 +282,8 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             return (Acked(id_, at, to),)
         case AwaySet(id=id_, at=at):
             return (Acked(id_, at),)
+        case ReportTaken(id=id_, at=at, kept=kept):
+            return (Acked(id_, at, waiting=kept),)
         case Sent(id=id_, at=at, recipient=recipient, waiting=waiting, count=count):
             return (Acked(id_, at, recipient, waiting, count, event.away),)
         case Replayed(events=events):
@@ -316,6 +322,7 @@ def _as_heard(  # noqa: PLR0911 (a case for each kind)
             | Removed()
             | SanctionInfo()
             | SanctionList()
+            | Reported()
             | RoomInfo()
             | RoomList()
             | Person()

@@ -45,6 +45,8 @@ from chatservice.core.events import (
     Renamed,
     Rendered,
     Replayed,
+    Reported,
+    ReportTaken,
     Role,
     RoleChanged,
     RoomEvent,
@@ -217,7 +219,13 @@ class Text:
             + why
         )
 
-    def _personal_lines(  # noqa: PLR0911, PLR0912 (one case for each event)
+    def _reported(self, event: Reported) -> str:
+        words = self._words
+        room = "" if event.room == ALL_ROOMS else event.room
+        at = self._time(event.at) if event.waited else ""
+        return words.reported(event, room, at)
+
+    def _personal_lines(  # noqa: PLR0911, PLR0912, PLR0915 (one case for each event)
         self, event: PersonalEvent
     ) -> Sequence[str]:
         words = self._words
@@ -280,6 +288,10 @@ class Text:
                 return [f"*** {words.bans_heading(len(bans), where)}"] + [
                     f"***   {self._sanction(each)}" for each in bans
                 ]
+            case Reported():
+                return (f"*** {self._reported(event)}",)
+            case ReportTaken(kept=kept):
+                return (f"*** {words.report_kept if kept else words.report_passed_on}",)
             case RoomLeft(room=room, current=current):
                 return (f"*** {words.room_left.format(room=room, current=current)}",)
             case TopicShown(room=room, topic=topic):

@@ -19,6 +19,7 @@ from chatservice.core.events import (
     Person,
     Refusal,
     ReplayReason,
+    Reported,
     Role,
     RoomInfo,
 )
@@ -69,6 +70,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.NOT_MUTED: "{name} is not muted there.",
     ErrorCode.TOO_MANY_BANS: "there are {limit} bans and mutes already.",
     ErrorCode.TOO_MANY_OPERATORS: "{limit} people are in charge of that room already.",
+    ErrorCode.TOO_MANY_REPORTS: "too many reports wait for those in charge already.",
     ErrorCode.REASON_TOO_LONG: "a reason can have at most {limit} characters.",
     ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
     ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
@@ -136,6 +138,7 @@ _COMMANDS: Mapping[str, str] = {
     "public": "open the room to everyone",
     "invite": "invite somebody into the room",
     "quiet": "hide comings and goings in the room, or show them",
+    "report": "tell those in charge, and nobody else, that somebody misbehaves",
     "slow": "let each person say one message in so many seconds",
     "kick": "remove somebody from the room",
     "ban": "keep somebody out of the room",
@@ -181,6 +184,8 @@ _DETAILS: Mapping[str, str] = {
     "public": "Only those in charge of a room can do that. What was said before stays private.",
     "invite": "Only those in charge of a room can do that. An invitation holds for a week.",
     "quiet": "With neither on nor off, it changes from one to the other. Others do not notice.",
+    "report": "For example: /report Eve she sends everyone advertisements. It goes to those in "
+    "charge of the room and of the server; if none is here, it is kept for them. NAME is not told.",
     "slow": "For example: /slow 30. Those in charge are exempt. /slow 0 ends it.",
     "kick": "They can come back. From the lobby, or with server before NAME, they have to leave "
     "the chat.",
@@ -221,6 +226,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "topic": "[TEXT]",
     "invite": "NAME",
     "quiet": "[on|off]",
+    "report": "NAME REASON",
     "slow": "SECONDS",
     "kick": "[server] NAME [REASON]",
     "ban": "[server] NAME [TIME] [REASON]",
@@ -297,6 +303,13 @@ def _removed(names: Sequence[str], by: str, why: str, chat: bool) -> str:
 
 def _you_removed(by: str, room: str, why: str) -> str:
     return f"{by} has removed you from {f'#{room}' if room else 'the chat'}{_for(why)}"
+
+
+def _reported(event: Reported, room: str, at: str) -> str:
+    """`at`: when it was, unless it has just happened."""
+    where = f" in #{room}" if room else ""
+    when = f" on {at}" if at else ""
+    return f"{event.by} has reported {event.name}{where}{when}: {event.why}"
 
 
 def _bans_heading(count: int, where: str) -> str:
@@ -545,6 +558,9 @@ class Catalogue:
     listed_ban: str = "{name} is banned ({whom}) by {by} since {at}{until}"
     listed_mute: str = "{name} is muted ({whom}) by {by} since {at}{until}"
     whom: Mapping[tuple[bool, bool], str] = field(default_factory=lambda: _WHOM)
+    reported: Callable[[Reported, str, str], str] = _reported
+    report_passed_on: str = "Your report was passed on to those in charge."
+    report_kept: str = "Nobody in charge is here. Your report is kept for them."
     quiet: str = "Comings and goings in #{room} are now hidden."
     not_quiet: str = "Comings and goings in #{room} are now shown."
     invited: str = "{name} invites you to #{room}. Type /join {room} to join."

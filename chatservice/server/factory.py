@@ -27,6 +27,7 @@ from chatservice.server.peer_log import PeerLog
 from chatservice.server.turns import Turns
 from chatservice.session.asker import Services, Settings
 from chatservice.session.offline_messages import OfflineMessages
+from chatservice.session.reports import Reports
 
 STOP_SECONDS = 1.0  # the same when the server ends, which somebody is waiting for
 
@@ -75,7 +76,8 @@ class ChatFactory(ServerFactory):
         authenticator = authenticator or Authenticator(None, None, clock.seconds)
         self.complaints = Complaints(clock)
         offline_messages = OfflineMessages(chat, authenticator.accounts, self.complaints)
-        self.services = Services(chat, authenticator, offline_messages, settings)
+        reports = Reports(chat, clock.seconds)
+        self.services = Services(chat, authenticator, offline_messages, reports, settings)
         authenticator.account_changed = self.services.account_changed
         self.clock = clock
         self._limits = limits

@@ -21,6 +21,7 @@ from chatservice.core.requests import Hello, Password
 from chatservice.core.users import User, UserSession
 from chatservice.dialects.dialect import Dialect
 from chatservice.session.offline_messages import OfflineMessages
+from chatservice.session.reports import Reports
 
 # What a request comes to. None: there is no answer, or what happened in a room is one, which its
 # author is told when everyone is.
@@ -68,6 +69,7 @@ class Services:
     chat: Chat
     authenticator: Authenticator
     offline_messages: OfflineMessages
+    reports: Reports
     settings: Settings
 
     def account_changed(self, account: Account, change: Change) -> None:
@@ -116,6 +118,9 @@ class Asker(UserSession, Protocol):
 
     def deliver_waiting(self) -> None:
         """Tell them what has waited for the account that is theirs now."""
+
+    def deliver_reports(self) -> None:
+        """Tell them what has been reported, if they are in charge."""
 
     def leave(self) -> None:
         """End the connection once everything due has been sent."""

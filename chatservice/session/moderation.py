@@ -13,6 +13,7 @@ from chatservice.core.events import (
     Muted,
     PersonalEvent,
     Refusal,
+    ReportTaken,
     Role,
     RoleChanged,
     SanctionKind,
@@ -21,7 +22,8 @@ from chatservice.core.events import (
 from chatservice.core.measures import Appoint, Impose, Kick, Lift, Measure, Warrant
 from chatservice.core.moderation import person_of
 from chatservice.core.registry import Rank, shown_room
-from chatservice.core.sanctions import Person
+from chatservice.core.sanctions import MAX_REASON, Person
+from chatservice.core.stores import Report, origin_of
 from chatservice.dialects.text import TEXT
 from chatservice.session.asker import Asker, Services, committed
 
@@ -68,6 +70,24 @@ def announce(asker: Asker, request: requests.Announce) -> Acked:
     asker.note("{name} announces: {lines!r}", name=user.name, lines=request.text)
     chat.announce(line for line in request.text.splitlines() if line.strip())
     return Acked(chat.log.end - 1, chat.now())
+
+
+async def report(asker: Asker, request: requests.Report) -> ReportTaken:
+    services, user, name = asker.services, asker.user, request.name
+    chat, network = services.chat, asker.peer.network
+    room, why = chat.own_room(user, asker.room(request.room)).name, request.reason.strip()
+    if not why:
+        raise Refusal(ErrorCode.EMPTY_TEXT)
+    if len(why) > MAX_REASON:
+        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_REASON)
+    origin = origin_of(user.account, network)
+    services.reports.expect_pace(origin)
+    target = await _target(asker, name)
+    what = Report(chat.now(), room, target.name, target.account, user.name, why)
+    line = "{by} reports {whom} in {room}: {why!r}"
+    asker.note(line, by=user.name, whom=target.name, room=shown_room(room), why=why)
+    passed_on = await services.reports.take(what, origin)
+    return ReportTaken(chat.log.end - 1, what.at, not passed_on)
 
 
 async def _appoint(asker: Asker, room: str, name: str, role: Role) -> PersonalEvent | None:

@@ -22,6 +22,7 @@ async def join(asker: Asker, request: requests.Join) -> PersonalEvent:
     network = asker.peer.network
     await committed(lambda then: chat.join_room(user, asker, request.room, network, then=then))
     room = chat.own_room(user, request.room)
+    asker.deliver_reports()
     asker.note("{name} has joined #{room}.", name=user.name, room=room.name)
     if asker.dialect.labels_rooms:
         asker.cursor.current = room.name

@@ -319,6 +319,11 @@ class Session:
     def deliver_waiting(self) -> None:
         """Tell them what has waited for the account that is theirs now."""
         self._deliver(self.services.offline_messages.deliver(self.user))
+        self.deliver_reports()
+
+    def deliver_reports(self) -> None:
+        """Tell them what has been reported, if they are in charge."""
+        self._deliver(self.services.reports.deliver(self.user, self.peer.network))
 
     def _deliver(self, delivery: Coroutine[Any, Any, None]) -> None:
         def over(_: object) -> None:
@@ -639,6 +644,7 @@ class Session:
         if past is not None:
             await past.run(self.caught_up())
         await self.services.offline_messages.deliver(user)
+        await self.services.reports.deliver(user, self.peer.network)
 
     def _leave(self, *, lost: bool, why: str) -> None:
         if (user := self._user) is not None:

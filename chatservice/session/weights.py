@@ -45,7 +45,7 @@ def written_for(request: requests.Request) -> float:
             return NAME_WRITTEN
         case requests.Op() | requests.Founder() | requests.Kick() | requests.Ban():
             return NAME_WRITTEN
-        case requests.Mute():
+        case requests.Mute() | requests.Report():
             return NAME_WRITTEN
         case _:
             return 0.0
@@ -78,6 +78,11 @@ def name(
 def bans(asker: Asker, request: requests.Bans) -> float:
     """It is a list, and may be long."""
     return SEARCH
+
+
+def report(asker: Asker, request: requests.Report) -> float:
+    """Those in charge are looked for among all who are here."""
+    return NAME + who(asker, requests.Who())
 
 
 def account(asker: Asker, request: requests.AboutAccount) -> float:

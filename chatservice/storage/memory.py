@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from chatservice.core import names
 from chatservice.core.cursor import Pages
-from chatservice.core.drafts import Committed, Draft, decide
+from chatservice.core.drafts import Committed, Draft, Entry, decide
 from chatservice.core.events import (
+    ALL_ROOMS,
     Account,
     Emoted,
     ErrorCode,
@@ -38,7 +39,9 @@ from chatservice.core.stores import (
     MissedCount,
     OfflineMessage,
     ReadPosition,
+    Report,
     closest,
+    expect_place,
     expect_room,
 )
 from chatservice.storage.recent import RecentMessages
@@ -65,12 +68,16 @@ class MemoryArchive:
         self._registry = Registry()
         self._next_id = 1
         self._positions: OrderedDict[str, ReadPosition] = OrderedDict()
+        self.reports = MemoryReportStore()
 
     def submit(
         self, drafts: Sequence[Draft], committed: Callable[[Sequence[Committed]], None], /
     ) -> None:
         decided = decide(drafts, self._registry, self._next_id)
         self._next_id = decided[-1].next_id
+        for _, outcome, _ in decided:
+            if isinstance(outcome, Entry):
+                self.reports.forget_rooms(outcome.ended)
         committed(decided)
 
     @property
@@ -160,6 +167,35 @@ class MemoryArchive:
         sanctions: Iterable[Sanction] = (),
     ) -> None:
         """There are no accounts without a database."""
+
+
+class MemoryReportStore:
+    """`stores.ReportStore` that is gone with the process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Report, str]] = {}
+        self._numbers = 0
+
+    async def keep(self, report: Report, origin: str) -> int:
+        origins = [each for _, each in self._kept.values()]
+        expect_place(len(origins), origins.count(origin))
+        self._numbers += 1
+        self._kept[self._numbers] = report._replace(number=self._numbers), origin
+        return self._numbers
+
+    async def kept(self, asker: str = "") -> tuple[Report, ...]:
+        return tuple(report for report, _ in self._kept.values())
+
+    async def discard(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._kept.pop(number, None)
+
+    def forget_rooms(self, rooms: Iterable[str]) -> None:
+        """There are none of those any longer."""
+        for room in rooms:
+            for number, (report, origin) in list(self._kept.items()):
+                if report.room == room:
+                    self._kept[number] = report._replace(room=ALL_ROOMS), origin
 
 
 class _Kept(NamedTuple):

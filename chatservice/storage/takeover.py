@@ -73,6 +73,12 @@ _TABLES = {
         "(r->>9)::double precision, (r->>10)::double precision, r->>11 "
         "FROM jsonb_array_elements($1::jsonb) AS r",
     ),
+    "reports": (
+        "SELECT at, room, name, account, since, by, why, origin FROM reports ORDER BY id",
+        "INSERT INTO reports(at, room, name, account, since, by, why, origin) "
+        "SELECT (r->>0)::double precision, r->>1, r->>2, r->>3, (r->>4)::double precision, r->>5, "
+        "r->>6, r->>7 FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
     "memberships": (
         "SELECT account, since, room, joined FROM memberships",
         "INSERT INTO memberships SELECT r->>0, (r->>1)::double precision, r->>2, (r->>3)::bigint "

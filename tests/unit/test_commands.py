@@ -92,6 +92,7 @@ ARGUMENTS = {
     "slow": "30",
     "msg": "Bob lunch?",
     "in": "dev lunch?",
+    "report": "Eve spam",
     "quiet": "on",
 }
 

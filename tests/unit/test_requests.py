@@ -63,7 +63,7 @@ class TestEvents:
             *(events.Burst, events.Sent, events.Replayed, events.Refused, events.Answered),
             *(events.NameAsked, events.PasswordAsked, events.Helped, events.Explained),
             *(events.RoomSwitched, events.RoomLeft, events.TopicShown, events.QuietChanged),
-            *(events.InvitationSent, events.AwaySet, events.Rendered),
+            *(events.InvitationSent, events.AwaySet, events.ReportTaken, events.Rendered),
         }
         in_json = set(jsonlines.EVENTS.types.values())
         assert in_json | otherwise == set(get_args(events.Event))

@@ -13,16 +13,28 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from chatservice.core import log
-from chatservice.core.events import Account, Burst, Emoted, ErrorCode, Refusal, Said, Told
+from chatservice.core.events import (
+    ALL_ROOMS,
+    Account,
+    Burst,
+    Emoted,
+    ErrorCode,
+    Refusal,
+    Said,
+    Told,
+)
 from chatservice.core.log import Batch
 from chatservice.core.stores import (
     MAX_KNOWN_NETWORKS,
     MAX_OFFLINE_MESSAGES,
+    MAX_REPORTS,
+    MAX_REPORTS_OF_ORIGIN,
     MAX_UNREAD,
     Credentials,
     MissedCount,
     OfflineMessage,
     ReadPosition,
+    Report,
 )
 from chatservice.storage.keep import Keep
 from chatservice.storage.words import MAX_WORDS, words
@@ -455,6 +467,49 @@ def test_one_sender_cannot_fill_what_is_kept_for_somebody(kind: str) -> None:
         post(made, message(5.0, "lunch?", "Bob"))
         made.clock.wait_for(made.accounts.discard((kept(made)[0].told,)))
         post(made, message(5.0, "one more", "Other"), origin="network 192.0.2.1")
+
+
+# Reports.
+
+
+def report(number: int = 0, room: str = "lobby", account: Account | None = None) -> Report:
+    return Report(1e9 + number + 0.25, room, "Eve", account, "Bob", f"spam {number}")
+
+
+@EACH_KIND
+def test_reports_are_kept_until_they_are_discarded(kind: str) -> None:
+    with stores(kind) as made:
+        wait, reports = made.clock.wait_for, made.archive.reports
+        told = [report(0), report(1, "dev", ALICE), report(2, ALL_ROOMS)]
+        numbers = [wait(reports.keep(each, "account Bob")) for each in told]
+        assert len(set(numbers)) == 3
+        kept = [each._replace(number=n) for each, n in zip(told, numbers, strict=True)]
+        assert list(wait(reports.kept())) == kept
+        wait(reports.discard(numbers[:2]))
+        wait(reports.discard(numbers[:1]))
+        assert list(wait(reports.kept())) == kept[2:]
+        wait(reports.discard(numbers[2:]))
+        number = wait(reports.keep(told[0], "account Bob"))
+        assert number not in numbers
+
+
+@EACH_KIND
+def test_nobody_fills_what_is_kept_of_reports(kind: str) -> None:
+    with stores(kind) as made:
+        wait, reports = made.clock.wait_for, made.archive.reports
+        for number in range(MAX_REPORTS_OF_ORIGIN):
+            first = wait(reports.keep(report(number), "network 192.0.2.1"))
+        with pytest.raises(Refusal) as refused:
+            wait(reports.keep(report(), "network 192.0.2.1"))
+        assert refused.value.code is ErrorCode.TOO_MANY_REPORTS
+        for number in range(MAX_REPORTS_OF_ORIGIN, MAX_REPORTS):
+            wait(reports.keep(report(number), f"network {number // 5}"))
+        with pytest.raises(Refusal) as refused:
+            wait(reports.keep(report(), "account Alice"))
+        assert refused.value.code is ErrorCode.TOO_MANY_REPORTS
+        assert len(wait(reports.kept())) == MAX_REPORTS
+        wait(reports.discard([first]))
+        wait(reports.keep(report(), "account Alice"))
 
 
 # Known networks.

@@ -95,6 +95,8 @@ def samples() -> Iterator[Event]:
         yield events.Person(NAME, 0.0, on, ("4",), TEXT if on else "")
         yield events.Online((NAME, OTHER), "4" if on else "", (NAME,))
         yield events.AwayChanged(NAME, on)
+        yield events.Reported(0.0, "4" if on else "*", NAME, OTHER, TEXT, waited=on)
+        yield events.ReportTaken(1, 0.0, on)
         yield events.AwaySet(1, 0.0, on)
         yield events.AwaySet(1, 0.0, True, TEXT)
         yield events.Sent(1, 0.0, NAME, TEXT, away=TEXT if on else "")

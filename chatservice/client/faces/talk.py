@@ -31,6 +31,7 @@ from chatservice.core.events import (
     Refused,
     Removed,
     ReplayReason,
+    ReportTaken,
     RoomInfo,
     RoomLeft,
     RoomSwitched,
@@ -61,6 +62,7 @@ from chatservice.core.requests import (
     Quiet,
     Register,
     Reply,
+    Report,
     Request,
     RoomMode,
     Rooms,
@@ -200,7 +202,9 @@ class Talk:
             return cast(Request, replace(cast(Any, request), room=self.rooms.current))
         return request
 
-    def _carry_out(self, request: Request, line: str) -> None:
+    def _carry_out(  # noqa: PLR0912 (a case each)
+        self, request: Request, line: str
+    ) -> None:
         """Raises `Refusal`."""
         if self.asks_name and not isinstance(request, Help | Exit | Hello | Password):
             raise Refusal(ErrorCode.NAME_FIRST)
@@ -222,6 +226,12 @@ class Talk:
                 self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
             case Join() | Switch() | Part() | Quiet() | Topic() | Invite():
                 self._ask_of_rooms(request, line)
+            case Report():
+                self._ask(
+                    request,
+                    line,
+                    lambda done: self._show(ReportTaken(done.id, done.at, done.waiting)),
+                )
             case Away(on=on, text=text):
                 self._ask(
                     request,

@@ -41,6 +41,7 @@ from chatservice.core.events import (
     Renamed,
     Rendered,
     Replayed,
+    Reported,
     Role,
     RoleChanged,
     Said,
@@ -466,7 +467,7 @@ class Personal(Irc):
                 return self._unheard(refusal, {})
             case Answered(event=answer):
                 return self.render_personal(answer)
-            case Announced() | Skipped() | Saving() | Refused():
+            case Announced() | Reported() | Skipped() | Saving() | Refused():
                 return b"".join(map(self.notice, TEXT.lines(event)))
             case _:
                 return b""

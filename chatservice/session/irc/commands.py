@@ -73,6 +73,7 @@ COMMANDS: Mapping[str, Command] = {
     "PRIVMSG": Command(multiline.privmsg),
     "QUIT": Command(registration.quit_, 0, _ANY),
     "REGISTER": Command(registration.register, 3, _ANY),
+    "REPORT": Command(operators.report, 2),
     "SETNAME": Command(people.setname, 1),
     "TAGMSG": Command(talk.tagmsg),
     "TIME": Command(queries.time),

@@ -6,7 +6,7 @@ They are accounts, so whoever has logged in to one of these is an operator alrea
 from typing import TYPE_CHECKING
 
 from chatservice.core import requests
-from chatservice.core.events import ALL_ROOMS, ErrorCode, Refusal, Rendered
+from chatservice.core.events import ALL_ROOMS, LOBBY, ErrorCode, Refusal, Rendered
 from chatservice.core.moderation import MAX_TOPIC
 from chatservice.core.registry import Rank
 from chatservice.core.sanctions import MAX_REASON
@@ -14,6 +14,7 @@ from chatservice.core.users import User
 from chatservice.dialects.irc.dialect import plain_text
 from chatservice.dialects.irc.message import Message, serialise
 from chatservice.dialects.irc.numerics import Numeric
+from chatservice.dialects.text import TEXT
 from chatservice.session import moderation, weights
 from chatservice.session.irc import registration
 from chatservice.session.irc.network import irc_sessions
@@ -73,6 +74,18 @@ async def oper(session: "IrcSession", message: Message) -> None:
         registration.log_in(session, account)
         session.note("{name} is an operator, as {account}.", name=user.name, account=account.name)
         show(session)
+
+
+async def report(session: "IrcSession", message: Message) -> None:
+    """REPORT [#room] name why: tell those in charge, and nobody else; of the lobby, unless a room
+    is named."""
+    room, name, *why = message.parameters
+    if not room.startswith("#"):
+        room, name, why = LOBBY, room, [name, *why]
+    request = requests.Report(name, plain_text(" ".join(why)), room)
+    session.charge(request)
+    for line in TEXT.lines(await moderation.report(session, request)):
+        session.say("NOTICE", session.nick, line.removeprefix("*** "))
 
 
 async def kill(session: "IrcSession", message: Message) -> None:

@@ -86,6 +86,7 @@ async def _join(session: "IrcSession", name: str) -> None:
         session.answered_by_the_log()
         return
     room = chat.own_room(user, name)
+    session.deliver_reports()
     session.note("{name} has joined #{room}.", name=user.name, room=room.name)
     show(session, room)
     session.network.tell_of_absence(session, room)

@@ -29,6 +29,7 @@ from chatservice.storage.postgres.positions import Positions
 from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
 from chatservice.storage.postgres.reading import Reading
+from chatservice.storage.postgres.reports import PostgresReportStore
 from chatservice.storage.postgres.retention import Housekeeping
 from chatservice.storage.postgres.tokens import Tokens
 from chatservice.storage.turns import Turns
@@ -87,6 +88,7 @@ class PostgresArchive(ReadablePast):
         self._questions = Questions(self._connections, "store", complaints)
         searches = Questions(self._connections, "searches", complaints, ErrorCode.TOO_SLOW)
         self.accounts = PostgresAccountStore(self._questions, now)
+        self.reports = PostgresReportStore(self._questions)
         self._reading = Reading(self._questions.ask, searches.ask, Turns(reactor))
         self._positions = Positions(self._questions, now)
         self.tokens = Tokens(reactor, self._questions)

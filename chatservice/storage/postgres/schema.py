@@ -178,6 +178,21 @@ UPGRADES: tuple[str, ...] = (
     -- What those say who are away; NULL: they are not.
     ALTER TABLE people ADD away text;
     """,
+    """
+    -- Reports that nobody in charge of `room` ('*': of the whole chat) has seen. `account` and
+    -- `since` are of whom was reported; `origin`: for whom it is counted.
+    CREATE TABLE reports(
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at double precision NOT NULL,
+        room text NOT NULL,
+        name text NOT NULL,
+        account text,
+        since double precision,
+        by text NOT NULL,
+        why text NOT NULL,
+        origin text NOT NULL
+    );
+    """,
 )
 
 FUNCTIONS = """
@@ -334,6 +349,8 @@ BEGIN
     DELETE FROM memberships WHERE room IN (SELECT jsonb_array_elements_text(_batch->'founded'))
         AND account NOT IN (SELECT account FROM people WHERE account IS NOT NULL AND rooms ? room);
     DELETE FROM rooms WHERE name IN (SELECT jsonb_array_elements_text(_batch->'dropped'));
+    UPDATE reports SET room = '*'
+        WHERE room IN (SELECT jsonb_array_elements_text(_batch->'dropped'));
     INSERT INTO rooms
         SELECT r.name, r.founder, r.founder_since, r.guest, r.topic, r.private,
             settled_id(_first, r.open_from), settled_id(_first, r.control), r.operators,
@@ -437,6 +454,24 @@ BEGIN
     IF kept < _most AND of_origin < _most_of_origin THEN
         INSERT INTO letters(at, sender, recipient, text, origin)
             VALUES(_at, _sender, _name, _text, _origin) RETURNING id INTO number;
+    END IF;
+END
+$$;
+
+-- Keep a report, if there is room for it. Its number (NULL: there is none), and how many were kept
+-- before, of all and of that origin.
+CREATE OR REPLACE FUNCTION report_keep(
+    _at double precision, _room text, _name text, _account text, _since double precision,
+    _by text, _why text, _origin text, _most bigint, _most_of_origin bigint,
+    OUT number bigint, OUT kept bigint, OUT of_origin bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE reports IN SHARE ROW EXCLUSIVE MODE;
+    SELECT count(*), count(*) FILTER (WHERE origin = _origin) INTO kept, of_origin FROM reports;
+    IF kept < _most AND of_origin < _most_of_origin THEN
+        INSERT INTO reports(at, room, name, account, since, by, why, origin)
+            VALUES(_at, _room, _name, _account, _since, _by, _why, _origin)
+            RETURNING id INTO number;
     END IF;
 END
 $$;

@@ -43,6 +43,7 @@ from chatservice.storage.sqlite.database import (
 )
 from chatservice.storage.sqlite.positions import PendingPositions
 from chatservice.storage.sqlite.reading import Reading
+from chatservice.storage.sqlite.reports import SqliteReportStore
 from chatservice.storage.sqlite.retention import Housekeeping
 from chatservice.storage.sqlite.schema import UPGRADES
 from chatservice.storage.sqlite.threads import (
@@ -104,6 +105,7 @@ class SqliteArchive(ReadablePast):
             too_slow=ErrorCode.TOO_SLOW,
             nice=True,
         )
+        self.reports = SqliteReportStore(self)
         self._positions = PendingPositions(self._is_saved)
         self._commits = GroupCommit(reactor, self._writer.write, self._positions, self._tell_notice)
         self._reading = Reading(self._commits.held, self._reader, self._searcher, Turns(reactor))

@@ -19,6 +19,7 @@ from chatservice.core.events import (
 from chatservice.core.measures import Appointed, Imposed, Lifted
 from chatservice.core.registry import RoomRecord
 from chatservice.core.sanctions import Sanction
+from chatservice.storage.sqlite import reports
 
 _COLUMNS = "key, id, kind, scope, name, account, since, networks, by, at, until, why"
 
@@ -99,6 +100,7 @@ def forget_room(connection: sqlite3.Connection, room: str) -> None:
     """Within a transaction: there is no such room any longer, or it is another one."""
     connection.execute("DELETE FROM operators WHERE room = ?", (room,))
     connection.execute("DELETE FROM sanctions WHERE scope = ?", (room,))
+    reports.forget_room(connection, room)
 
 
 def operators(connection: sqlite3.Connection, room: str) -> set[Account]:
@@ -139,3 +141,7 @@ def forget_gone(connection: sqlite3.Connection, rooms: Iterable[str], now: float
             f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
             [(scope,) for (scope,) in found if scope not in kept],
         )
+    reported = connection.execute("SELECT DISTINCT room FROM reports").fetchall()
+    for (room,) in reported:
+        if room not in kept:
+            reports.forget_room(connection, room)

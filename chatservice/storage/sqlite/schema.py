@@ -157,6 +157,21 @@ UPGRADES: tuple[str, ...] = (
     """
     ALTER TABLE rooms ADD slow INTEGER NOT NULL DEFAULT 0;
     """,
+    # Reports that nobody in charge of `room` ('*': of the whole chat) has seen. `account`, `since`:
+    # of whom was reported; `origin`: for whom it is counted.
+    """
+    CREATE TABLE reports(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        room TEXT NOT NULL,
+        name TEXT NOT NULL,
+        account TEXT,
+        since REAL,
+        by TEXT NOT NULL,
+        why TEXT NOT NULL,
+        origin TEXT NOT NULL
+    );
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

@@ -212,6 +212,9 @@ export class Chat {
         this.note(current, words.invited(event.from, event.room));
         this.view.lists();
         break;
+      case "reported":
+        this.note(this.conversations.get(event.room) ?? current, words.reported(event));
+        break;
       case "announced":
         this.note(this.conversations.get(event.room) ?? current, ...event.lines);
         break;

@@ -108,6 +108,12 @@ export const COMMANDS = [
     await chat.link.ask({ type: "invite", to: args, room: inRoom(at) });
     chat.note(at, words.youInvited(args));
   }],
+  ["report", [], "NAME REASON", "tell those in charge, and nobody else, that somebody misbehaves", async (chat, at, args) => {
+    const [name, reason] = split(args);
+    if (!reason) return false;
+    const { waiting } = await chat.link.ask({ type: "report", name, reason, room: inRoom(at) });
+    chat.note(at, words.reportTaken(waiting));
+  }],
   ["slow", [], "SECONDS", "let each person say one message in so many seconds", (chat, at, args) =>
     /^\d{1,5}$/.test(args) && chat.link.ask({ type: "room_mode", room: inRoom(at), slow: Number(args) })],
   inCharge("kick", "NAME [REASON]", "remove somebody from the room, if you are in charge of it", (at, args) => {

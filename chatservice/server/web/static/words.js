@@ -82,6 +82,10 @@ export const words = {
     on
       ? `Messages are being saved again.${lost ? ` ${lost} have been lost.` : ""}`
       : `Messages are not being saved at the moment: ${trouble}`,
+  reported: ({ by: author, name, room, why, waited, at }) =>
+    `${author} has reported ${name}${room === "*" ? "" : ` in #${room}`}${waited ? ` (${new Date(at).toLocaleString()})` : ""}${because(why)}`,
+  reportTaken: (kept) =>
+    kept ? "Nobody in charge is here. Your report is kept for them." : "Your report was passed on to those in charge.",
   isAway: (name, text) => `${name} is away${because(text)}`,
   youAreAway: (text) => `You are now away${because(text)}`,
   youAreBack: "You are no longer away.",
