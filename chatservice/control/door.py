@@ -184,42 +184,48 @@ class ControlProtocol(Protocol):
         return self in self._factory.connections
 
     def _serve(self) -> None:
-        """Answer the next request, unless one is being answered."""
-        if self._busy:
-            return
+        """Answer what is asked, unless that is being done."""
+        if not self._busy:
+            self._busy = True
+            Deferred.fromCoroutine(self._answer_all()).addErrback(self._fail)
+
+    async def _answer_all(self) -> None:
+        """One request after the other, as long as there are some; nothing is read meanwhile."""
+        self.transport.pauseProducing()
+        while (line := self._next_request()) is not None:
+            await self._answer(line)
+        self._busy = False
+        if self._is_open:
+            self._set_deadline(IDLE_SECONDS)
+            self.transport.resumeProducing()
+
+    def _next_request(self) -> bytes | None:
+        """None: there is none, or none any longer."""
         line, end, rest = self._unread.partition(b"\n")
+        if not self._is_open:
+            return None
         if len(line) > MAX_LINE:
             self._end("too_long", f"A request has {MAX_LINE:,} bytes at most.")
-        elif end:
-            self._unread = rest
-            self._busy = True
-            self.transport.pauseProducing()
-            Deferred.fromCoroutine(self._answer(line)).addErrback(self._fail)
+            return None
+        if not end:
+            return None
+        self._unread = rest
+        return line
 
     async def _answer(self, line: bytes) -> None:
         self._set_deadline(IDLE_SECONDS)
         try:
             asked = decode(line)
             for page in await self._factory.commands.carry_out(asked, self._operator):
+                await self._say({**page, "type": asked["type"]})
                 if not self._is_open:
                     return
-                self._set_deadline(IDLE_SECONDS)
-                self._send({**page, "type": asked["type"]})
-                if self._room is not None:
-                    await self._room
-                else:
-                    await deferLater(self._factory.reactor, 0)  # others are served
         except Refusal as refusal:
-            self._complain(refusal.code.value, ENGLISH.refusal(refusal))
+            await self._say(_complaint(refusal.code.value, ENGLISH.refusal(refusal)))
         except Impossible as error:
-            self._complain("impossible", str(error))
+            await self._say(_complaint("impossible", str(error)))
         except ValueError as error:
-            self._complain("bad_request", f"This is no request: {error}.")
-        self._busy = False
-        if self._is_open:
-            self._set_deadline(IDLE_SECONDS)
-            self.transport.resumeProducing()
-            self._serve()
+            await self._say(_complaint("bad_request", f"This is no request: {error}."))
 
     def _fail(self, failure: Failure) -> None:
         log.failure("Answering an operator failed.", failure)
@@ -230,11 +236,19 @@ class ControlProtocol(Protocol):
     def _send(self, fields: Json) -> None:
         self.transport.write(encode(fields))
 
-    def _complain(self, code: str, message: str) -> None:
-        self._send({"type": "error", "code": code, "message": message})
+    async def _say(self, fields: Json) -> None:
+        """And wait until there is room for more, and others have been served."""
+        if not self._is_open:
+            return
+        self._set_deadline(IDLE_SECONDS)
+        self._send(fields)
+        if self._room is not None:
+            await self._room
+        else:
+            await deferLater(self._factory.reactor, 0)
 
     def _end(self, code: str, message: str) -> None:
-        self._complain(code, message)
+        self._send(_complaint(code, message))
         self.close()
 
     def _set_deadline(self, seconds: float | None) -> None:
@@ -246,6 +260,10 @@ class ControlProtocol(Protocol):
             self._deadline = self._factory.reactor.callLater(
                 seconds, self.transport.abortConnection
             )
+
+
+def _complaint(code: str, message: str) -> Json:
+    return {"type": "error", "code": code, "message": message}
 
 
 def _uid_of(connection: socket.socket) -> int | None:

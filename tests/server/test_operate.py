@@ -502,6 +502,17 @@ def test_bad_requests_get_one_error_each(quiet: Operated) -> None:
     caller.leaves()
 
 
+@pytest.mark.parametrize("line", [b"", b'{"type": "bans"}', b'{"type": "nothing"}'])
+def test_thousands_of_requests_at_once_are_all_answered(quiet: Operated, line: bytes) -> None:
+    caller = Caller(quiet.folder)
+    caller.hears()
+    caller.sends((line + b"\n") * 2000)
+    answers = {str(caller.hears()) for _ in range(2000)}
+    assert len(answers) == 1, answers
+    caller.leaves()
+    assert "rror" not in quiet.log
+
+
 def test_there_are_not_too_many_of_them(quiet: Operated) -> None:
     callers = [Caller(quiet.folder) for _ in range(MAX_CONNECTIONS)]
     for caller in callers:
