@@ -244,10 +244,13 @@ class Window(ttk.Frame):
         me = self.talk.client.name
         name = event.sender if isinstance(event, Told) else event.recipient
         tab = self._tabs.open_private(name)
+        away = event.away if isinstance(event, Sent) else None
         if isinstance(event, Told):
             self._count(tab or self._tabs.home, for_you=True)
         if tab is not None:
             self._add(tab, lines.private(event, me))
+            if away is not None:
+                self._add(tab, f"*** {ENGLISH.is_away(name, away)}")
         else:
             self._add(self._tabs.home, event)
 

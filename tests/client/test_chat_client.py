@@ -25,11 +25,14 @@ from chatservice.client import (
     greeting,
 )
 from chatservice.core.events import (
+    AwayChanged,
     Closed,
     CloseReason,
     Emoted,
     Left,
     ModeChanged,
+    Renamed,
+    Reported,
     Said,
     Sent,
     Skipped,
@@ -125,6 +128,35 @@ async def test_hears_says_and_leaves(server: Server) -> None:
         await alice.__anext__()
     with pytest.raises(Gone):
         await alice.say("too late")
+
+
+@pytest_twisted.ensureDeferred
+async def test_says_that_it_is_away_and_reports(server: Server) -> None:
+    alice, bob = client_of(server, "Alice", rooms=True), client_of(server, "Bob", rooms=True)
+    for client in (alice, bob):
+        await heard(client, Welcomed)
+        await client.join("dev")
+    await alice.go_away("lunch")
+    assert await heard(bob, AwayChanged) == AwayChanged("Alice", True)
+    assert (bob.away, alice.away) == ({"Alice"}, {"Alice"})
+    assert [(await bob.tell("Alice", "hungry?")).away for _ in range(2)] == ["lunch", None]
+    assert [(await heard(bob, Sent)).away for _ in range(2)] == ["lunch", None]
+    late = client_of(server, "Late")
+    await heard(late, Welcomed)
+    assert late.away == {"Alice"}
+    await alice.nick("Alicia")
+    await heard(bob, Renamed)
+    assert bob.away == {"Alicia"}
+    await alice.come_back()
+    await heard(bob, AwayChanged)
+    assert bob.away == set()
+
+    assert not (await bob.report("Late", "spam", "dev")).waiting
+    told = await heard(alice, Reported)
+    assert (told.room, told.name, told.by, told.why) == ("dev", "Late", "Bob", "spam")
+    assert (await bob.report("Late", "spam")).waiting
+    for client in (late, alice, bob):
+        await end(client)
 
 
 @pytest_twisted.ensureDeferred

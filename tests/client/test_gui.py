@@ -208,8 +208,13 @@ def test_private_conversations_have_their_tabs(server: Server, bob: Window) -> N
     alice.hears("[Bob -> you] never sent to everyone")
     alice.types("/nick Alicia")
     assert "Alicia" in alice.next_line()
+    alice.types("/away lunch")
+    alice.hears("*** You are now away: lunch")
     bob.types("hi")
     alice.hears("[Bob -> you] hi")
+    bob.shows("*** Alicia is away: lunch")
+    alice.types("/back")
+    alice.hears("*** You are no longer away.")
     bob.hands.key("ctrl+w")
     bob.shows("to all")
     bob.hands.key("F6", "F6", "Return")  # who is first in the list

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.chromium import CHROMIUM, SHIFT, Chromium, Page, joined
 from tests.support.people import PATIENCE, Person, Server
+from tests.support.people import joined as joined_line
 from tests.support.websockets import WEB, web_port
 
 if CHROMIUM is None and not os.environ.get("CI"):
@@ -107,6 +108,33 @@ def test_a_page_and_a_person_at_nc_talk_in_all_scripts(chat: Chat, join: Join) -
     assert page.runs(
         "[...document.querySelectorAll('#log .text')].every((one) => one.dir === 'auto')"
     )
+
+
+def test_who_is_away_is_marked_and_a_report_is_shown_to_those_in_charge(
+    chat: Chat, join: Join
+) -> None:
+    bob = person(chat, "Bob")
+    page = join("Alice")
+    bob.types("/away lunch")
+    marked = "[...document.querySelectorAll('#people li')].some((one) => one.textContent === '{}')"
+    page.waits_for(marked.format("Bob (away)"))
+    said = "document.querySelector('#log').textContent.includes('{}')"
+    for command, answer in (
+        ("/join den", "Alice has joined."),
+        ("/away gone", "You are now away: gone"),
+    ):
+        page.types(command)
+        page.presses("Enter")
+        page.waits_for(said.format(answer))
+    hears(bob, joined_line("Alice"))
+    bob.types("/back", "/join den", "/report Eve spam")
+    hears(bob, "*** Your report was passed on to those in charge.")
+    shown = (
+        "document.querySelector('#log').textContent.includes('Bob has reported Eve in #den: spam')"
+    )
+    page.waits_for(shown)
+    page.waits_for(marked.format("Bob"))
+    page.waits_for(marked.format("Alice (away)"))
 
 
 def test_links_lead_nowhere_with_our_address(chat: Chat, join: Join) -> None:

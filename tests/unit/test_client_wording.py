@@ -14,7 +14,7 @@ from chatservice.client.faces.looks import look
 from chatservice.client.faces.status import Status
 from chatservice.client.faces.words import AskedAgain, Shown, Wording
 from chatservice.client.state import State
-from chatservice.core.events import Error, Replayed, ReplayReason, Told
+from chatservice.core.events import Error, Replayed, ReplayReason, Sent, Told
 from chatservice.dialects.commands import HELPED
 from tests.unit.test_wording import MARKED, assert_all_marked, mark, samples
 
@@ -48,6 +48,12 @@ def test_what_is_shown(event: Shown) -> None:
         assert_all_marked(re.sub(r"^\*\*\* /\w+", "", line))
     for line in "".join(text for _, text in look(event, wording)).splitlines():
         assert_all_marked(re.sub(r"^\*\*\* /\w+", "", line))
+
+
+def test_that_somebody_is_away_stands_in_a_line_of_its_own() -> None:
+    pieces = look(Sent(1, 0.0, "Bob", "hungry?", away="lunch"), Wording("here"))
+    shown = "".join(text for _, text in pieces).splitlines()
+    assert shown == ["[you -> Bob] hungry?", "*** Bob is away: lunch"]
 
 
 @pytest.mark.parametrize("state", State)

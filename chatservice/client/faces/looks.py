@@ -3,6 +3,7 @@
 import re
 import unicodedata
 import zlib
+from dataclasses import replace
 
 from chatservice.client.faces.rows import CUT, Piece
 from chatservice.client.faces.words import Shown, Wording, is_error, stamp
@@ -75,6 +76,9 @@ def look(
             for message in events:
                 pieces += look(message, wording, timestamps=True)
             return pieces
+        case Sent(recipient=name, away=str() as text):
+            told = f"*** {wording.words.is_away(name, text)}"
+            pieces = look(replace(event, away=None), wording) + _styled("", told, wording)
         case Said() | Emoted() | Told() | Sent():
             pieces = _message(event, wording, marked=mentions(event, me))
         case Left(by="") | Joined() | Renamed():
