@@ -545,10 +545,11 @@ class Chat:
         for cursor in self.directory.readers(user.rooms):
             if (line := lines.get(cursor.dialect)) is None:
                 line = lines[cursor.dialect] = cursor.dialect.render(event)
-            try:
-                cursor.send_ephemeral(line)
-            except Exception:
-                cursor.fail()
+            if line:
+                try:
+                    cursor.send_ephemeral(line)
+                except Exception:
+                    cursor.fail()
         for watch in self.away_watchers:
             watch(user)
 

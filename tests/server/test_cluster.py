@@ -373,6 +373,10 @@ def test_who_is_in_charge_and_who_is_banned_is_taken_over(
         bob.hears_until("*** Bob is now registered to you.")
         alice.types("/op Bob", "/ban server Eve 2h spam")
         eve.hears_until("*** Goodbye: the operator has ended your connection.")
+        alice.types("/exit")
+        bob.hears_until(left("Alice"))
+        bob.types("/report Mallory rude")
+        bob.hears("*** Nobody in charge is here. Your report is kept for them.")
         hook = program("chatservice.hooks", "--database", file, "add", "builds", "lobby")
         assert hook.returncode == 0, hook.stderr
     done = program("chatservice.migrate", file, uri)
@@ -384,7 +388,11 @@ def test_who_is_in_charge_and_who_is_banned_is_taken_over(
     assert again.next_line().startswith("Error: you are banned from the whole chat until ")
     alice = one.connect()
     alice.hears(QUESTION)
-    alice.types("Alice", "lovelace", "/bans server")
+    alice.types("Alice", "lovelace")
+    while "Bob has reported Mallory in #lobby on " not in (shown := alice.next_line()):
+        pass
+    assert shown.endswith(": rude")
+    alice.types("/bans server")
     alice.hears_until("*** 1 banned or muted in the whole chat:")
     bob = one.connect()
     bob.hears(QUESTION)
