@@ -43,6 +43,7 @@ from chatservice.core.events import (
     Refusal,
     RoomInfo,
     RoomList,
+    SanctionKind,
     Saving,
     Sent,
     Style,
@@ -369,8 +370,20 @@ class Chat:
                 followed = self.moderation.follow(user, account)
                 records = [room.record for room in founded]
                 self.archive.enroll(account, user.rooms, records, followed)
+                self._expel(user)
 
         self.log.submit(Enroll(self.now(), user, enrolled))
+
+    def _expel(self, user: User) -> None:
+        """`user` is no longer where a ban of their account, which was not known before, holds."""
+        for name in (ALL_ROOMS, *user.rooms):
+            if self.moderation.holding(SanctionKind.BAN, user, name) is None:
+                continue
+            if name in (ALL_ROOMS, LOBBY):
+                self.close(user, CloseReason.KICKED)
+                return
+            cursor = user.sessions[0].cursor if user.sessions else None
+            self.log.submit(Part(self.now(), cursor, user, name))
 
     def end_account(self, account: Account, why: CloseReason) -> None:
         """What has been proven of `account` proves nothing any longer."""
@@ -392,7 +405,8 @@ class Chat:
 
     def claim(self, user: User, account: Account) -> None:
         """`user` has proven to own `account`: whoever has its name gives it up; so does an owner
-        who is here otherwise."""
+        who is here otherwise. Raises BANNED if the owner must not be where `user` is."""
+        self.moderation.expect_welcome(account, user.rooms)
         self._expel_namesakes(account, user)
         if (owner := self._owners.get(account)) is not None and owner is not user:
             self.close(owner, CloseReason.TAKEN_OVER)

@@ -475,7 +475,7 @@ class Enroll(Draft):
         self.user = user
 
     def decide(self, registry: Registry, id_: int) -> None:
-        registry.enroll(self.user)
+        registry.enroll(self.user, self.at)
 
 
 class SetAway(Draft):
@@ -551,7 +551,7 @@ class Part(Draft):
     def __init__(
         self,
         at: float,
-        connection: "Cursor",
+        connection: "Cursor | None",
         user: "User",
         room: str,
         *,

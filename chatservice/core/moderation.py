@@ -39,7 +39,7 @@ from chatservice.core.measures import (
     Lifted,
     Measure,
 )
-from chatservice.core.registry import Rank, rank_in, shown_room
+from chatservice.core.registry import Rank, banned, rank_in, shown_room
 from chatservice.core.sanctions import MAX_REASON, Person, Sanction, Sanctions, of_kind
 from chatservice.core.stores import Archive, Report
 from chatservice.core.users import User, UserSession
@@ -100,6 +100,8 @@ class Moderation:
             return None
         person, now = person_of(user), self._now()
         meant = sanctions.found(person, now, newcomer=False)
+        if self.is_in_charge(user, self._directory.rooms.get(scope)):
+            return of_kind(kind, meant)
         for each in sanctions.found(person, now, newcomer=True):
             came_later = (
                 user.since > each.at
@@ -109,6 +111,16 @@ class Moderation:
             if each not in meant and came_later:
                 meant.append(each)
         return of_kind(kind, meant)
+
+    def expect_welcome(self, account: Account, rooms: Iterable[str]) -> None:
+        """Raises BANNED if the owner of `account` is banned from the whole chat, or from one of
+        these rooms."""
+        owner, now = Person(0, account.name, account), self._now()
+        for scope in (ALL_ROOMS, *rooms):
+            if (sanctions := self._directory.sanctions.get(scope)) is not None:
+                found = sanctions.found(owner, now, newcomer=False)
+                if (ban := of_kind(SanctionKind.BAN, found)) is not None:
+                    raise banned(ban)
 
     def is_muted(self, user: User, room: str) -> bool:
         """Whether `user` must not speak in `room`."""

@@ -255,7 +255,7 @@ class Registry:
     ) -> None:
         """`person`, who has none so far and comes from these networks, is called `name`. Raises
         NAME_TAKEN, also if the owner of their account is here already; and BANNED."""
-        claim = _Claim(person, name, person.account, person.id, networks=networks)
+        claim = _Claim(person, name, person.account, _identity(person), networks=networks)
         self._expect_free(person.id, claim)
         if person.account is not None and person.account in self._owners:
             raise Refusal(ErrorCode.NAME_TAKEN, name=name)
@@ -276,7 +276,7 @@ class Registry:
     ) -> None:
         """`person` is here, as `name`, in these rooms, with connections on these `nodes`, from
         these networks."""
-        founder = person.id if person.account is None else person.account
+        founder = _identity(person)
         there = frozenset((self.node,) if nodes is None else nodes)
         self._note_person(person.id)
         self._give(
@@ -358,14 +358,14 @@ class Registry:
         self._hold(person.id, (ALL_ROOMS, *claim.rooms), now, newcomer=False)
         return old
 
-    def enroll(self, person: Claimant) -> None:
-        """`person` owns another account now, or none: what they founded stays theirs, and what
-        holds them goes on to."""
+    def enroll(self, person: Claimant, now: float = 0.0) -> None:
+        """`person` owns another account now, or none: what they founded stays theirs, what holds
+        them goes on to, and what holds the account holds them."""
         if (claim := self._claims.get(person.id)) is None:
             return
         if person.account is not None:
             self._follow(claim, person.account)
-        founder = person.id if person.account is None else person.account
+        founder = _identity(person)
         self._note_person(person.id)
         for name, room in self.rooms.items():
             if room.founder == claim.founder:
@@ -374,6 +374,7 @@ class Registry:
         self._take(person.id)
         claim.account, claim.founder = person.account, founder
         self._give(person.id, claim)
+        self._hold(person.id, (ALL_ROOMS, *claim.rooms), now, newcomer=False)
 
     def enter_beside(self, person: Claimant) -> None:
         """`person` has connections on this server, too. Raises GONE."""
@@ -593,9 +594,8 @@ class Registry:
     def _hold(self, id_: int, scopes: Iterable[str], now: float, *, newcomer: bool) -> None:
         """What is meant for somebody who comes there, or has another name, holds them."""
         for scope in scopes:
-            if scope in self.sanctions:
-                suspect = self._claims[id_].suspect
-                self._hold_by(id_, self.sanctions[scope].found(suspect, now, newcomer=newcomer))
+            found = self._found(self._claims[id_], scope, now, newcomer=newcomer)
+            self._hold_by(id_, found)
 
     def _hold_by(self, id_: int, sanctions: list[Sanction]) -> None:
         if sanctions:
@@ -604,20 +604,25 @@ class Registry:
 
     def barred(self, person: Claimant, rooms: Iterable[str], now: float) -> tuple[str, ...]:
         """Those of `rooms` that `person` is banned from."""
-        suspect = self._claims[person.id].suspect
+        claim = self._claims[person.id]
         return tuple(
             room
             for room in rooms
-            if room in self.sanctions
-            and of_kind(SanctionKind.BAN, self.sanctions[room].found(suspect, now, newcomer=True))
+            if of_kind(SanctionKind.BAN, self._found(claim, room, now, newcomer=True))
         )
 
     def _expect_welcome(self, claim: _Claim, scope: str, now: float) -> None:
-        if scope not in self.sanctions:
-            return
-        found = self.sanctions[scope].found(claim.suspect, now, newcomer=True)
+        found = self._found(claim, scope, now, newcomer=True)
         if (ban := of_kind(SanctionKind.BAN, found)) is not None:
             raise banned(ban)
+
+    def _found(self, claim: _Claim, scope: str, now: float, *, newcomer: bool) -> list[Sanction]:
+        """What holds somebody there, or is meant for them. Those in charge answer for nobody else
+        from their network."""
+        if (sanctions := self.sanctions.get(scope)) is None:
+            return []
+        is_held = newcomer and self.rank(claim.founder, scope) is Rank.MEMBER
+        return sanctions.found(claim.suspect, now, newcomer=is_held)
 
     def _expect_voice(self, claim: _Claim, scope: str, now: float) -> None:
         if scope not in self.sanctions:
@@ -690,6 +695,11 @@ def _renumber(room: RoomRecord, decided_from: int, first_id: int) -> None:
 def _shared(rooms: tuple[str, ...]) -> tuple[str, ...]:
     """The same object for all who are in the same rooms, as most are."""
     return rooms
+
+
+def _identity(person: Claimant) -> Account | int:
+    """What stays theirs."""
+    return person.id if person.account is None else person.account
 
 
 class _HasRoles(Protocol):

@@ -2,7 +2,8 @@
 
 A sanction is imposed on one person, and holds them under whatever name: the owner of an account by
 that; a guest as long as they stay, and by the likeness of the name. Of newcomers from the same
-networks it holds guests only, so that nobody's colleagues are locked out.
+networks it holds guests, and owners of accounts that are newer than it: nobody's colleagues are
+locked out, and nobody comes back by registering.
 """
 
 from collections.abc import Iterable, Iterator
@@ -67,6 +68,10 @@ class Sanction:
     def is_of(self, account: Account | None) -> bool:
         """Whether the owner of `account`, or a guest, may be meant by its name."""
         return self.account is None or account is None or self.account == account
+
+    def holds_network(self, account: Account | None) -> bool:
+        """Whether it holds a newcomer from its networks who owns `account`, or none."""
+        return account is None or account.since > self.at
 
     @property
     def info(self) -> SanctionInfo:
@@ -148,16 +153,17 @@ class Sanctions:
         return [each for each in self._current(keys, now) if each.kind is kind]
 
     def found(self, person: Person, now: float, *, newcomer: bool) -> list[Sanction]:
-        """Those that hold `person`, or are meant for them; of a `newcomer` who is a guest, also
-        those against somebody from the same network."""
+        """Those that hold `person`, or are meant for them; of a `newcomer`, also those against
+        somebody from the same network."""
         if not self._all:
             return []
         keys = person.held | self._of_account_of(person)
         for name in {person.name, person.account.name if person.account else person.name}:
             keys |= self._alike(name, person.account)
-        if newcomer and person.account is None:
+        if newcomer:
             for network in person.networks:
-                keys |= self._of_network.get(network, set())
+                there = self._of_network.get(network, set())
+                keys |= {key for key in there if self._all[key].holds_network(person.account)}
         return self._current(keys, now)
 
     def holding(self, kind: SanctionKind, held: frozenset[int], now: float) -> Sanction | None:

@@ -285,6 +285,52 @@ class TestBans:
         assert house.codes() == []
         assert house.members() == {"Alice", "Bob", "Carol", "Dave"}
 
+    def test_nobody_comes_back_by_registering_another_name(self, house: Charge) -> None:
+        house.clock.advance(10)
+        house.bans("Alice", "Eve")
+        house.mutes("Alice", "Bob")
+        for number, net in enumerate(("net of Eve", "net of Bob")):
+            name = f"Mallory{number}"
+            house.comes(name, network=net)
+            house.chat.set_account(house.user(name), Account(name, 20.0))
+            house.joins(name, "dev")
+        assert house.codes() == [ErrorCode.BANNED]
+        assert house.says("Mallory1") is ErrorCode.MUTED
+        # Those in charge are not taken for somebody from their network.
+        trent = Account("Trent", 20.0)
+        assert house.appoints("Alice", trent, Role.OPERATOR) is None
+        house.comes("Trent", trent, network="net of Eve")
+        house.joins("Trent", "dev")
+        assert house.codes() == []
+
+    @pytest.mark.parametrize("scope", ["dev", ALL_ROOMS])
+    def test_nobody_logs_in_where_the_account_is_banned(self, house: Charge, scope: str) -> None:
+        by, mallory = ("Alice" if scope == "dev" else "Olga"), Account("Mallory", 1.0)
+        house.bans(by, Person(0, "Mallory", mallory), scope)
+        with pytest.raises(Refusal):
+            house.chat.claim(house.user("Eve"), mallory)
+        assert house.user("Eve").account is None
+        house.mutes(by, "Eve", scope)
+        assert house.says("Eve") is ErrorCode.MUTED
+
+    @pytest.mark.parametrize("scope", ["dev", LOBBY, ALL_ROOMS])
+    def test_who_logs_in_meanwhile_is_removed(self, house: Charge, scope: str) -> None:
+        mallory = Account("Mallory", 1.0)
+        warrant = Warrant(house.chat.now(), None, scope)
+        ban = Impose(warrant, BAN, Person(0, "Mallory", mallory))
+        house.chat.moderation.take(None, ban)
+        house.chat.claim(house.user("Eve"), mallory)
+        house.quiet()
+        assert house.members() == {"Alice", "Bob"}
+        assert ("Eve" in house.chat.users) is (scope == "dev")
+
+    def test_who_logs_in_to_an_account_that_is_muted_is_muted(self, house: Charge) -> None:
+        mallory = Account("Mallory", 1.0)
+        house.takes("Alice", Impose, "dev", MUTE, Person(0, "Mallory", mallory), None, "")
+        house.chat.claim(house.user("Eve"), mallory)
+        house.turn()
+        assert house.says("Eve") is ErrorCode.MUTED
+
     def test_it_holds_against_another_connection_by_token(self, house: Charge) -> None:
         token = house.chat.token(house.user("Eve"), house.sessions["Eve"])
         house.bans("Alice", "Eve")

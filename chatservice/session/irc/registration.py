@@ -185,7 +185,11 @@ async def _prove(session: "IrcSession", blob: str) -> None:
         if chat.owner(account) is not None:  # who may be there, and need not be the same person
             session.reply(Numeric.SASLFAIL)
             return
-        log_in(session, account)
+        try:
+            log_in(session, account)
+        except Refusal:  # the owner is banned from where they are
+            session.reply(Numeric.SASLFAIL)
+            return
     else:
         session.proven = account
     facts = f"{session.nick}!{session.ident or '*'}@{account.name}.account"
