@@ -200,6 +200,8 @@ def setname(session: "IrcSession", message: Message) -> None:
     if not realname or len(realname) > MAX_REALNAME:
         session.fail_command("INVALID_REALNAME", "Real name is not valid")
         return
+    # Like another name, it would say what they must not.
+    session.services.chat.moderation.expect_voice(session.user, *session.user.rooms)
     session.network.profile(session.user).realname = realname
     if Cap.SETNAME in session.caps:
         session.say("SETNAME", realname, source=session.source)

@@ -1,8 +1,9 @@
 """Rooms, which are channels in IRC."""
 
+import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from functools import partial
+from fnmatch import translate
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from chatservice.core import requests
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Rooms in one JOIN, PART or NAMES.
 MAX_TARGETS = 10
 NAMES_IN_LINE = 380  # bytes
+# Of a mask: nothing that it could fit is longer, and each star takes some 20 microseconds.
+MAX_MASK, MAX_STARS = 120, 10
 
 
 def shown(room: Room) -> str:
@@ -216,7 +219,14 @@ def _is_wanted(name: str, people: int, condition: str) -> bool:
 
 def matches(mask: str, name: str) -> bool:
     """Whether `name` is like `mask`, where ``*`` and ``?`` stand for others."""
-    return fnmatchcase(name.casefold(), mask.casefold().replace("[", "[[]"))
+    if len(mask) > MAX_MASK or mask.count("*") > MAX_STARS:
+        return False
+    return _pattern(mask).match(name.casefold()) is not None
+
+
+@lru_cache(maxsize=64)  # the cache of `fnmatch` would take 300 MB
+def _pattern(mask: str) -> "re.Pattern[str]":
+    return re.compile(translate(mask.casefold().replace("[", "[[]")))
 
 
 async def invite(session: "IrcSession", message: Message) -> None:
