@@ -127,8 +127,8 @@ class Chat:
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
         # Each is called with every batch that has come true, before anybody hears it.
         self.watchers: list[Callable[[Batch], None]] = []
-        # Each is called with somebody who is away from now on, or back.
-        self.away_watchers: list[Callable[[User], None]] = []
+        # Each is called with somebody who is away from now on, or back; and where they said so.
+        self.away_watchers: list[Callable[[User, UserSession | None], None]] = []
         self.now = now
         self.echo = echo
         self.one_connection = one_connection
@@ -544,13 +544,13 @@ class Chat:
 
         def decided(outcome: Outcome) -> None:
             if outcome is None:
-                self.is_away(user, text)
+                self.is_away(user, text, session)
             then(outcome)
 
         self._submit(session, SetAway(self.now(), session.cursor, user, text, decided))
 
-    def is_away(self, user: User, text: str | None) -> None:
-        """They are, or are back: so another server has told, or this one has committed."""
+    def is_away(self, user: User, text: str | None, session: UserSession | None = None) -> None:
+        """They are, or are back: so they have said at `session`, or on another server."""
         if text == (None if user.away is None else user.away.text):
             return
         self.directory.set_away(user, None if text is None else Absence(text))
@@ -565,7 +565,7 @@ class Chat:
                 except Exception:
                     cursor.fail()
         for watch in self.away_watchers:
-            watch(user)
+            watch(user, session)
 
     def online(self, room: Room | None = None) -> Online:
         """Who is online, or in `room`, and who of them is away."""

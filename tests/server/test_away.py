@@ -76,6 +76,23 @@ def test_an_irc_client_that_is_away_is_so_to_others(house: IrcServer) -> None:
     sara.hears("[you -> Wee] and now?", "*** Wee is away: again")
 
 
+def test_all_connections_of_a_person_know_that_they_are_away(tmp_path: Path) -> None:
+    with IrcServer(tmp_path, "--database", "chat.sqlite3") as house:
+        wee = house.irc_join("Wee")
+        wee.types("REGISTER * * :correct horse")
+        wee.hears("REGISTER")
+        bot = Program(house.connect())
+        bot.comes_in("Wee", password="correct horse")
+        bot.asks("away", text="asleep")
+        bot.hears("away", name="Wee", on=True)
+        bot.hears("ack")
+        wee.hears("306")
+        wee.types("AWAY")
+        wee.hears("305")
+        bot.hears("away", name="Wee", on=False)
+        assert "305" not in wee.commands()
+
+
 def test_one_text_is_short_and_nobody_who_is_muted_gives_one(tmp_path: Path) -> None:
     with IrcServer(tmp_path, "--database", "chat.sqlite3") as house:
         sara = house.join("Sara")

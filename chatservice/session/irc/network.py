@@ -24,11 +24,11 @@ from chatservice.core.events import (
 from chatservice.core.log import Batch
 from chatservice.core.registry import MAX_ROOMS_JOINED
 from chatservice.core.room import Room
-from chatservice.core.users import Absence, User
+from chatservice.core.users import Absence, User, UserSession
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.dialect import Facts, Personal, Scene, SharedDialects
 from chatservice.dialects.irc.message import serialise
-from chatservice.dialects.irc.numerics import Numeric
+from chatservice.dialects.irc.numerics import WORDS, Numeric
 
 if TYPE_CHECKING:
     from chatservice.session.irc.session import IrcSession
@@ -228,8 +228,14 @@ class Network:
                 if Cap.AWAY_NOTIFY in other.caps:
                     other.tell(Rendered(line), session.cursor.submitted)
 
-    def _tell_of_absence(self, user: User) -> None:
-        """Somebody is away from now on, or back."""
+    def _tell_of_absence(self, user: User, said_at: UserSession | None) -> None:
+        """Somebody is away from now on, or back: others are told, and their own connections but for
+        that where they said so, which has its answer."""
+        numeric = Numeric.UNAWAY if user.away is None else Numeric.NOWAWAY
+        for session in irc_sessions(user):
+            if session is not said_at:
+                told = serialise(numeric, session.nick, WORDS[numeric], source=self.name)
+                session.tell(Rendered(told))
         parameters = () if user.away is None else (self._heard_words(user),)
         source = self.dialects.scene.source(user.name)
         line = serialise("AWAY", *parameters, source=source)
