@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from chatservice.core import names
 from chatservice.core.events import Refusal
@@ -13,7 +12,7 @@ from chatservice.core.stores import Hook, HookKind
 from chatservice.dialects.wording import ENGLISH
 from chatservice.programs import one_line_errors
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.sqlite.files import AccountFile, hooks_in
+from chatservice.storage.programs import hooks_in, open_hooks
 
 TOKEN_BYTES = 24
 
@@ -28,10 +27,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--database",
-        type=Path,
-        default=Path("chat.sqlite3"),
+        default="chat.sqlite3",
         metavar="FILE",
-        help="the server's database; add makes it if there is none (default: %(default)s)",
+        help="the server's database, a file or a URI; add makes a file if there is none "
+        "(default: %(default)s)",
     )
     words = parser.add_subparsers(dest="command", required=True)
     words.add_parser(
@@ -65,8 +64,8 @@ def add(options: argparse.Namespace) -> None:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     kind = HookKind.LISTEN if options.listen else HookKind.SPEAK
     secret = secrets.token_urlsafe(TOKEN_BYTES) if options.signed else ""
-    with AccountFile(options.database, create=True) as file:
-        number = file.add_hook(token, Hook(0, kind, name, room, secret, time.time()))
+    with open_hooks(options.database, create=True) as hooks:
+        number = hooks.add_hook(token, Hook(0, kind, name, room, secret, time.time()))
     if number is None:
         raise SystemExit("hooks: there are too many; remove one first.")
     print(token if options.listen else f"/hooks/{token}")
@@ -75,8 +74,8 @@ def add(options: argparse.Namespace) -> None:
 
 
 def remove(options: argparse.Namespace) -> None:
-    with AccountFile(options.database) as file:
-        if not file.remove_hook(options.number):
+    with open_hooks(options.database) as hooks:
+        if not hooks.remove_hook(options.number):
             raise SystemExit(f"hooks: there is no hook {options.number}.")
 
 

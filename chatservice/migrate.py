@@ -28,10 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         taken = take_over(options.file, options.uri)
         print(
             f"{taken.messages} messages, {taken.accounts} accounts, {taken.letters} waiting "
-            f"messages, {taken.rooms} rooms, {taken.positions} read positions."
+            f"messages, {taken.rooms} rooms, {taken.positions} read positions, {taken.hooks} hooks."
         )
-        if taken.hooks_left:
-            print(f"Not taken over, since they need SQLite so far: {taken.hooks_left} hooks.")
 
 
 if __name__ == "__main__":

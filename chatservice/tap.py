@@ -30,7 +30,6 @@ from chatservice.storage.memory import MemoryArchive
 from chatservice.storage.places import DurableArchive, is_uri
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.archive import SqliteArchive
-from chatservice.storage.sqlite.hooks import SqliteHookStore
 
 if TYPE_CHECKING:
     from chatservice.accounts.hashing import Argon2
@@ -178,9 +177,8 @@ def _web_door(
     hosts = Hosts(options.web_hosts, tuple if certificate is None else certificate.names)
     forwarding = Forwarding(options.web_proxies)
     routes = health_routes(factory)
-    if isinstance(archive, SqliteArchive):
-        hooks = SqliteHookStore(archive)
-        routes |= hook_routes(factory, hooks) | event_routes(factory, hooks)
+    if archive is not None:
+        routes |= hook_routes(factory, archive.hooks) | event_routes(factory, archive.hooks)
     return WebDoor(factory, hosts, forwarding, routes)
 
 

@@ -33,6 +33,8 @@ MAX_REPORTS_OF_ORIGIN = 10
 MAX_KNOWN_NETWORKS = 16
 # People whose read position is kept, those longest away forgotten first: some 2 MB.
 MAX_READ_POSITIONS = 20_000
+# More than anybody looks through.
+MAX_HOOKS = 1000
 
 
 class ReadPosition(NamedTuple):
@@ -59,6 +61,10 @@ class PastStore(EventStore, Protocol):
     @property
     def trouble(self) -> Saving | None:
         """Why what is said is not being saved, if it is not."""
+
+    @property
+    def shows_unsaved(self) -> bool:
+        """Whether what is delivered just now need not be saved."""
 
     @property
     def pages(self) -> Pages | None:

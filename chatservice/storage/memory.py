@@ -58,6 +58,7 @@ class MemoryArchive:
     waits for its turn, so that it holds up nobody."""
 
     trouble: Saving | None = None
+    shows_unsaved = False
     pages: Pages | None = None
 
     tokens = None

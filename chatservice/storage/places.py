@@ -9,7 +9,7 @@ from chatservice.core.drafts import Draft
 from chatservice.core.events import Account, Change, Saving
 from chatservice.core.registry import RoomRecord
 from chatservice.core.sanctions import Sanction
-from chatservice.core.stores import Archive
+from chatservice.core.stores import Archive, HookStore
 from chatservice.core.users import User
 from chatservice.storage.keep import Keep
 
@@ -37,6 +37,9 @@ class DurableArchive(Archive, Protocol):
     account_changed: Callable[[Account, Change], None]
     fenced: Callable[[], None]
     told: Callable[[str, Any], Callable[[Draft], None] | None]
+
+    @property
+    def hooks(self) -> HookStore: ...
 
     def open(self, *, may_have_accounts: bool = True) -> None:
         """Go on where it ends. Raises BadDatabase; also if there are accounts, and may not be."""

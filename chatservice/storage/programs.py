@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chatservice.core.events import Account, Happening
-from chatservice.core.stores import Credentials
+from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.places import is_uri
 from chatservice.storage.sqlite import files
@@ -28,6 +28,16 @@ class ChangesAccounts(Protocol):
     def set_operator(self, account: Account, on: bool) -> None: ...
 
     def remove(self, account: Account) -> None: ...
+
+
+class ChangesHooks(Protocol):
+    """What `open_hooks` opens."""
+
+    def add_hook(self, token: str, hook: Hook) -> int | None:
+        """Returns its number; None: there are too many. That of `hook` is not looked at."""
+
+    def remove_hook(self, number: int) -> bool:
+        """Whether there was one of that number."""
 
 
 def events_in(database: str, room: str) -> Iterator[Happening]:
@@ -61,6 +71,26 @@ def open_accounts(
     from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
 
     return programs.AccountDatabase(database)
+
+
+def hooks_in(database: str) -> list[Hook]:
+    """All of them, in the order in which they were made. Raises BadDatabase."""
+    if not is_uri(database):
+        return files.hooks_in(Path(database))
+    _expect_driver()
+    from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
+
+    return programs.hooks_in(database)
+
+
+def open_hooks(database: str, *, create: bool = False) -> "AbstractContextManager[ChangesHooks]":
+    """Change hooks there; `create`: in a new file, if there is none. Raises BadDatabase."""
+    if not is_uri(database):
+        return files.AccountFile(Path(database), create=create)
+    _expect_driver()
+    from chatservice.storage.postgres import programs  # noqa: PLC0415 (an extra)
+
+    return programs.HookDatabase(database)
 
 
 def take_over(file: Path, uri: str) -> "Taken":

@@ -79,6 +79,11 @@ _TABLES = {
         "SELECT (r->>0)::double precision, r->>1, r->>2, r->>3, (r->>4)::double precision, r->>5, "
         "r->>6, r->>7 FROM jsonb_array_elements($1::jsonb) AS r",
     ),
+    "hooks": (
+        "SELECT id, token, kind, name, room, secret, created FROM hooks",
+        "INSERT INTO hooks OVERRIDING SYSTEM VALUE SELECT (r->>0)::bigint, r->>1, r->>2, r->>3, "
+        "r->>4, r->>5, (r->>6)::double precision FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
     "memberships": (
         "SELECT account, since, room, joined FROM memberships",
         "INSERT INTO memberships SELECT r->>0, (r->>1)::double precision, r->>2, (r->>3)::bigint "
@@ -93,14 +98,14 @@ _TABLES = {
 
 
 class Taken(NamedTuple):
-    """How much was taken over; and how many hooks were not, since they need SQLite so far."""
+    """How much was taken over."""
 
     messages: int
     accounts: int
     letters: int
     rooms: int
     positions: int
-    hooks_left: int
+    hooks: int
 
 
 def take_over(file: Path, uri: str) -> Taken:
@@ -152,15 +157,19 @@ def _copy(file: sqlite3.Connection, target: PGconn) -> Taken:
     if facts.get("opened") and not facts.get("clean"):
         next_id += CRASH_GAP  # some may have been seen that are not in the file
     ask_now(target, "UPDATE chat SET next_id = $1, epoch = $2", str(next_id), facts["epoch"])
+    numbered = file.execute("SELECT seq FROM sqlite_sequence WHERE name = 'hooks'").fetchone()
+    if numbered is not None:  # the number of a hook that is gone means no other one
+        ask_now(
+            target, "SELECT setval(pg_get_serial_sequence('hooks', 'id'), $1)", str(numbered[0])
+        )
     (said,) = file.execute("SELECT total(messages) FROM events").fetchone()
-    (hooks,) = file.execute("SELECT count(*) FROM hooks").fetchone()
     return Taken(
         int(said),
         counts["accounts"],
         counts["letters"],
         counts["rooms"],
         counts["positions"],
-        hooks,
+        counts["hooks"],
     )
 
 

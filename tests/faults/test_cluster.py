@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from chatservice.control.shell import Shell
+from tests.server.test_hooks import hooks, post
 from tests.support import postgres
 from tests.support.nodes import Node, Start
 from tests.support.people import PATIENCE, QUESTION, Person, Server, joined
 from tests.support.postgres import Cluster
 from tests.support.programs import Program
 from tests.support.quick_passwords import QUICKLY
+from tests.support.websockets import WEB, web_port
 
 pytestmark = [pytest.mark.faults, postgres.NEEDS_POSTGRES]
 SILENT_SECONDS, LEASE_SECONDS = 2.0, 10.0  # see storage.postgres.commits
@@ -341,3 +343,34 @@ def test_all_of_a_server_that_is_killed_come_back_at_once(
             pass
     bob.types("/who")
     assert bob.next_line().startswith(f"*** Online ({count + 1}):")
+
+
+def test_a_hook_is_answered_as_things_are_when_the_database_hesitates(
+    tmp_path: Path, uri: str, cluster: Cluster
+) -> None:
+    """A program that is told that its message was not saved says it again."""
+    with Node(tmp_path, "--web", WEB, "--database", uri) as server:
+        path = hooks(uri, "add", "build", "lobby").strip()
+        alice = server.join("Alice")
+        name = uri.partition("///")[2].partition("?")[0]
+        held = threading.Thread(
+            target=cluster.says,
+            args=("BEGIN; SELECT FROM marks FOR UPDATE; SELECT pg_sleep(4)", name),
+        )
+        held.start()
+        time.sleep(0.5)  # no mark can be committed, as if a standby did not answer
+        assert post(web_port(server), path, b'{"text": "Done"}') == (200, "ok")
+        held.join()
+        assert alice.next_line().startswith("*** Messages are not being saved at the moment")
+        alice.hears_until("build[bot]: Done")
+        alice.hears("*** Messages are being saved again.")
+        cluster.kill()
+        try:
+            assert post(web_port(server), path, b'{"text": "Lost"}')[0] == 503
+        finally:
+            cluster.start()
+        deadline = time.monotonic() + PATIENCE
+        while post(web_port(server), path, b'{"text": "After"}')[0] == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        alice.hears_until("build[bot]: After")

@@ -314,7 +314,7 @@ def test_an_operator_of_the_server_is_in_charge_on_all_of_them(start: Start, uri
     alice.hears_until("Error: only those in charge of the whole chat can do that.")
     made = program("chatservice.accounts", "--database", uri, "operator", "Alice")
     assert made.returncode == 0, made.stderr
-    alice.hears("*** Alice is now an operator of this server.")
+    alice.hears_until("*** Alice is now an operator of this server.")
     alice.types("/announce Back at noon", "/mute server Bob", "/ban server Eve 2h spam")
     bob.hears_until("*** Back at noon")
     bob.hears("*** Alice has muted Bob in the whole chat.")
@@ -341,7 +341,7 @@ def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) 
     file = str(tmp_path / "chat.sqlite3")
     done = program("chatservice.migrate", file, uri)
     assert done.stdout == (
-        b"2 messages, 1 accounts, 1 waiting messages, 1 rooms, 2 read positions.\n"
+        b"2 messages, 1 accounts, 1 waiting messages, 1 rooms, 2 read positions, 0 hooks.\n"
     ), done.stderr
     again = program("chatservice.migrate", file, uri)
     assert again.stderr.endswith(b"there is a chat in it already.\n")
@@ -357,7 +357,7 @@ def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) 
     alice.hears_until("*** In #dev (1): Alice")
 
 
-def test_who_is_in_charge_and_who_is_banned_is_taken_over(
+def test_who_is_in_charge_who_is_banned_and_hooks_are_taken_over(
     tmp_path: Path, start: Start, uri: str
 ) -> None:
     file = str(tmp_path / "chat.sqlite3")
@@ -377,10 +377,15 @@ def test_who_is_in_charge_and_who_is_banned_is_taken_over(
         bob.hears_until(left("Alice"))
         bob.types("/report Mallory rude")
         bob.hears("*** Nobody in charge is here. Your report is kept for them.")
-        hook = program("chatservice.hooks", "--database", file, "add", "builds", "lobby")
-        assert hook.returncode == 0, hook.stderr
+        for name in ("builds", "alerts"):
+            hook = program("chatservice.hooks", "--database", file, "add", name, "lobby")
+            assert hook.returncode == 0, hook.stderr
+        program("chatservice.hooks", "--database", file, "remove", "2")
     done = program("chatservice.migrate", file, uri)
-    assert done.stdout.endswith(b"since they need SQLite so far: 1 hooks.\n"), done.stderr
+    assert done.stdout.endswith(b", 1 hooks.\n"), done.stderr
+    program("chatservice.hooks", "--database", uri, "add", "alerts", "lobby")
+    hooks = program("chatservice.hooks", "--database", uri, "list").stdout.decode().splitlines()
+    assert [hook.split("\t")[:2] for hook in hooks] == [["1", "builds"], ["3", "alerts"]]
     one = start()
     again = one.connect()
     again.types("Eve")

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from tests.server.test_web import http
-from tests.support.people import PATIENCE, Server
+from tests.support.nodes import Node
+from tests.support.people import PATIENCE, Server, joined
+from tests.support.postgres import NEEDS_POSTGRES
 from tests.support.websockets import WEB, web_port
 
 
-def hooks(database: Path, *words: str) -> str:
+def hooks(database: Path | str, *words: str) -> str:
     return subprocess.run(
         [sys.executable, "-m", "chatservice.hooks", "--database", str(database), *words],
         check=True,
@@ -204,3 +206,35 @@ def test_what_a_program_missed_while_the_server_was_away_comes_in_order(tmp_path
         program = Listener(web_port(server), token, f"?after={middle}")
         assert program.hears()["id"] == middle + 1
         program.close()
+
+
+@NEEDS_POSTGRES
+def test_hooks_are_the_same_on_all_servers(tmp_path: Path, uri: str) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    one, two = (Node(folder, "--web", WEB, "--database", uri) for folder in folders)
+    with one, two:
+        alice, bob = one.join("Alice"), two.join("Bob")
+        alice.hears(joined("Bob"))
+        path = hooks(uri, "add", "build", "lobby").strip()
+        token = hooks(uri, "add", "--listen", "log", "lobby").strip()
+        listener = Listener(web_port(one), token)
+        assert listener.answer.status == 200
+        assert post(web_port(two), path, b'{"text": "Done"}') == (200, "ok")
+        for person in (alice, bob):
+            person.hears("build[bot]: Done")
+        heard = listener.hears()
+        assert (heard["from"], heard["text"]) == ("build[bot]", "Done")
+        alice.types("more")
+        more = listener.hears()
+        assert more["text"] == "more"
+        again = Listener(web_port(two), token, f"?after={heard['id']}")
+        assert again.hears() == more
+        assert post(web_port(one), path + "x", b'{"text": "x"}')[0] == 404
+        hooks(uri, "remove", "1")
+        assert {post(web_port(each), path, b'{"text": "x"}')[0] for each in (one, two)} == {404}
+        hooks(uri, "remove", "2")
+        assert listener.hears()["type"] == again.hears()["type"] == "bye"  # within seconds
+        listener.close()
+        again.close()

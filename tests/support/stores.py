@@ -154,12 +154,13 @@ def crash(archive: SqliteArchive) -> None:
 
 
 class Kept(NamedTuple):
-    """Stores of one kind, and a log beside them."""
+    """Stores of one kind, and a log beside them. `place`: what the operator's programs call it."""
 
     clock: Turns
     archive: Any
     log: FreeLog
     accounts: AccountsAndMessages
+    place: str = ""
 
 
 def opened(path: Path, **options: Any) -> Kept:
@@ -170,7 +171,7 @@ def opened(path: Path, **options: Any) -> Kept:
     log = FreeLog(clock, archive)
     archive.attach(log)
     archive.open()
-    return Kept(clock, archive, log, SqliteAccountStore(archive, clock.seconds))
+    return Kept(clock, archive, log, SqliteAccountStore(archive, clock.seconds), str(path))
 
 
 @contextmanager
@@ -211,7 +212,7 @@ def one_of_several(clock: PollingTurns, **options: Any) -> Iterator[Kept]:
     log = FreeLog(clock, archive)
     archive.attach(log)
     archive.open()
-    yield Kept(clock, archive, log, archive.accounts)
+    yield Kept(clock, archive, log, archive.accounts, uri)
     clock.wait_for(archive.close())
 
 

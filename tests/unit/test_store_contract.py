@@ -31,12 +31,15 @@ from chatservice.core.stores import (
     MAX_REPORTS_OF_ORIGIN,
     MAX_UNREAD,
     Credentials,
+    Hook,
+    HookKind,
     MissedCount,
     OfflineMessage,
     ReadPosition,
     Report,
 )
 from chatservice.storage.keep import Keep
+from chatservice.storage.programs import hooks_in, open_hooks
 from chatservice.storage.words import MAX_WORDS, words
 from tests.support.logs import LOBBY
 from tests.support.stores import KINDS, Kept, happen, spoken, stores
@@ -44,6 +47,7 @@ from tests.support.stores import KINDS, Kept, happen, spoken, stores
 EACH_KIND = pytest.mark.parametrize("kind", list(KINDS))
 # pytest-twisted wraps a test once more for each of its parameters, which Hypothesis's cannot take:
 # so the kind is drawn, too.
+EACH_DURABLE = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "memory"])
 A_KIND = st.sampled_from(list(KINDS))
 STEPS = st.lists(st.integers(0, 7), max_size=40)
 PLACE = st.integers(0, 80)
@@ -308,7 +312,7 @@ def test_batches_come_back_once_and_in_order(kind: str) -> None:
         assert made.archive.trouble is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "memory"])
+@EACH_DURABLE
 def test_so_many_messages_of_each_room_are_kept(kind: str) -> None:
     with stores(kind) as made:
         for number in range(20):
@@ -540,3 +544,36 @@ def test_networks_that_an_owner_has_come_in_from_are_known(kind: str) -> None:
         wait(accounts.remember(ALICE, "198.51.100.1"))
         wait(accounts.add(Account("Alice", 2.0), "hash"))
         assert known() == known(Account("Alice", 2.0)) == []
+
+
+# Hooks.
+
+FOLDERS = {"sqlite": "sqlite", "postgresql": "postgres"}
+BUILD = Hook(0, HookKind.SPEAK, "build", "dev", "", 1e9 + 0.123456)
+
+
+@EACH_DURABLE
+def test_a_hook_is_found_by_its_token_until_it_is_removed(kind: str) -> None:
+    with stores(kind) as made:
+        wait, store = made.clock.wait_for, made.archive.hooks
+        listens = Hook(0, HookKind.LISTEN, "日志", "lobby", "secret", 2e9)
+        with open_hooks(made.place) as hooks:
+            assert [hooks.add_hook("one", BUILD), hooks.add_hook("two", listens)] == [1, 2]
+        kept = [BUILD._replace(number=1), listens._replace(number=2)]
+        assert [wait(store.find("one")), wait(store.find("two", "192.0.2.1"))] == kept
+        assert hooks_in(made.place) == kept
+        assert wait(store.find("three")) is wait(store.find("")) is None
+        with open_hooks(made.place) as hooks:
+            assert [hooks.remove_hook(2), hooks.remove_hook(2)] == [True, False]
+            assert hooks.add_hook("four", BUILD) == 3  # a number is never another hook's
+        assert wait(store.find("two")) is None
+        assert [each.number for each in hooks_in(made.place)] == [1, 3]
+
+
+@EACH_DURABLE
+def test_so_many_hooks_are_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"chatservice.storage.{FOLDERS[kind]}.hooks.MAX_HOOKS", 2)
+    with stores(kind) as made, open_hooks(made.place) as hooks:
+        assert [hooks.add_hook(str(number), BUILD) for number in range(3)] == [1, 2, None]
+        assert hooks.remove_hook(1)
+        assert hooks.add_hook("3", BUILD) is not None

@@ -75,7 +75,7 @@ async def _say(factory: ChatFactory, hook: Hook, texts: tuple[str, ...]) -> None
         raise Refusal(ErrorCode.UNKNOWN_ROOM, room=hook.room)
     name = room.name
     await committed(lambda then: chat.post(name, hook.shown, texts, then))
-    if chat.archive.trouble is not None:  # it was heard, and is not on disk
+    if chat.archive.shows_unsaved:  # it was heard, and is not on disk
         raise Refusal(ErrorCode.NOT_SAVED)
 
 

@@ -25,6 +25,7 @@ from chatservice.storage.postgres.accounts import PostgresAccountStore
 from chatservice.storage.postgres.commits import NODE_LOCK, Commits, Snapshot
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable, ask_now
 from chatservice.storage.postgres.database import Connections
+from chatservice.storage.postgres.hooks import PostgresHookStore
 from chatservice.storage.postgres.positions import Positions
 from chatservice.storage.postgres.presence import Presence
 from chatservice.storage.postgres.questions import Questions
@@ -89,6 +90,7 @@ class PostgresArchive(ReadablePast):
         searches = Questions(self._connections, "searches", complaints, ErrorCode.TOO_SLOW)
         self.accounts = PostgresAccountStore(self._questions, now)
         self.reports = PostgresReportStore(self._questions)
+        self.hooks = PostgresHookStore(self._questions)
         self._reading = Reading(self._questions.ask, searches.ask, Turns(reactor))
         self._positions = Positions(self._questions, now)
         self.tokens = Tokens(reactor, self._questions)
@@ -198,6 +200,10 @@ class PostgresArchive(ReadablePast):
     @property
     def trouble(self) -> Saving | None:
         return self._commits.trouble
+
+    @property
+    def shows_unsaved(self) -> bool:
+        return False  # what has waited for the database is saved once it is delivered
 
     def attach(self, log: Log) -> None:
         self._log = log

@@ -7,14 +7,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Self
 
 from psycopg.pq.abc import PGconn
 
 from chatservice.core import names
 from chatservice.core.events import Account, Change, Happening
-from chatservice.core.stores import Credentials, closest
+from chatservice.core.stores import Credentials, Hook, closest
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.postgres import accounts, database
+from chatservice.storage.postgres import accounts, database, hooks
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable, ask_now
 from chatservice.storage.postgres.reading import between, row_of_values
 from chatservice.storage.rows import MAX_ID
@@ -67,15 +68,20 @@ def accounts_in(uri: str) -> list[tuple[Account, bool]]:
         ]
 
 
-class AccountDatabase:
-    """Changes accounts in the database at `uri`."""
+def hooks_in(uri: str) -> list[Hook]:
+    """All of them, in the order in which they were made."""
+    with _opened(uri) as connection:
+        return hooks.all_hooks(connection)
+
+
+class _Database:
+    """The database at `uri`, for changes."""
 
     def __init__(self, uri: str) -> None:
         self._opening = _opened(uri)
         self._connection = self._opening.__enter__()
-        accounts.renew_keys(self._connection)
 
-    def __enter__(self) -> "AccountDatabase":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -85,6 +91,26 @@ class AccountDatabase:
         trace: TracebackType | None,
     ) -> None:
         self._opening.__exit__(kind, error, trace)
+
+
+class HookDatabase(_Database):
+    """Changes hooks there."""
+
+    def add_hook(self, token: str, hook: Hook) -> int | None:
+        """See `hooks.add`."""
+        return hooks.add(self._connection, token, hook)
+
+    def remove_hook(self, number: int) -> bool:
+        """Whether there was one of that number."""
+        return hooks.remove(self._connection, number)
+
+
+class AccountDatabase(_Database):
+    """Changes accounts there."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        accounts.renew_keys(self._connection)
 
     def find(self, name: str) -> Credentials | None:
         """As `stores.AccountStore` has it."""

@@ -193,6 +193,18 @@ UPGRADES: tuple[str, ...] = (
         origin text NOT NULL
     );
     """,
+    """
+    -- Programs that may speak in a room, or listen. `token`: a hash of it (`stores.token_hash`).
+    CREATE TABLE hooks(
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        token text NOT NULL UNIQUE,
+        kind text NOT NULL,
+        name text NOT NULL,
+        room text NOT NULL,
+        secret text NOT NULL,
+        created double precision NOT NULL
+    );
+    """,
 )
 
 FUNCTIONS = """

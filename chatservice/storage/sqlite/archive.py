@@ -41,6 +41,7 @@ from chatservice.storage.sqlite.database import (
     open_for_server,
     transaction,
 )
+from chatservice.storage.sqlite.hooks import SqliteHookStore
 from chatservice.storage.sqlite.positions import PendingPositions
 from chatservice.storage.sqlite.reading import Reading
 from chatservice.storage.sqlite.reports import SqliteReportStore
@@ -90,6 +91,7 @@ class SqliteArchive(ReadablePast):
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
         self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
+        self.hooks = SqliteHookStore(self)
         self._path = path
         self._now = now
         self._indexed = indexed
@@ -201,6 +203,10 @@ class SqliteArchive(ReadablePast):
     @property
     def trouble(self) -> Saving | None:
         return self._commits.trouble
+
+    @property
+    def shows_unsaved(self) -> bool:
+        return self._commits.trouble is not None
 
     def attach(self, log: Log) -> None:
         self._log = log

@@ -4,11 +4,8 @@ import sqlite3
 
 from twisted.internet.defer import Deferred
 
-from chatservice.core.stores import Hook, HookKind, token_hash
+from chatservice.core.stores import MAX_HOOKS, Hook, HookKind, token_hash
 from chatservice.storage.sqlite.accounts import Threads
-
-# More than anybody looks through.
-MAX_HOOKS = 1000
 
 
 def find(connection: sqlite3.Connection, token: str) -> Hook | None:
