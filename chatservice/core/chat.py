@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from heapq import nsmallest
 from types import MappingProxyType
 from typing import NamedTuple
@@ -48,6 +48,7 @@ from chatservice.core.events import (
     Sent,
     Style,
     Told,
+    Typing,
 )
 from chatservice.core.gathering import Gathering
 from chatservice.core.limits import RateLimiter
@@ -109,7 +110,7 @@ class Chat:
         secret: Callable[[], str] = new_secret,
         now: Now = time.time,
     ) -> None:
-        self.directory = Directory(clock)
+        self.directory = Directory(clock, self._tell_typing)
         self.archive = archive
         self.elsewhere = Elsewhere(self, secret)
         self.moderation = Moderation(
@@ -145,6 +146,8 @@ class Chat:
         self._stopped: dict[User, Callable[[], None]] = {}
         self._by_token: dict[str, tuple[User, UserSession]] = {}
         self._tokens: dict[UserSession, str] = {}
+        if archive.whispers is not None:
+            archive.whispers.heard = self._hear_typing
         archive.attach(self.log)
 
     @property
@@ -702,7 +705,7 @@ class Chat:
         """`user` says one or more messages to everyone in `room`. `then` is called with what
         becomes of the last of them."""
         here = self.own_room(user, room)
-        here.typing.spoke(session.cursor)
+        self._has_spoken(user, session, here)
         name, at, count = here.name, self.now(), len(texts)
         most = 1 if here.slow else MAX_BURST  # in a slow room the first may be heard
         while texts:
@@ -734,8 +737,9 @@ class Chat:
         then: Then | None = None,
     ) -> None:
         """`user` does each of `texts`; the rest as in `say`."""
-        name = self.own_room(user, room).name
-        self.directory.rooms[name].typing.spoke(session.cursor)
+        here = self.own_room(user, room)
+        self._has_spoken(user, session, here)
+        name = here.name
         at, count = self.now(), len(texts)
         for number, text in enumerate(texts, 1):
             is_last = number == count
@@ -765,6 +769,23 @@ class Chat:
         if not self.moderation.is_muted(user, here.name):
             here.typing.set(session.cursor, user.name, on)
 
+    def _has_spoken(self, user: User, session: UserSession, room: Room) -> None:
+        room.typing.spoke(session.cursor)
+        if self.archive.whispers is not None:
+            self.archive.whispers.stopped(user, room.name)
+
+    def _tell_typing(self, author: Hashable, event: Typing) -> None:
+        """Other servers, of whoever is typing on this one."""
+        user = author.user if isinstance(author, Cursor) else None
+        if self.archive.whispers is not None and isinstance(user, User):
+            self.archive.whispers.typing(user, event.room, event.on)
+
+    def _hear_typing(self, user: User, name: str, on: bool) -> None:
+        """Another server tells of it."""
+        room = self.directory.rooms.get(name)
+        if room is not None and user in room.members:
+            room.typing.set(user, user.name, on)
+
     def rename(
         self,
         user: User,
@@ -781,7 +802,7 @@ class Chat:
             then(None)
             return
         for room in user.rooms:
-            self.directory.rooms[room].typing.spoke(session.cursor)
+            self._has_spoken(user, session, self.directory.rooms[room])
         self._gathering.flush()  # whoever has had that name has left
         self._submit(session, Rename(self.now(), session.cursor, user, name, ref=ref, then=then))
 

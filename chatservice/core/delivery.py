@@ -111,8 +111,10 @@ class Delivery:
     def _apply(self, entry: Entry, batch: Batch) -> None:  # noqa: PLR0912 (a case each)
         directory = self._directory
         match entry.event:
-            case Burst() | Emoted():  # nearly all
-                pass
+            case Burst(room=room, name=name) | Emoted(room=room, name=name):  # nearly all
+                author, there = directory.users.get(name), directory.rooms.get(room)
+                if author is not None and there is not None:
+                    there.typing.spoke(author)
             case Joined(arrived=True):
                 for user in entry.people:
                     self._arrive(user, entry, batch)
@@ -174,6 +176,7 @@ class Delivery:
         user.rooms.pop(name, None)
         room = self._directory.rooms[name]
         room.members.pop(user, None)
+        room.typing.forget(user)
         for cursor in user.cursors:
             room.cursors.pop(cursor, None)
             room.typing.forget(cursor)
@@ -186,6 +189,8 @@ class Delivery:
             user.name = new
             return
         self._directory.remove(user)
+        for room in user.rooms:
+            self._directory.rooms[room].typing.spoke(user)
         self._renamed(user, new)
         user.name = new
         self._directory.add(user)
@@ -200,5 +205,6 @@ class Delivery:
         for name in user.rooms:
             room = self._directory.rooms[name]
             room.members.pop(user, None)
+            room.typing.forget(user)
             self._directory.drop_if_empty(room)
         user.rooms.clear()

@@ -1,12 +1,12 @@
 """Who is here under which name, and which rooms there are: as everyone has been told."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 
 from chatservice.core import names
 from chatservice.core.cursor import Cursor, Listener
-from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal
+from chatservice.core.events import LOBBY, Account, ErrorCode, Refusal, Typing
 from chatservice.core.log import Clock
 from chatservice.core.lookalikes import LookAlikes
 from chatservice.core.registry import RoomRecord
@@ -20,15 +20,21 @@ class Directory:
 
     `users` maps the name of everyone who is here, as it is shown, to them; `rooms` does the same
     for rooms. People and rooms are also found by names that look like theirs. `operators`: those of
-    the server. `sanctions`: bans and mutes, by their scope.
+    the server. `sanctions`: bans and mutes, by their scope. `typing` is called with who is typing
+    in any room.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        typing: Callable[[Hashable, Typing], None] = lambda author, event: None,
+    ) -> None:
         self.users: dict[str, User] = {}
         self.rooms: dict[str, Room] = {}
         self.operators: set[Account] = set()
         self.sanctions: dict[str, Sanctions] = {}
         self._clock = clock
+        self._typing = typing
         self._alike: LookAlikes[User] = LookAlikes()
         self._room_by_key: dict[str, Room] = {}
         self._sorted: list[str] = []  # by their case-folded form, which no two share
@@ -152,7 +158,7 @@ class Directory:
 
     def add_room(self, record: RoomRecord) -> Room:
         """There is such a room."""
-        room = self.rooms[record.name] = Room(record, self._clock)
+        room = self.rooms[record.name] = Room(record, self._clock, self._typing)
         self._room_by_key.update(dict.fromkeys(names.keys(record.name), room))
         return room
 

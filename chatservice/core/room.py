@@ -1,6 +1,6 @@
 """A room: who is in it, and who hears it."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from chatservice.core.cursor import Cursor
@@ -21,10 +21,12 @@ class Room:
     """A room as it has been delivered: what its members have been told of it.
 
     `control` is the id of the last entry that changed anybody's rights here. `cursors` are the
-    connections that hear it.
+    connections that hear it. `typing` is called with who is typing there, too.
     """
 
-    def __init__(self, record: RoomRecord, clock: Clock) -> None:
+    def __init__(
+        self, record: RoomRecord, clock: Clock, typing: Callable[[Hashable, Typing], None]
+    ) -> None:
         self.name = record.name
         self.founder = record.founder
         self.topic = record.topic
@@ -36,6 +38,7 @@ class Room:
         self.members: dict[User, None] = {}
         self.cursors: dict[Cursor, None] = {}
         self.typing = TypingTracker(clock, self._send_typing, self.name)
+        self._typing = typing
         self._invitations: dict[Account | int, float] = {}
 
     @property
@@ -94,6 +97,7 @@ class Room:
         return True
 
     def _send_typing(self, author: Hashable, event: Typing) -> None:
+        self._typing(author, event)
         lines: dict[tuple[Dialect, bool], bytes] = {}
         for cursor in list(self.cursors):
             labelled = cursor.current != self.name

@@ -6,7 +6,7 @@ Deferred behind an answer that is awaited takes the question back.
 """
 
 import hashlib
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -148,11 +148,28 @@ class TokenStore(Protocol):
         """Whose it is, who is here on some server."""
 
 
+class Whispers(Protocol):
+    """Tells other servers of a chat who is typing. It is never written down, and may be lost.
+    `heard` is called with what they tell."""
+
+    heard: "Callable[[User, str, bool], None]"
+
+    def typing(self, user: "User", room: str, on: bool) -> None:
+        """`user` is typing something in `room`, or no longer."""
+
+    def stopped(self, user: "User", room: str) -> None:
+        """They have said it: nobody need be told who has not been."""
+
+
 class Archive(PastStore, ReadPositionStore, MembershipStore, Protocol):
-    """What a chat needs of the past; `reports`; and `tokens`, if there may be other servers."""
+    """What a chat needs of the past; `reports`; and `tokens` and `whispers`, if there may be other
+    servers."""
 
     @property
     def tokens(self) -> TokenStore | None: ...
+
+    @property
+    def whispers(self) -> Whispers | None: ...
 
     @property
     def reports(self) -> "ReportStore": ...

@@ -24,6 +24,7 @@ class _Typist:
 
 class TypingTracker:
     """Who is writing, as far as others have been told. `notify` is called with what to tell them.
+    Authors are connections; or people, as far as other servers tell of them.
 
     Somebody who neither writes on nor says what they wrote is forgotten after one to two periods
     of NOTICE_SECONDS.

@@ -62,6 +62,7 @@ class MemoryArchive:
     pages: Pages | None = None
 
     tokens = None
+    whispers = None
 
     def __init__(self, epoch: str, clock: Clock | None = None) -> None:
         self._epoch = epoch

@@ -17,7 +17,7 @@ from tests.support import postgres
 from tests.support.nodes import Node, Start
 from tests.support.people import PATIENCE, QUESTION, Person, Server, joined
 from tests.support.postgres import Cluster
-from tests.support.programs import Program
+from tests.support.programs import Program, join
 from tests.support.quick_passwords import QUICKLY
 from tests.support.websockets import WEB, web_port
 
@@ -343,6 +343,41 @@ def test_all_of_a_server_that_is_killed_come_back_at_once(
             pass
     bob.types("/who")
     assert bob.next_line().startswith(f"*** Online ({count + 1}):")
+
+
+def test_nobody_types_for_ever_whose_server_hangs(start: Start) -> None:
+    one, two = start(), start()
+    alice, bob = join(one, "Alice"), join(two, "Bob")
+    alice.hears("joined")
+    alice.asks("typing", on=True)
+    bob.hears("typing", name="Alice", on=True)
+    begun = time.monotonic()
+    one.process.send_signal(signal.SIGSTOP)
+    try:
+        bob.hears("typing", name="Alice", on=False)
+        print(f"forgotten after {time.monotonic() - begun:.1f} s")
+        assert bob.hears("left")["names"] == ["Alice"]
+    finally:
+        one.process.send_signal(signal.SIGCONT)
+
+
+def test_who_is_typing_is_no_harm_while_the_database_is_away(
+    start: Start, cluster: Cluster
+) -> None:
+    one, two = start(), start()
+    alice, bob = join(one, "Alice"), join(two, "Bob")
+    alice.hears("joined")
+    cluster.kill()
+    try:
+        alice.asks("typing", on=True)
+        for program in (alice, bob):
+            program.hears("saving", on=False)
+    finally:
+        cluster.start()
+    for program in (alice, bob):
+        program.hears("saving", on=True)
+    alice.asks("say", text="back")
+    bob.hears("said", text="back")
 
 
 def test_a_hook_is_answered_as_things_are_when_the_database_hesitates(

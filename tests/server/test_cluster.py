@@ -13,7 +13,7 @@ from tests.support.irc import IrcServer
 from tests.support.nodes import Node, Start
 from tests.support.people import HINT, PATIENCE, QUESTION, Person, Server, joined, left
 from tests.support.postgres import Cluster
-from tests.support.programs import Program
+from tests.support.programs import Program, join
 from tests.support.quick_passwords import QUICKLY
 
 pytestmark = postgres.NEEDS_POSTGRES
@@ -474,3 +474,28 @@ def test_the_operators_shell_at_one_server_acts_on_people_at_another(
         bob.hears_until("*** Goodbye: the operator has ended your connection.")
         assert bob.is_cut_off()
         assert alice.next_line().startswith("*** The operator has banned Bob")
+
+
+def test_who_is_typing_is_shown_at_other_servers(start: Start) -> None:
+    one, two = start(), start()
+    alice, bob = join(one, "Alice"), join(two, "Bob")
+    alice.hears("joined")
+    carol = one.join("Carol")
+    for person in (alice, bob):
+        person.hears("joined")
+    alice.asks("typing", on=True)
+    bob.hears("typing", name="Alice", on=True)
+    alice.asks("say", text="done")
+    alice.hears("ack")
+    carol.hears("Alice: done")
+    bob.hears("said", text="done")
+    # Nothing of it is kept, nor does whoever said it type on.
+    bob.asks("history")
+    kept = bob.hears("history")["events"]
+    assert {event["type"] for event in kept} == {"joined", "said"}
+    alice.asks("typing", on=True)
+    bob.hears("typing", name="Alice", on=True)
+    one.killed = True
+    one.process.kill()
+    one.process.wait(PATIENCE)
+    assert "Alice" in bob.hears("left", reason="connection lost")["names"]

@@ -33,6 +33,7 @@ from chatservice.storage.postgres.reading import Reading
 from chatservice.storage.postgres.reports import PostgresReportStore
 from chatservice.storage.postgres.retention import Housekeeping
 from chatservice.storage.postgres.tokens import Tokens
+from chatservice.storage.postgres.whispers import Whispers
 from chatservice.storage.turns import Turns
 
 log = Logger()
@@ -85,7 +86,10 @@ class PostgresArchive(ReadablePast):
         self._uri = uri
         self._reactor = reactor
         complaints = Complaints(reactor, known=(QueryFailed, Unreachable))
-        self._connections = Connections(reactor, uri, lost=self._lost, rung=self._rung)
+        self._connections = Connections(
+            reactor, uri, lost=self._lost, rung=self._rung, whispered=self._take_whisper
+        )
+        self.whispers = Whispers(reactor, self._connections, lambda: self._commits.able)
         self._questions = Questions(self._connections, "store", complaints)
         searches = Questions(self._connections, "searches", complaints, ErrorCode.TOO_SLOW)
         self.accounts = PostgresAccountStore(self._questions, now)
@@ -159,6 +163,7 @@ class PostgresArchive(ReadablePast):
         self._reading.begin(int(first_id or snapshot.next_id), node)
         self._commits.begin(node, presence, snapshot)
         self.tokens.begin(node, presence)
+        self.whispers.begin(node, presence)
         self._housekeeping.start()
 
     def set_keep(self, keep: Keep) -> None:
@@ -170,6 +175,7 @@ class PostgresArchive(ReadablePast):
         closed: Deferred[None] = Deferred()
         self._housekeeping.stop()
         self.tokens.stop()
+        self.whispers.stop()
 
         def end() -> None:
             if deadline.active():
@@ -269,3 +275,6 @@ class PostgresArchive(ReadablePast):
 
     def _rung(self) -> None:
         self._commits.rung()
+
+    def _take_whisper(self, told: str) -> None:
+        self.whispers.take(told)

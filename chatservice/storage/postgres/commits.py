@@ -192,6 +192,11 @@ class Commits:
         """Whether no other server takes this one for dead, as far as our clock can tell."""
         return self._seconds() - self._leased < LEASE_SECONDS
 
+    @property
+    def able(self) -> bool:
+        """Whether the database is there."""
+        return self.state is State.RUNNING and self.trouble is None and self.leased
+
     def submit(self, drafts: Sequence[Draft]) -> None:
         """Decide and append `drafts`. While the database is away they are refused, but for what
         has happened anyway."""

@@ -86,8 +86,9 @@ def _rows(connection: PGconn, result: PGresult) -> Answer:
 @implementer(IReadWriteDescriptor)
 class Connection:
     """Asks queries, one after another. `lost` is called once, when the connection is; `notified`
-    when something was notified. A WARNING means that a wait for the standby was cut short: then
-    nothing that this connection answers is certain, and it is given up."""
+    when something was notified, or `whispered` with it, if there were words. A WARNING means that
+    a wait for the standby was cut short: then nothing that this connection answers is certain, and
+    it is given up."""
 
     def __init__(
         self,
@@ -95,11 +96,13 @@ class Connection:
         connection: PGconn,
         lost: Callable[[str], None],
         notified: Callable[[], None] = lambda: None,
+        whispered: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._reactor = reactor
         self._connection = connection
         self._lost = lost
         self._notified = notified
+        self._whispered = whispered
         self._queries: deque[_Query] = deque()
         self._asked: _Query | None = None
         self._outcome: Answer | Exception = []
@@ -174,11 +177,16 @@ class Connection:
                 asked.answer.callback(outcome)
         if not self._open:
             return
-        notified = False
-        while connection.notifies() is not None:
-            notified = True
+        notified, whispers = False, []
+        while (each := connection.notifies()) is not None:
+            if each.extra:
+                whispers.append(each.extra.decode())
+            else:
+                notified = True
         if notified:
             self._notified()
+        for whisper in whispers:
+            self._whispered(whisper)
 
     def _go_on(self) -> None:
         if self._asked is not None or not self._queries:

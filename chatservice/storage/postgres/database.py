@@ -119,7 +119,8 @@ class Connections:
     """What a server is connected with: `appends`, `tail`, `store` and `searches`.
 
     They live and end together: `lost` is called once when one of them is lost, and then there are
-    none. `rung`: another server has appended something.
+    none. `rung`: another server has appended something. `whispered`: one has told of something
+    that is not written down.
     """
 
     def __init__(
@@ -129,11 +130,13 @@ class Connections:
         *,
         lost: Callable[[str], None],
         rung: Callable[[], None],
+        whispered: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._reactor = reactor
         self._uri = uri
         self._lost = lost
         self._rung = rung
+        self._whispered = whispered
         self._there: dict[str, Connection] = {}
 
     @property
@@ -166,6 +169,7 @@ class Connections:
                 connection,
                 self._end,
                 self._rung if role == "tail" else lambda: None,
+                self._whispered if role == "tail" else lambda _: None,
             )
             for role, connection in opened.items()
         }

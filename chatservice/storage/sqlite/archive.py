@@ -69,6 +69,7 @@ class SqliteArchive(ReadablePast):
     """
 
     tokens = None
+    whispers = None  # there is no other server
     _reading: Reading
 
     def __init__(
