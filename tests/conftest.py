@@ -15,7 +15,7 @@ sys.dont_write_bytecode = False
 pytest.register_assert_rewrite("tests.support.people")
 pytest_plugins = ["tests.support.nodes"]
 
-from tests.support import postgres  # noqa: E402
+from tests.support import forked, postgres  # noqa: E402
 from tests.support.people import Server  # noqa: E402 (its assertions are to be rewritten first)
 from tests.support.xdisplay import Display, is_possible  # noqa: E402
 
@@ -25,6 +25,15 @@ settings.load_profile("noisy")
 
 def pytest_sessionfinish() -> None:
     postgres.stop_shared()
+    forked.stop()
+
+
+@pytest.fixture(scope="module")
+def own_starts() -> Iterator[None]:
+    """Each server is started by ``python`` itself, and not forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forked.Forked, "allowed", False)
+        yield
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("faults")
+            item.add_marker(pytest.mark.usefixtures("own_starts"))
             if not ALL_ATTACKS and any(part in item.nodeid for part in NOT_HELD):
                 item.add_marker(pytest.mark.skip(reason="not withstood so far"))
 

@@ -17,6 +17,7 @@ import pytest
 from tests.support.people import FORGETFUL, PATIENCE, TWISTD, Server
 
 DOCS = Path(__file__).parents[2] / "docs"
+pytestmark = pytest.mark.usefixtures("own_starts")
 LOOPBACK = ("--port", "tcp:0:interface=127.0.0.1")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support import forked
+
 PATIENCE = 10  # seconds until a test gives up waiting; nothing that works takes as long
 TWISTD = Path(sys.executable).with_name("twistd")
 QUESTION = "What is your name?"
@@ -52,17 +54,16 @@ class Server:
         self.killed = False  # by the test itself
         self._people: list[Person] = []
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process: forked.Process = forked.start(
                 [
                     *self.program(runner),
                     *(("--port", "none", "--tls") if tls else ("--port",)),
                     *(f"tcp:{port}:interface={host}", *self.usual),
                     *options,
                 ],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env=environment,
+                folder=folder,
+                output=log,
+                environment=environment,
             )
 
     def program(self, runner: Sequence[str | Path]) -> Sequence[str | Path]:
