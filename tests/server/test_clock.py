@@ -14,6 +14,9 @@ from chatservice.monotonic import use_monotonic_clock
 from tests.support.people import PATIENCE, QUESTION, Server, joined
 from tests.support.shifted_clock import HOUR, RESTLESS, SHIFTED
 
+# The clock is changed before anything is imported.
+pytestmark = pytest.mark.usefixtures("own_starts")
+
 BACK, FORWARD = signal.SIGUSR1, signal.SIGUSR2
 
 
