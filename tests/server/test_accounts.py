@@ -20,6 +20,7 @@ from chatservice.core.limits import RateLimiter, is_loopback
 from chatservice.core.stores import MAX_UNREAD
 from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
+from tests.support import forked
 from tests.support.people import (
     HINT,
     PATIENCE,
@@ -457,15 +458,8 @@ def twistd(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 
 class TestTheOperator:
     def run(self, folder: Path, *arguments: str, typed: str = "") -> "tuple[int, str, str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "chatservice.accounts", *arguments],
-            cwd=folder,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        command = (sys.executable, "-m", "chatservice.accounts", *arguments)
+        done = forked.run_text(command, folder=folder, typed=typed)
         return done.returncode, done.stdout, done.stderr
 
     def test_adds_lists_and_removes_beside_a_server(self, tmp_path: Path, keeping: Server) -> None:

@@ -5,17 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import forked
 from tests.support.people import Server, joined
 
 
 def export(folder: Path, *options: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [sys.executable, "-m", "chatservice.export", *options],
-        cwd=folder,
-        capture_output=True,
-        timeout=10,
-        check=False,
-    )
+    return forked.run([sys.executable, "-m", "chatservice.export", *options], folder=folder)
 
 
 def test_while_the_server_runs_and_afterwards(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -18,6 +19,7 @@ from chatservice.core.drafts import Entry
 from chatservice.core.events import Account, Burst, Joined
 from chatservice.storage.sqlite import accounts, files, rows
 from chatservice.storage.sqlite.database import open_for_server
+from tests.support import forked
 from tests.support.people import PATIENCE, TWISTD, Server, joined
 
 PROGRAMS = {
@@ -30,17 +32,17 @@ PROGRAMS = {
 
 
 def run(
-    folder: Path, *words: str, typed: bytes = b"correct horse\n", stdout: int = subprocess.PIPE
+    folder: Path,
+    *words: str,
+    typed: bytes = b"correct horse\n",
+    output: BinaryIO | None = None,
 ) -> "subprocess.CompletedProcess[bytes]":
     """One of the operator's programs."""
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", f"chatservice.{words[0]}", *words[1:]],
-        cwd=folder,
-        input=typed,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        timeout=PATIENCE * 3,
-        check=False,
+        folder=folder,
+        typed=typed,
+        output=output,
     )
 
 
@@ -53,16 +55,12 @@ def program(folder: Path, name: str, database: str | Path) -> "tuple[int, str]":
 
 def last_line(folder: Path, database: str | Path) -> str:
     """Of a server that does not start."""
-    done = subprocess.run(
+    done = forked.run_text(
         [
             *(sys.executable, TWISTD, "-n", "--pidfile=", "chat", "--database", str(database)),
             *("--port", "tcp:0:interface=127.0.0.1"),
         ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 3,
-        check=False,
+        folder=folder,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
@@ -355,7 +353,7 @@ def test_who_knows_ids_from_after_a_backup_takes_none_for_another(
 def test_a_full_disk_for_the_output_is_said_in_a_line(tmp_path: Path, name: str) -> None:
     filled(tmp_path / "chat.sqlite3", said=5000)
     with Path("/dev/full").open("wb") as full:
-        done = run(tmp_path, *PROGRAMS[name], stdout=full.fileno())
+        done = run(tmp_path, *PROGRAMS[name], output=full)
     if name in ("add", "remove"):
         assert (done.returncode, done.stderr) == (0, b"")  # they print nothing
     else:

@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 
 import chatservice
+from tests.support import forked
 from tests.support.people import PATIENCE, TWISTD, Server
 
 
 def chat(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, TWISTD, "-n", "--pidfile=", "chat", *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    command = [sys.executable, str(TWISTD), "-n", "--pidfile=", "chat", *options]
+    return forked.run_text(command, folder=folder)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, Protocol
 
 # What servers import. None of it installs a reactor, which each process has to do for itself.
 MODULES = (
@@ -29,7 +30,8 @@ MODULES = (
     *("chatservice.server.web.browsers", "chatservice.server.web.events"),
     *("chatservice.server.web.forwarded", "chatservice.server.web.hooks"),
     *("chatservice.server.web.hosts", "chatservice.server.web.machines"),
-    "chatservice.storage.postgres.archive",
+    *("chatservice.storage.postgres.archive", "chatservice.storage.sqlite.files"),
+    "argparse",
 )
 OURS = {key: value for key, value in os.environ.items() if key.startswith("PYTHON")}
 
@@ -56,15 +58,58 @@ def start(
     """Run `command` in `folder`, with its output and its errors in `output`. It is forked if it is
     a Python program which `python` would run as this process does."""
     words = [str(word) for word in command]
-    if words[0] == sys.executable and environment is None and _is_possible():
-        return Forked(words[1:], folder, output)
+    if environment is None and _is_possible(words):
+        with Path(os.devnull).open("rb") as nothing:
+            return Forked(words[1:], folder, nothing, output, output)
     return subprocess.Popen(words, stdout=output, stderr=output, cwd=folder, env=environment)
 
 
-def _is_possible() -> bool:
+def run(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    typed: bytes = b"",
+    output: BinaryIO | None = None,
+    timeout: float = 30,
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run `command` to its end, with `typed` coming through a pipe. `output`: where it writes to,
+    or what it says is in the answer."""
+    words = [str(word) for word in command]
+    if not _is_possible(words):
+        return subprocess.run(
+            words,
+            cwd=folder,
+            input=typed,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    with TemporaryFile() as said, TemporaryFile() as complaints:
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as reads:
+            process = Forked(words[1:], folder, reads, output or said, complaints)
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as writes:
+            writes.write(typed)
+        status = process.wait(timeout)
+        said.seek(0)
+        complaints.seek(0)
+        return subprocess.CompletedProcess(words, status, said.read(), complaints.read())
+
+
+def run_text(
+    command: Sequence[str | Path], *, folder: Path, typed: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    done = run(command, folder=folder, typed=typed.encode())
+    said, complaints = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, said, complaints)
+
+
+def _is_possible(words: Sequence[str]) -> bool:
     there = {key: value for key, value in os.environ.items() if key.startswith("PYTHON")}
     is_measured = any(key.startswith("COVERAGE_PROCESS") for key in os.environ)
-    return not is_measured and there == OURS and Forked.allowed
+    is_ours = words[0] == sys.executable and there == OURS
+    return is_ours and not is_measured and Forked.allowed
 
 
 class Forked:
@@ -72,13 +117,13 @@ class Forked:
 
     allowed = True  # or `start` starts them one by one
 
-    def __init__(self, words: Sequence[str], folder: Path, output: BinaryIO) -> None:
+    def __init__(self, words: Sequence[str], folder: Path, *standard: IO[bytes]) -> None:
         self._status: int | None = None
         self._keeper, theirs = socket.socketpair()
         self._answers = self._keeper.makefile("rb")
         order = {"words": words, "folder": str(folder), "environment": dict(os.environ)}
-        with theirs, open(os.devnull, "rb") as nothing:
-            files = [nothing.fileno(), output.fileno(), output.fileno(), theirs.fileno()]
+        with theirs:
+            files = [*(file.fileno() for file in standard), theirs.fileno()]
             socket.send_fds(_template(), [b"!"], files)
         self._keeper.sendall(json.dumps(order).encode() + b"\n")
         self.pid = int(self._answers.readline())

@@ -73,3 +73,15 @@ def test_signals_reach_it(tmp_path: Path) -> None:
     process.kill()
     assert process.wait(10) == process.poll() == -signal.SIGKILL
     process.terminate()  # nobody is hit
+
+
+def test_it_reads_what_is_typed_and_what_it_says_is_kept_apart(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\ntyped = sys.stdin.read()\n"
+        "print(len(typed), file=sys.stderr)\nsys.exit(typed[0])"
+    )
+    typed = "سلام" * 100_000
+    done = forked.run_text([sys.executable, str(script)], folder=tmp_path, typed=typed)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "400000\nس\n"
