@@ -20,17 +20,16 @@ from chatservice.client.outstanding import Outstanding, Settlement
 from chatservice.client.state import State
 from chatservice.core.events import (
     ALL_ROOMS,
-    Emoted,
     Error,
     Happening,
     Joined,
     Left,
+    Message,
     ProgramEvent,
     Recalled,
     Replayed,
     ReplayReason,
     RoomInfo,
-    Said,
     Skipped,
 )
 from chatservice.core.requests import History, Join
@@ -352,13 +351,13 @@ class CatchUp:
 def replayed(why: ReplayReason, page: Recalled, now: float, limit: int = 0) -> Replayed:
     """The messages of a page of history, as they are shown to people. `now`: in seconds. `limit`:
     so many were asked for, if it matters that there may be more."""
-    messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))
+    messages = tuple(event for event in page.events if isinstance(event, Message))
     more = 0 < limit <= len(messages)
     return Replayed(why, messages, now, len(messages), more=more)
 
 
 def _messages(events: Iterable[Happening]) -> int:
-    return sum(isinstance(event, Said | Emoted) for event in events)
+    return sum(isinstance(event, Message) for event in events)
 
 
 def _without(event: Happening, name: str) -> Happening | None:

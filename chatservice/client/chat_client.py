@@ -28,6 +28,7 @@ from chatservice.core.requests import (
     Away,
     Ban,
     Bans,
+    Delete,
     Emote,
     History,
     Join,
@@ -261,6 +262,16 @@ class ChatClient:
         """Tell those in charge of `room`, and nobody else, that `name` misbehaves. The answer is
         `waiting` if none of them is here."""
         return self.request(Report(name, reason, room))
+
+    def delete(self, id_: int, room: str = LOBBY) -> "Deferred[Acked]":
+        """Delete the message with that id in `room`: one of yours, for 15 minutes; or, if you are
+        in charge there, anybody's."""
+        return self.request(Delete(id_, room))
+
+    def delete_last(self, count: int = 1, room: str = LOBBY, name: str = "") -> "Deferred[Acked]":
+        """Delete the last `count` messages in `room` that you have said; or, if you are in charge
+        there, that `name` has."""
+        return self.request(Delete(None, room, name, count))
 
     # For those in charge. In the room ALL_ROOMS: in the whole chat.
 

@@ -24,6 +24,7 @@ from chatservice.core.events import (
     Banned,
     Closed,
     CloseReason,
+    Deleted,
     Emoted,
     Error,
     ErrorCode,
@@ -51,6 +52,7 @@ from chatservice.core.events import (
     Sent,
     Skipped,
     Told,
+    Tombstone,
     TopicChanged,
     Typing,
     Welcomed,
@@ -62,6 +64,7 @@ from chatservice.core.requests import (
     Ban,
     Bans,
     ChangePassword,
+    Delete,
     Emote,
     Founder,
     History,
@@ -282,6 +285,8 @@ class Exchange:
                 TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
             ):
                 self._feed.put_once(event)
+            case Deleted() | Tombstone():
+                self._feed.put_once(event)
             case Removed(room=room):
                 self._feed.room_map.leave(room)
                 self._feed.user_map.only_in(self._feed.room_map.topics)
@@ -385,10 +390,20 @@ class Exchange:
                 self._feed.user_map.meet(answer.room, answer.names, answer.away)
             case Say() | Tell() | Reply() | Emote() | Nick() | Who() | History() | Search():
                 pass
-            case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite() | Quiet():
+            case Join() | Switch() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
                 pass
             case (
-                Away() | Report() | Op() | Founder() | Kick() | Ban() | Mute() | Bans() | Announce()
+                Quiet()
+                | Away()
+                | Report()
+                | Op()
+                | Founder()
+                | Kick()
+                | Ban()
+                | Mute()
+                | Delete()
+                | Bans()
+                | Announce()
             ):
                 pass
             case _:

@@ -25,6 +25,7 @@ from chatservice.core.events import (
     RoomList,
     Said,
     SanctionList,
+    Tombstone,
 )
 from chatservice.core.requests import (
     Announce,
@@ -32,6 +33,7 @@ from chatservice.core.requests import (
     Ban,
     Bans,
     ChangePassword,
+    Delete,
     Emote,
     Founder,
     History,
@@ -76,7 +78,7 @@ def after_loss(request: Question) -> AfterLoss:
         case Say() | Emote():
             return AfterLoss.LOOK_IN_LOG
         case (
-            Tell() | Reply() | Announce() | Kick() | Ban() | Mute() | Report()
+            Tell() | Reply() | Announce() | Kick() | Ban() | Mute() | Report() | Delete()
         ):  # it would be done once more
             return AfterLoss.UNSURE
         case Who() | Nick() | History() | Search() | Register() | ChangePassword() | Unregister():
@@ -99,6 +101,8 @@ def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
         case Topic(topic=None):
             return RoomInfo
         case Part() | Topic() | RoomMode() | Invite() | Op() | Founder() | Kick() | Ban() | Mute():
+            return Acked
+        case Delete():
             return Acked
         case Bans():
             return SanctionList
@@ -200,6 +204,9 @@ class Settlement:
                 case Said() | Emoted() if event.name == self._name:
                     if self._acknowledge(event) and isinstance(event, Said) and not echo:
                         continue
+                case Tombstone(name=name) if name == self._name and self._sent:
+                    # What it was nobody can tell, but it must not be said again.
+                    self._outstanding.give_up(self._sent.pop(0))
             yield event
 
     def _acknowledge(self, event: Said | Emoted) -> bool:
@@ -272,10 +279,14 @@ class Outstanding:
         for each in self:
             self._fail(each, error)
 
+    def give_up(self, pending: Pending) -> None:
+        """Nobody can tell whether it was done."""
+        self._fail(pending, Unsure(self._words.unsure))
+
     def _fail_lost(self, kind: AfterLoss) -> None:
         for each in self:
             if each.sending is Sending.LOST and each.after_loss is kind:
-                self._fail(each, Unsure(self._words.unsure))
+                self.give_up(each)
 
     def _fail(self, pending: Pending, error: ChatError) -> None:
         if self.pop(pending.ref) is not None:  # it may have been cancelled because of another

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable
 from chatservice.core.events import (
     AwayChanged,
     Banned,
+    Deleted,
     Emoted,
     Happening,
     Joined,
@@ -16,6 +17,7 @@ from chatservice.core.events import (
     Renamed,
     RoleChanged,
     Said,
+    Tombstone,
     TopicChanged,
     Typing,
 )
@@ -117,6 +119,8 @@ class UserMap:
             case (
                 TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
             ):
+                pass
+            case Deleted() | Tombstone():
                 pass
 
     def _stops(self, name: str, room: str) -> None:

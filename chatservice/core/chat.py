@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chatservice.core import names
 from chatservice.core.cursor import Cursor
+from chatservice.core.deleting import Deletions
 from chatservice.core.delivery import Delivery
 from chatservice.core.directory import Directory
 from chatservice.core.drafts import (
@@ -35,6 +36,7 @@ from chatservice.core.events import (
     Announced,
     AwayChanged,
     CloseReason,
+    Deleted,
     ErrorCode,
     Online,
     Person,
@@ -123,9 +125,11 @@ class Chat:
             departed=self._departed,
             stays=self._stays,
             measured=self.moderation.apply,
+            erased=self._erased,
         )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
+        self.deletions = Deletions(self.log, archive, self.moderation, now)
         # Each is called with every batch that has come true, before anybody hears it.
         self.watchers: list[Callable[[Batch], None]] = []
         # Each is called with somebody who is away from now on, or back; and where they said so.
@@ -168,6 +172,7 @@ class Chat:
             self.directory.add_room(record)
         for user in people:
             self.directory.add(user)
+            user.named_from = self.log.end  # or before; nobody knows
             self._note_owner(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
@@ -1018,6 +1023,9 @@ class Chat:
                 watch(batch)
             except Exception as error:
                 self.log.report(error)
+
+    def _erased(self, deleted: Deleted, batch: Batch) -> None:
+        self.log.erase(deleted, batch)
 
     def _arrived(self, user: User, since: int) -> None:
         self._note_owner(user)

@@ -605,8 +605,8 @@ class Cursor:
         self.events_sent += len(due)
         if self.closing and not self._personal and self._flow is not Flow.CLOSED:
             self._flow = FLOWS[self._flow, Signal.ENDED]
-        if self.user is not None:
-            due = [readable(event, self.user.rooms) for event in due]
+        if self.user is not None and self._log is not None:
+            due = [readable(event, self.user.rooms, self._log.erased) for event in due]
         return [self.dialect.render_personal(event) for event in due]
 
     def _write(self, parts: list[bytes]) -> None:

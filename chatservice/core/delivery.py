@@ -9,6 +9,7 @@ from chatservice.core.events import (
     LOBBY,
     Banned,
     Burst,
+    Deleted,
     Emoted,
     Joined,
     LeaveReason,
@@ -19,6 +20,7 @@ from chatservice.core.events import (
     Refusal,
     Renamed,
     RoleChanged,
+    Tombstone,
     TopicChanged,
 )
 from chatservice.core.log import Batch, Look
@@ -32,7 +34,7 @@ class Delivery:
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
     before somebody has another name; `departed` for each person who leaves, and was on another
     server; `stays` for each whom a server has lost, but others have: which others than this one;
-    `measured` once what somebody in charge has done is true.
+    `measured` once what somebody in charge has done is true; `erased` for each deletion in a batch.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Delivery:
         departed: Callable[[User], None],
         stays: Callable[[User, frozenset[int]], None],
         measured: Callable[[Entry], None],
+        erased: Callable[[Deleted, Batch], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
@@ -51,6 +54,7 @@ class Delivery:
         self._departed = departed
         self._stays = stays
         self._measured = measured
+        self._erased = erased
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -115,6 +119,10 @@ class Delivery:
                 author, there = directory.users.get(name), directory.rooms.get(room)
                 if author is not None and there is not None:
                     there.typing.spoke(author)
+            case Tombstone():
+                pass
+            case Deleted() as deleted:
+                self._erased(deleted, batch)
             case Joined(arrived=True):
                 for user in entry.people:
                     self._arrive(user, entry, batch)
@@ -135,6 +143,7 @@ class Delivery:
             case Renamed(new=new):
                 (user,) = entry.people
                 self._rename(user, new)
+                user.named_from = entry.event.id
             case TopicChanged(room=name, topic=topic):
                 directory.rooms[name].topic = topic
             case PaceChanged(room=name, seconds=seconds):
@@ -145,6 +154,7 @@ class Delivery:
     def _arrive(self, user: User, entry: Entry, batch: Batch) -> None:
         directory = self._directory
         directory.add(user)
+        user.named_from = entry.event.id
         before, user.rooms = user.rooms, {}
         for name in entry.rooms:
             user.rooms[name] = before.get(name, entry.event.id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chatservice.core.events import (
     Banned,
     Burst,
+    Deleted,
     Emoted,
     ErrorCode,
     Joined,
@@ -70,7 +71,9 @@ class Entry(NamedTuple):
     def is_move(self) -> bool:
         """Whether it tells of people who come, go or have another name, and of what somebody in
         charge does to them."""
-        return isinstance(self.event, Joined | Left | Renamed | Banned | Muted | RoleChanged)
+        return isinstance(
+            self.event, Joined | Left | Renamed | Banned | Muted | RoleChanged | Deleted
+        )
 
     def heard_in(self, rooms: tuple[str, ...]) -> RoomEvent:
         """The event for a reader who is in `rooms` of those where it is heard, and in no others:
@@ -220,14 +223,15 @@ class Speak(Draft):
             (self.user,),
             self._connections(),
             self.messages,
-            _size(self.texts, name),
+            size_of(self.texts, name),
             self.ref,
             self.echo,
             self.acknowledged,
         )
 
 
-def _size(texts: Sequence[str], name: str) -> int:
+def size_of(texts: Sequence[str], name: str) -> int:
+    """Roughly how many characters these messages of `name` take."""
     return sum(map(len, texts)) + len(texts) * (len(name) + _AROUND)
 
 
@@ -249,7 +253,7 @@ class Post(Draft):
         if self.room not in registry.rooms:
             raise Refusal(ErrorCode.UNKNOWN_ROOM, room=self.room)
         event = Burst(id_, self.at, self.room, self.name, self.texts)
-        size = _size(self.texts, self.name)
+        size = size_of(self.texts, self.name)
         return Entry(event, (self.room,), messages=self.messages, size=size, acknowledged=0)
 
 

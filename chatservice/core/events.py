@@ -235,10 +235,36 @@ class Muted:
     everywhere: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """These `messages` of one person in the room, by their ids, were deleted `by` somebody: show
+    them no longer."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str = field(metadata={"key": "from"})
+    by: str
+    messages: tuple[Id, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a message that was deleted `by` somebody: it stands where that stood, with
+    its id and its time."""
+
+    id: Id
+    at: Time
+    room: str
+    name: str = field(metadata={"key": "from"})
+    by: str
+
+
 # In the log; and one by one, as it is heard.
 ControlEvent = TopicChanged | ModeChanged | PaceChanged | RoleChanged | Banned | Muted
-RoomEvent = Burst | Emoted | Joined | Left | Renamed | ControlEvent
-Happening = Said | Emoted | Joined | Left | Renamed | ControlEvent
+RoomEvent = Burst | Emoted | Tombstone | Joined | Left | Renamed | Deleted | ControlEvent
+Happening = Said | Emoted | Tombstone | Joined | Left | Renamed | Deleted | ControlEvent
+Message = Said | Emoted | Tombstone  # or what is left of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,7 +601,7 @@ class Replayed:
     `room`: what was said elsewhere says where."""
 
     reason: ReplayReason
-    events: tuple["Said | Emoted | Told", ...]
+    events: tuple["Message | Told", ...]
     at: float
     count: int = 0
     gone: int = 0
@@ -704,6 +730,8 @@ class ErrorCode(StrEnum):
     REASON_TOO_LONG = "reason_too_long"
     TOPIC_TOO_LONG = "topic_too_long"
     TOO_MANY_INVITATIONS = "too_many_invitations"
+    NO_SUCH_MESSAGE = "no_such_message"
+    TOO_LATE = "too_late"
     NOT_SAVED = "not_saved"
     PASSWORD_NEEDED = "password_needed"
     WRONG_PASSWORD = "wrong_password"
@@ -785,6 +813,7 @@ PersonalEvent = (
     | RoleChanged
     | Banned
     | Muted
+    | Deleted
     | RoomSwitched
     | RoomLeft
     | TopicShown

@@ -12,14 +12,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
 from chatservice.core.drafts import Committed, Draft, Entry
+from chatservice.core.erasing import Erased, without
 from chatservice.core.events import (
     Banned,
     Burst,
+    Deleted,
     Emoted,
     Event,
     Happening,
     Joined,
     Left,
+    Message,
     ModeChanged,
     Muted,
     PaceChanged,
@@ -28,6 +31,7 @@ from chatservice.core.events import (
     RoleChanged,
     RoomEvent,
     Said,
+    Tombstone,
     TopicChanged,
 )
 from chatservice.core.limits import Repeats
@@ -180,20 +184,25 @@ class Batch:
         report: Callable[[Exception], object],
         settled: Sequence[Committed] = (),
     ) -> None:
-        self.entries = entries
         self.settled = settled
         self._report = report
         self.start = entries[0].event.id if entries else settled[0].next_id
         self.end = entries[-1].end if entries else self.start
-        self.size = sum([entry.size for entry in entries])
         self.rooms = frozenset(chain.from_iterable([entry.rooms for entry in entries]))
         self.messages: Counter[str] = Counter()
-        self.authors: dict[int, Sequence[int]] = {}
         self.apart: set[int] = set()
         self.settling: list[Any] = []
-        for index, entry in enumerate(entries):
+        for entry in entries:
             if entry.messages:
                 self.messages[entry.rooms[0]] += entry.messages
+        self._hold(entries)
+
+    def _hold(self, entries: list[Entry]) -> None:
+        """These are its entries."""
+        self.entries = entries
+        self.size = sum([entry.size for entry in entries])
+        self.authors: dict[int, Sequence[int]] = {}
+        for index, entry in enumerate(entries):
             only = (index,)
             for author in entry.connections:
                 others = self.authors.get(author)
@@ -205,6 +214,11 @@ class Batch:
                     self.authors[author] = [*others, index]
         self._parts: dict[tuple[Dialect, bool, int, tuple[str, ...]], bytes] = {}
         self._renderings: dict[tuple[Look, frozenset[str]], Rendering] = {}
+
+    def erase(self, erased: Mapping[int, str]) -> None:
+        """Messages with these ids have been deleted, by whom that says: nothing of them stays."""
+        if not erased.keys().isdisjoint(range(self.start, self.end)):
+            self._hold([left for entry in self.entries for left in without(entry, erased)])
 
     def rendering(self, look: Look, rooms: frozenset[str]) -> "Rendering":
         """All of it as one hears it who has been in these `rooms` for longer, and has made none of
@@ -294,7 +308,8 @@ class Log:
     Each id is used once, and ids grow: an entry takes one for each message in it, and at least one.
     Ids start over in another `epoch`. Everything below `end` has been committed and delivered.
     `messages` counts all that there have ever been, for each room. `apply` is called with each
-    batch before it stands here, and `deliver` once it does.
+    batch before it stands here, and `deliver` once it does. `erased`: what has been deleted lately;
+    each of `erasing` is called with what is deleted.
     """
 
     def __init__(
@@ -310,6 +325,7 @@ class Log:
         self._deliver = deliver
         self._submitted = 0
         self._pending: list[Draft] = []
+        self.erasing: list[Callable[[Mapping[int, str]], None]] = []
         self.begin(Origin())
         self._errors = Repeats(clock.seconds)
         self.newest: Draft | None = None  # that was submitted, but for comings and goings
@@ -324,6 +340,7 @@ class Log:
         self._size = 0
         self._held = 0
         self._dropped: dict[str, int] = {}  # the end of what is held no longer, for each room
+        self.erased = Erased()
 
     def submit(self, draft: Draft) -> None:
         """`draft` is committed with everything that is submitted in this turn of the reactor."""
@@ -339,6 +356,19 @@ class Log:
         """The batch that holds `position`, or the next one that is held."""
         index = bisect_right(self._batches, position, key=_end)
         return self._batches[index] if index < len(self._batches) else None
+
+    def erase(self, deleted: Deleted, batch: Batch) -> None:
+        """`deleted`, which stands in `batch`, has come true: nothing of those messages stays."""
+        self.erased.note(deleted.messages, deleted.by)
+        erased = dict.fromkeys(deleted.messages, deleted.by)
+        held = {self.batch_from(id_) for id_ in deleted.messages} - {None}
+        for each in cast("set[Batch]", held):
+            before = each.size
+            each.erase(erased)
+            self._size += each.size - before
+        batch.erase(erased)
+        for call in self.erasing:
+            call(erased)
 
     @property
     def first_id(self) -> int:
@@ -375,6 +405,8 @@ class Log:
             for index in range(len(batch.entries) - 1, -1, -1):
                 entry, part = batch.entries[index], rendering.part(index)
                 if entry.end > position or not part or index in own:
+                    continue
+                if isinstance(entry.event, Tombstone):  # what was sent may have been shorter
                     continue
                 lines = part.splitlines(keepends=True)
                 each = lines if len(lines) == entry.messages else [part]
@@ -500,10 +532,14 @@ def take_page(events: Iterable[Happening], limit: int) -> Page:
     return Page(taken, False)
 
 
-def _size(event: Happening) -> int:
+def _size(event: Happening) -> int:  # noqa: PLR0911 (a case each)
     match event:
         case Said(name=name, text=text) | Emoted(name=name, text=text):
             return len(name) + len(text) + 4
+        case Tombstone(name=name, by=by):
+            return len(name) + len(by)
+        case Deleted(name=name, by=by, messages=messages):
+            return len(name) + len(by) + 8 * len(messages)
         case Renamed(old=old, new=new):
             return len(old) + len(new)
         case TopicChanged(name=name, topic=topic):
@@ -546,7 +582,7 @@ def _in_parts(committed: Sequence[Committed]) -> Iterator[list[Committed]]:
         yield taken
 
 
-Messages = tuple[Said | Emoted, ...]
+Messages = tuple[Message, ...]
 
 
 def recalled(
@@ -560,5 +596,5 @@ def recalled(
 
 def newest(events: Iterable[Happening], limit: int) -> Messages:
     """The first messages among `events`, of which the newest come first; in their order."""
-    taken = take_page((event for event in events if isinstance(event, Said | Emoted)), limit).events
+    taken = take_page((event for event in events if isinstance(event, Message)), limit).events
     return cast(Messages, tuple(reversed(taken)))

@@ -45,6 +45,7 @@ from chatservice.core.stores import Archive, Report
 from chatservice.core.users import User, UserSession
 
 if TYPE_CHECKING:
+    from chatservice.core.deleting import Deletion
     from chatservice.core.room import Room
 
 MAX_TOPIC = 200  # characters: a line
@@ -194,7 +195,7 @@ class Moderation:
 
     # What they do.
 
-    def take(self, session: UserSession | None, measure: Measure) -> None:
+    def take(self, session: UserSession | None, measure: "Measure | Deletion") -> None:
         """Submit `measure`, which somebody takes at `session`; or whoever runs the server."""
         self._expect_saving()
         if len(getattr(measure, "why", "")) > MAX_REASON:

@@ -260,6 +260,22 @@ class Mute:
     on: bool = True
 
 
+# Messages that are deleted at once: what somebody has pasted.
+MAX_DELETED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the message with this `id` in `room`; without one, the last `count` messages there of
+    `name`, or of yours. You can delete what you have said in the last 15 minutes, and those in
+    charge of the room whatever anybody has."""
+
+    id: Id | None = None
+    room: str = LOBBY
+    name: str = ""
+    count: Annotated[int, Between(1, MAX_DELETED)] = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Announce:
     """Say `text` to everyone, whatever rooms they hear, in the server's name; which its operators
@@ -318,7 +334,7 @@ WithPassword = Hello | Nick | Register | ChangePassword | Unregister
 AboutAccount = Register | ChangePassword | Unregister
 # Each of these has its answer.
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
-InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce
+InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce | Delete
 Talk = Say | Emote | Tell | Reply
 Question = (
     Talk | Away | Report | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount

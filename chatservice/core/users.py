@@ -54,6 +54,7 @@ class User:
 
     `id` is theirs for as long as they are here. `since` is when they came, in seconds since 1970.
     `elsewhere`: the numbers of the other servers where they have connections.
+    `named_from`: the id since which they have had their name.
     `held`: the keys of bans and mutes that were imposed on them while they were here.
     `account` is what they have proven to be theirs. `rooms` maps the rooms they are in to the id
     since which they hear them. `mark`: everything below it was heard by a text connection of theirs
@@ -71,6 +72,7 @@ class User:
         "id",
         "mark",
         "name",
+        "named_from",
         "present",
         "rooms",
         "sessions",
@@ -93,6 +95,7 @@ class User:
         self.away: Absence | None = None
         self.held: frozenset[int] = frozenset()
         self.name = name
+        self.named_from = 0
 
     @property
     def is_registered(self) -> bool:

@@ -15,11 +15,13 @@ from chatservice.core.events import (
 )
 from chatservice.core.registry import MAX_PACE
 from chatservice.core.requests import (
+    MAX_DELETED,
     Announce,
     Away,
     Ban,
     Bans,
     ChangePassword,
+    Delete,
     Emote,
     Exit,
     Founder,
@@ -165,6 +167,16 @@ def _report(arguments: str) -> Request | None:
     return Report(name, reason, CURRENT_ROOM) if reason else None
 
 
+def _delete(arguments: str) -> Request | None:
+    """``[NAME] [N]``; a name does not begin with a digit."""
+    name, _, number = arguments.rpartition(" ")
+    if not (number.isdecimal() and len(number) < 10):
+        name, number = arguments, "1"
+    if " " in name or not int(number):
+        return None
+    return Delete(None, CURRENT_ROOM, name, min(int(number), MAX_DELETED))
+
+
 COMMANDS = (
     Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
@@ -187,6 +199,7 @@ COMMANDS = (
     Command("invite", (), Invite, lambda a: Invite(a, CURRENT_ROOM) if a else None),
     Command("quiet", (), Quiet, _quiet),
     Command("report", (), Report, _report),
+    Command("delete", (), Delete, _delete),
     Command("slow", (), RoomMode, _slow),
     Command("kick", (), Kick, _kick),
     Command("ban", (), Ban, _sanction(Ban)),

@@ -20,6 +20,7 @@ from chatservice.core.events import (
     Banned,
     Burst,
     Closed,
+    Deleted,
     Emoted,
     Error,
     ErrorCode,
@@ -62,6 +63,7 @@ from chatservice.core.events import (
     Sent,
     Skipped,
     Told,
+    Tombstone,
     TopicChanged,
     TopicShown,
     Typing,
@@ -104,6 +106,7 @@ REQUESTS = Vocabulary(
         "mute": requests.Mute,
         "bans": requests.Bans,
         "report": requests.Report,
+        "delete": requests.Delete,
         "register": requests.Register,
         "password": requests.ChangePassword,
         "unregister": requests.Unregister,
@@ -129,6 +132,8 @@ EVENTS = Vocabulary(
         "role": RoleChanged,
         "banned": Banned,
         "muted": Muted,
+        "deleted": Deleted,
+        "tombstone": Tombstone,
         "removed": Removed,
         "sanction": SanctionInfo,
         "bans": SanctionList,
@@ -319,6 +324,8 @@ def _as_heard(  # noqa: PLR0911, PLR0912 (a case for each kind)
             | RoleChanged()
             | Banned()
             | Muted()
+            | Deleted()
+            | Tombstone()
             | Removed()
             | SanctionInfo()
             | SanctionList()

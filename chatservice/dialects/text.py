@@ -19,6 +19,7 @@ from chatservice.core.events import (
     Burst,
     Closed,
     CloseReason,
+    Deleted,
     Emoted,
     Error,
     Event,
@@ -62,6 +63,7 @@ from chatservice.core.events import (
     Sent,
     Skipped,
     Told,
+    Tombstone,
     TopicChanged,
     TopicShown,
     Typing,
@@ -183,6 +185,10 @@ class Text:
                 return (f"*** {words.roles[role].format(name=name, by=self._by(by))}",)
             case Banned() | Muted():
                 return (f"*** {self._sanctioned(event)}",)
+            case Deleted(name=name, by=by, messages=messages):
+                return (f"*** {words.deleted(name, self._by(by), len(messages))}",)
+            case Tombstone(name=name, by=by):
+                return (f"*** {words.tombstone(name, self._by(by))}",)
             case _:
                 assert_never(event)
 
@@ -230,7 +236,7 @@ class Text:
     ) -> Sequence[str]:
         words = self._words
         match event:
-            case Left() | RoleChanged() | Banned() | Muted():
+            case Left() | RoleChanged() | Banned() | Muted() | Deleted():
                 return self._room_lines(event, labelled=False)
             case Told(sender=sender, text=text):
                 return (f"[{sender} -> {words.you}] {text}",)

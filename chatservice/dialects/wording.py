@@ -74,6 +74,8 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.REASON_TOO_LONG: "a reason can have at most {limit} characters.",
     ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
     ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
+    ErrorCode.NO_SUCH_MESSAGE: "there is no such message.",
+    ErrorCode.TOO_LATE: "you can delete what you have said within {minutes} minutes.",
     ErrorCode.NOT_SAVED: "the server's disk does not respond; nothing was done. Try again later.",
     ErrorCode.PASSWORD_NEEDED: "{name} needs a password.",
     ErrorCode.WRONG_PASSWORD: "wrong password for {name}.",
@@ -139,6 +141,7 @@ _COMMANDS: Mapping[str, str] = {
     "invite": "invite somebody into the room",
     "quiet": "hide comings and goings in the room, or show them",
     "report": "tell those in charge, and nobody else, that somebody misbehaves",
+    "delete": "delete what you have just said",
     "slow": "let each person say one message in so many seconds",
     "kick": "remove somebody from the room",
     "ban": "keep somebody out of the room",
@@ -186,6 +189,8 @@ _DETAILS: Mapping[str, str] = {
     "quiet": "With neither on nor off, it changes from one to the other. Others do not notice.",
     "report": "For example: /report Eve she sends everyone advertisements. It goes to those in "
     "charge of the room and of the server; if none is here, it is kept for them. NAME is not told.",
+    "delete": "Without N, your last message in the room; you have 15 minutes. Those in charge can "
+    "delete anybody's last messages: /delete Eve 3. What people have seen, they have seen.",
     "slow": "For example: /slow 30. Those in charge are exempt. /slow 0 ends it.",
     "kick": "They can come back. From the lobby, or with server before NAME, they have to leave "
     "the chat.",
@@ -227,6 +232,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "invite": "NAME",
     "quiet": "[on|off]",
     "report": "NAME REASON",
+    "delete": "[NAME] [N]",
     "slow": "SECONDS",
     "kick": "[server] NAME [REASON]",
     "ban": "[server] NAME [TIME] [REASON]",
@@ -291,6 +297,18 @@ def _joined_room(names: Sequence[str], room: str) -> str:
 def _left_room(names: Sequence[str], room: str) -> str:
     has = "has" if len(names) == 1 else "have"
     return f"{_some(names)} {has} left{f' #{room}' if room else ''}."
+
+
+def _messages_of(name: str, count: int) -> str:
+    return f"{'a message' if count == 1 else f'{count} messages'}{f' from {name}' if name else ''}"
+
+
+def _deleted(name: str, by: str, count: int) -> str:
+    return f"{by} has deleted {_messages_of('' if name == by else name, count)}."
+
+
+def _tombstone(name: str, by: str) -> str:
+    return f"A message from {name} was deleted{'' if name == by else f' by {by}'}."
 
 
 def _for(why: str) -> str:
@@ -545,6 +563,8 @@ class Catalogue:
     you_removed: Callable[[str, str, str], str] = _you_removed
     roles: Mapping[Role, str] = field(default_factory=lambda: _ROLES)
     resigned: str = "{name} is no longer in charge of the room."
+    deleted: Callable[[str, str, int], str] = _deleted
+    tombstone: Callable[[str, str], str] = _tombstone
     operator: str = "The operator"
     banned: str = "{by} has banned {name}{where}{until}{why}"
     muted: str = "{by} has muted {name}{where}{until}{why}"

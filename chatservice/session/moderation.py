@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from chatservice.core import names, requests
+from chatservice.core.deleting import Deletion
 from chatservice.core.events import (
     ALL_ROOMS,
     Account,
     Acked,
     Banned,
+    Deleted,
     ErrorCode,
     Left,
     Muted,
@@ -64,6 +66,21 @@ async def founder(asker: Asker, request: requests.Founder) -> PersonalEvent | No
     return await _appoint(asker, request.room, request.name, Role.FOUNDER)
 
 
+async def delete(asker: Asker, request: requests.Delete) -> PersonalEvent | None:
+    chat, user = asker.services.chat, asker.user
+    scope, ref = _scope(asker, request.room), asker.ref
+    if scope == ALL_ROOMS:
+        raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(scope))
+    await asker.caught_up()
+    room = chat.directory.rooms.get(scope)
+    if room is None:
+        raise Refusal(ErrorCode.UNKNOWN_ROOM, room=shown_room(scope))
+    # An operator of the server need not be there.
+    reach = chat.reach(user, scope) if scope in user.rooms else {scope: 0}
+    found = await chat.deletions.find(user, room, request, reach, asker.peer.network)
+    return await _take(asker, scope, ref, lambda warrant: Deletion(warrant, found))
+
+
 def announce(asker: Asker, request: requests.Announce) -> Acked:
     chat, user = asker.services.chat, asker.user
     chat.moderation.expect_in_charge(user, None)
@@ -97,7 +114,7 @@ async def _appoint(asker: Asker, room: str, name: str, role: Role) -> PersonalEv
 
 
 async def _take(
-    asker: Asker, scope: str, ref: str | None, measure: Callable[[Warrant], Measure]
+    asker: Asker, scope: str, ref: str | None, measure: Callable[[Warrant], Measure | Deletion]
 ) -> PersonalEvent | None:
     """Its author is told like everyone in the room; or by an answer, if they are not there. `ref`:
     that of the request; by now the session may be serving another one."""
@@ -113,7 +130,7 @@ async def _take(
     for line in TEXT.lines(event):
         asker.note("{where}: {what}", where=where, what=line.removeprefix("*** "))
     is_heard = not asker.cursor.rooms.keys().isdisjoint(entry.rooms)
-    if isinstance(event, Left | Banned | Muted | RoleChanged) and not is_heard:
+    if isinstance(event, Left | Banned | Muted | RoleChanged | Deleted) and not is_heard:
         return event if asker.dialect.labels_rooms else None
     return None
 

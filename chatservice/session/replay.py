@@ -8,12 +8,11 @@ from chatservice.core.chat import Chat
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import (
     ALL_ROOMS,
-    Emoted,
+    Message,
     Refusal,
     Refused,
     Replayed,
     ReplayReason,
-    Said,
 )
 from chatservice.core.log import MAX_PAGE_EVENTS, Messages
 from chatservice.core.requests import History
@@ -91,7 +90,7 @@ class Replay:
             if not page.events:
                 break
             position = page.events[-1].id + 1
-            messages = tuple(event for event in page.events if isinstance(event, Said | Emoted))
+            messages = tuple(event for event in page.events if isinstance(event, Message))
             if messages:
                 self._send(ReplayReason.AWAY, messages, missed.kept, continues=continues)
                 continues = True

@@ -118,6 +118,7 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.Founder, moderation.founder, weights.name, accounts=True),
         _row(requests.Announce, moderation.announce, weights.lines, accounts=True),
         _row(requests.Report, moderation.report, weights.report),
+        _row(requests.Delete, moderation.delete, weights.delete),
         _row(requests.History, past.history, weights.history),
         _row(requests.Search, past.search, weights.search),
         _row(requests.Register, change_account, weights.account, accounts=True),

@@ -25,6 +25,8 @@ HELP = 2.0  # its answer has a dozen lines
 # What one line takes on the disk, in bytes: for itself, in the log and its index, and for each byte
 # of its text. It was measured with lines of 1 to 8,000 bytes.
 LINE_WRITTEN, BYTE_WRITTEN = 500.0, 3.0
+# Rows that take the place of one from which a message is deleted, and what the index has of it.
+ROWS_WRITTEN = 4
 NAME_WRITTEN = 8000.0  # the same for a name: who has come, or changed it, where they read, and left
 
 
@@ -33,7 +35,7 @@ def written(size: int, lines: int) -> float:
     return lines * LINE_WRITTEN + size * BYTE_WRITTEN
 
 
-def written_for(request: requests.Request) -> float:
+def written_for(request: requests.Request) -> float:  # noqa: PLR0911 (a case each)
     """The same for a request. (Private messages wait on the disk only within bounds of their
     own, and passwords can be changed only so often.)"""
     match request:
@@ -47,6 +49,8 @@ def written_for(request: requests.Request) -> float:
             return NAME_WRITTEN
         case requests.Mute() | requests.Report():
             return NAME_WRITTEN
+        case requests.Delete(count=count):
+            return written(0, ROWS_WRITTEN * count)
         case _:
             return 0.0
 
@@ -83,6 +87,11 @@ def bans(asker: Asker, request: requests.Bans) -> float:
 def report(asker: Asker, request: requests.Report) -> float:
     """Those in charge are looked for among all who are here."""
     return NAME + who(asker, requests.Who())
+
+
+def delete(asker: Asker, request: requests.Delete) -> float:
+    """The newest messages are looked at for those that are meant."""
+    return SEARCH + request.count if request.id is None else NAME
 
 
 def account(asker: Asker, request: requests.AboutAccount) -> float:

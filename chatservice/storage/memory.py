@@ -13,11 +13,13 @@ from chatservice.core.events import (
     Account,
     Emoted,
     ErrorCode,
+    Message,
     Recalled,
     Refusal,
     Said,
     Saving,
     Told,
+    Tombstone,
 )
 from chatservice.core.log import (
     MAX_PAGE_EVENTS,
@@ -117,16 +119,20 @@ class MemoryArchive:
             if not step:
                 break
             before = step[-1].id
-            found += [message for message in step if query.matches(message.text)]
+            found += [
+                message
+                for message in step
+                if not isinstance(message, Tombstone) and query.matches(message.text)
+            ]
         return newest(found, limit)
 
-    def _step(self, before: int, reach: Reach) -> list[Said | Emoted]:
+    def _step(self, before: int, reach: Reach) -> list[Message]:
         """The newest messages before that id, as many as one step of a search looks at."""
-        step: list[Said | Emoted] = []
+        step: list[Message] = []
         size = 0
         for message in self._recent.newest_first(before, reach):
             step.append(message)
-            size += len(message.text)
+            size += 0 if isinstance(message, Tombstone) else len(message.text)
             if len(step) == SEARCH_STEP or size >= SEARCH_SIZE:
                 break
         return step

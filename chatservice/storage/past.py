@@ -36,6 +36,12 @@ class Past(ABC):
     def attach(self, log: Log) -> None:
         self._log = log
         self._recent_messages = RecentMessages(log)
+        log.erasing.append(self._erase)
+
+    def _erase(self, erased: Mapping[int, str]) -> None:
+        """Messages with these ids have been deleted."""
+        for page in self._pages.values():
+            page.erase(erased)
 
     def deleted_before(self, first_id: int) -> None:
         """Nothing older is kept any more."""
@@ -94,6 +100,7 @@ class Past(ABC):
                 then(None, 0)
                 return
             batch = Batch(entries, self._log.report)
+            batch.erase(self._log.erased.between(batch.start, batch.end))  # since it was read
             if position < batch.start:
                 self.deleted_before(min(batch.start, self.first_id))
             self._pages[position] = batch

@@ -1,9 +1,9 @@
-"""The messages that are in memory, without the notices between them."""
+"""The messages that are in memory, or what is left of them, without the notices between them."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from chatservice.core.events import Emoted, Said
+from chatservice.core.events import Message
 from chatservice.core.log import Batch, Log, Reach, one_by_one
 
 
@@ -14,7 +14,7 @@ class RecentMessages:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def newest_first(self, before: int, reach: Reach) -> Iterator[Said | Emoted]:
+    def newest_first(self, before: int, reach: Reach) -> Iterator[Message]:
         """Those within `reach` with an id before that."""
         batches = self._log.spoken
         for index in range(bisect_left(batches, before, key=_start) - 1, -1, -1):
@@ -25,7 +25,7 @@ class RecentMessages:
                 if start is None:
                     continue
                 for event in reversed(one_by_one(entry.event)):
-                    if start <= event.id < before and isinstance(event, Said | Emoted):
+                    if start <= event.id < before and isinstance(event, Message):
                         yield event
 
 

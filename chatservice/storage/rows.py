@@ -4,12 +4,14 @@ A row belongs to its `room`; one of several rooms (a departure, a rename) has al
 `rooms`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
 from chatservice.core.drafts import Entry
 from chatservice.core.events import (
     Banned,
     Burst,
+    Deleted,
     Emoted,
     Happening,
     Joined,
@@ -23,6 +25,7 @@ from chatservice.core.events import (
     RoleChanged,
     RoomEvent,
     Said,
+    Tombstone,
     TopicChanged,
 )
 from chatservice.core.log import Reach, one_by_one
@@ -64,7 +67,7 @@ class Row(NamedTuple):
         """Where it is heard."""
         return tuple(self.rooms.split("\n")) if self.rooms else (self.room,)
 
-    def event(self) -> RoomEvent:  # noqa: PLR0911 (one for each kind)
+    def event(self) -> RoomEvent:  # noqa: PLR0911, PLR0912 (one for each kind)
         """What happened."""
         id_, at, room, name, text = self.id, self.at, self.room, self.name, self.text
         rooms = tuple(self.rooms.split("\n")) if self.rooms else ()
@@ -73,6 +76,11 @@ class Row(NamedTuple):
                 return Burst(id_, at, room, name, tuple(text.split("\n")))
             case "emoted":
                 return Emoted(id_, at, room, name, text)
+            case "tombstone":
+                return Tombstone(id_, at, room, name, by=text)
+            case "deleted":
+                by, *ids = text.split("\n")
+                return Deleted(id_, at, room, name, by, tuple(map(int, ids)))
             case "joined":
                 return Joined(id_, at, room, tuple(text.split("\n")), True, rooms)
             case "entered":
@@ -110,8 +118,41 @@ class Row(NamedTuple):
             messages=self.messages,
             size=len(self.text) + self.messages * len(self.name),
             ref=self.ref,
-            echo=self.kind != "said",
+            echo=self.kind not in ("said", "tombstone"),
             acknowledged=self.acknowledged,
+        )
+
+    @property
+    def texts(self) -> list[str]:
+        """What was said, a text for each message; none, if nobody said anything."""
+        match self.kind:
+            case "said":
+                return self.text.split("\n")
+            case "emoted":
+                return [self.text]
+            case _:
+                return []
+
+    def without(self, id_: int, by: str) -> "list[Row]":
+        """The rows in its place once the message with that id, one of its own, has been deleted by
+        somebody."""
+        texts = self.texts
+        place = id_ - self.id
+        parts = []
+        if before := texts[:place]:
+            parts.append(self._part(0, before)._replace(acknowledged=0, ref=None))
+        parts.append(self._part(place, [by])._replace(kind="tombstone"))
+        if after := texts[place + 1 :]:
+            parts[-1] = parts[-1]._replace(acknowledged=0, ref=None)
+            parts.append(self._part(place + 1, after))
+        return parts
+
+    def _part(self, place: int, texts: Sequence[str]) -> "Row":
+        return self._replace(
+            id=self.id + place,
+            text="\n".join(texts),
+            messages=len(texts),
+            earlier=self.earlier + place,
         )
 
     def happenings(
@@ -146,6 +187,10 @@ def row_of(entry: Entry, earlier: int) -> Row:  # noqa: PLR0912 (a case each)
             kind, text = "said", "\n".join(texts)
         case Emoted(name=name, text=text):
             kind = "emoted"
+        case Tombstone(name=name, by=text):
+            kind = "tombstone"
+        case Deleted(name=name, by=by, messages=ids):
+            kind, text = "deleted", "\n".join((by, *map(str, ids)))
         case Joined(names=names, arrived=arrived):
             kind, name, text = ("joined" if arrived else "entered"), "", "\n".join(names)
         case Left(names=names, reason=reason, by=name, why=why) if name:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from chatservice.core.drafts import Committed, Draft, Entry, decide
-from chatservice.core.events import RoomEvent
+from chatservice.core.events import Deleted, RoomEvent
 from chatservice.core.log import Batch, Log, Reach
 
 LOBBY: Reach = {"lobby": 0}
@@ -32,11 +32,16 @@ class FreeLog(Log):
         self, clock: Any, store: Any, deliver: Callable[[Batch], None] = lambda batch: None
     ) -> None:
         self.next_id = 1  # of the event that is appended next
-        super().__init__(clock, store, lambda batch: None, deliver)
+        super().__init__(clock, store, self._apply_deletions, deliver)
 
     def begin(self, origin: Any) -> None:
         super().begin(origin)
         self.next_id = origin.next_id
+
+    def _apply_deletions(self, batch: Batch) -> None:
+        for entry in list(batch.entries):
+            if isinstance(entry.event, Deleted):
+                self.erase(entry.event, batch)
 
     def append(self, event: RoomEvent, size: int, *, messages: int = 0) -> None:
         self.submit(Happens(event, size, messages))

@@ -83,6 +83,7 @@ ONE = dict.fromkeys(("unban", "unmute", "op", "deop"), "one")
 GIVEN = {
     **ONE,
     "bans": "server",
+    "delete": "one 2",
     "help": "join",
     "history": "5",
     "slow": "30",

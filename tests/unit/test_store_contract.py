@@ -17,11 +17,14 @@ from chatservice.core.events import (
     ALL_ROOMS,
     Account,
     Burst,
+    Deleted,
     Emoted,
     ErrorCode,
+    Happening,
     Refusal,
     Said,
     Told,
+    Tombstone,
 )
 from chatservice.core.log import Batch
 from chatservice.core.stores import (
@@ -93,6 +96,44 @@ def test_a_store_has_what_happened(
         assert (recalled.first_id, recalled.gone) == (1, 0)
         recent = made.clock.wait_for(made.archive.recent(before, limit, LOBBY))
         assert list(recent) == spoken([e for e in happened if e.id < before])[-limit:]
+
+
+@settings(max_examples=120)
+@given(A_KIND, STEPS, st.lists(PLACE, max_size=8), PLACE, st.none() | PLACE, st.booleans())
+def test_what_is_deleted_leaves_a_tombstone(
+    kind: str, steps: list[int], picks: list[int], before: int, after: int | None, is_indexed: bool
+) -> None:
+    """Wherever it was: in the log, in a page, in a row with others. Counts stay what they were."""
+    with short_log(kind), stores(kind) as made:
+        happened = happen(made, steps)
+        made.clock.turn(10)
+        if is_indexed:
+            settled(made)
+        messages = spoken(happened)
+        picked = [messages[pick % len(messages)] for pick in picks if messages]
+        left: dict[int, Happening] = {each.id: each for each in happened}
+        for each in picked:
+            id_, at = made.log.next_id, each.at
+            deleted = Deleted(id_, at, "lobby", each.name, f"by{id_}", (each.id,))
+            made.log.append(deleted, 1)
+            left[id_] = deleted
+            if not isinstance(left[each.id], Tombstone):  # whoever was first has deleted it
+                left[each.id] = Tombstone(each.id, at, "lobby", each.name, f"by{id_}")
+        made.clock.turn(10)
+        for _ in range(2):
+            before = min(before, made.log.next_id)
+            now = [e for e in left.values() if e.id < before and (after is None or e.id > after)]
+            recalled = made.clock.wait_for(made.archive.recall(before, after, 200, LOBBY))
+            assert list(recalled.events) == now
+            kept = [e for e in left.values() if isinstance(e, Said | Emoted | Tombstone)]
+            recent = made.clock.wait_for(made.archive.recent(before, 200, LOBBY))
+            assert list(recent) == [e for e in kept if e.id < before]
+            found = made.clock.wait_for(made.archive.find("hello", made.log.end, 200, LOBBY))
+            assert list(found) == [e for e in kept if not isinstance(e, Tombstone)]
+            since = ReadPosition(before, {"lobby": 0})
+            missed = made.clock.wait_for(made.archive.missed(since, made.log.end, LOBBY))
+            assert missed.kept == len([e for e in kept if e.id >= before])
+            settled(made)  # and the index has followed
 
 
 @settings(max_examples=80)

@@ -111,6 +111,9 @@ def samples() -> Iterator[Event]:
         yield events.Removed("4" if on else "*", NAME, TEXT if on else "")
     yield from (events.RoleChanged(1, 0.0, "4", NAME, OTHER, role) for role in events.Role)
     yield events.RoleChanged(1, 0.0, "4", NAME, NAME, events.Role.MEMBER)
+    for by in (NAME, OTHER, "*"):
+        yield events.Deleted(1, 0.0, "4", NAME, by, (1, 2) if by == OTHER else (1,))
+        yield events.Tombstone(1, 0.0, "4", NAME, by)
     for reason in (LeaveReason.PARTED, LeaveReason.LEFT):
         yield events.Left(1, 0.0, "4", (NAME,), reason, (), OTHER, TEXT)
     yield events.RoomList((events.RoomInfo("4"),))

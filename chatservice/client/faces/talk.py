@@ -44,6 +44,7 @@ from chatservice.core.requests import (
     Ban,
     Bans,
     ChangePassword,
+    Delete,
     Emote,
     Exit,
     Founder,
@@ -257,6 +258,7 @@ class Talk:
                 | Ban()
                 | Mute()
                 | Bans()
+                | Delete()
                 | Announce()
             ):
                 self._ask(request, line, self._show)

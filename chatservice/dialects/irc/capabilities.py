@@ -22,6 +22,7 @@ class Cap(StrEnum):
     MESSAGE_TAGS = "message-tags"
     MULTILINE = "draft/multiline"
     MULTI_PREFIX = "multi-prefix"
+    REDACTION = "draft/message-redaction"
     REGISTRATION = "draft/account-registration"
     SASL = "sasl"
     SERVER_TIME = "server-time"
@@ -47,6 +48,7 @@ IN_ROOMS = frozenset(
         Cap.EXTENDED_JOIN,
         Cap.MESSAGE_TAGS,
         Cap.MULTILINE,
+        Cap.REDACTION,
         Cap.SERVER_TIME,
     }
 )

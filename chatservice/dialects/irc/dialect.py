@@ -23,6 +23,7 @@ from chatservice.core.events import (
     Change,
     Closed,
     ControlEvent,
+    Deleted,
     Emoted,
     ErrorCode,
     Event,
@@ -50,6 +51,7 @@ from chatservice.core.events import (
     Skipped,
     Style,
     Told,
+    Tombstone,
     TopicChanged,
     Typing,
 )
@@ -207,7 +209,9 @@ class Irc:
         begin = serialise("BATCH", f"+{name}", kind, *parameters, source=server, tags=tags)
         return begin + b"".join(inside) + serialise("BATCH", f"-{name}", source=server)
 
-    def lines(self, event: Event, extra: Tags) -> list[bytes]:  # noqa: PLR0911
+    def lines(  # noqa: PLR0911, PLR0912 (a case each)
+        self, event: Event, extra: Tags
+    ) -> list[bytes]:
         """The lines for `event`, each with these tags besides its own."""
         match event:
             case Burst(room=room, name=name, style=Style(continued=(_, *_))):
@@ -266,6 +270,12 @@ class Irc:
                 TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
             ):
                 return [self._controlled(event, extra)]
+            case Deleted(by=by, room=room, messages=messages) if Cap.REDACTION in self.caps:
+                tags = self._stamp(event, 0, extra, by)
+                return [
+                    self.line(by, "REDACT", f"#{room}", self._msgid(id_), tags=tags)
+                    for id_ in messages
+                ]
             case Typing(name=name, on=on, room=room) if Cap.MESSAGE_TAGS in self.caps:
                 tags = {"+typing": "active" if on else "done", **extra}
                 return [self.line(name, "TAGMSG", f"#{room}", tags=tags)]
@@ -389,8 +399,10 @@ class Irc:
         name: str | None = None,
     ) -> Tags:
         author = name if name is not None else getattr(event, "name", "")
-        msgid = f"{self.scene.epoch()}-{event.id + index}"
-        return self.stamp(event.at, msgid, author, extra)
+        return self.stamp(event.at, self._msgid(event.id + index), author, extra)
+
+    def _msgid(self, id_: int) -> str:
+        return f"{self.scene.epoch()}-{id_}"
 
     def _join(self, name: str, room: str, tags: Tags) -> bytes:
         if Cap.EXTENDED_JOIN not in self.caps:
@@ -497,14 +509,16 @@ class Personal(Irc):
     def _replayed(self, event: Replayed) -> bytes:
         """Messages of the past. For clients that know no times, the text says when it was."""
         heading = self.notice(TEXT.lines(event)[0]) if not event.continues else b""
+        # Of what was deleted IRC says nothing.
+        messages = [each for each in event.events if not isinstance(each, Tombstone)]
         if Cap.SERVER_TIME not in self.caps:
             return heading + b"".join(
-                line for message in event.events for line in self._past(_dated(message), {})
+                line for message in messages for line in self._past(_dated(message), {})
             )
         parts = [heading]
-        for room, messages in _by_room(event.events, self._nick()):
+        for room, there in _by_room(messages, self._nick()):
             extra = {"batch": "past"} if Cap.BATCH in self.caps else {}
-            lines = b"".join(line for each in messages for line in self._past(each, extra))
+            lines = b"".join(line for each in there for line in self._past(each, extra))
             if extra:
                 server = self.scene.server
                 begin = serialise("BATCH", "+past", "chathistory", room, source=server)

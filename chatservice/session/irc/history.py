@@ -1,9 +1,10 @@
 """CHATHISTORY (https://ircv3.net/specs/extensions/chathistory): the past of rooms."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from chatservice.core.events import Emoted, Happening, Recalled, Refusal, Said
+from chatservice.core.events import Emoted, Happening, Recalled, Refusal, Said, Tombstone
 from chatservice.core.requests import History
 from chatservice.dialects.irc.capabilities import Cap
 from chatservice.dialects.irc.message import Message
@@ -105,7 +106,9 @@ async def _page(
 ) -> Recalled:
     asked = History(before, after, PAGE, room=room)
     session.charge(asked)
-    return await session.services.chat.recall(session.user, asked, session.peer.network)
+    chat = session.services.chat
+    page = await chat.recall(session.user, asked, session.peer.network)
+    return replace(page, events=chat.log.erased.applied_to_all(page.events))
 
 
 async def _before(
@@ -142,7 +145,9 @@ async def _after(
 
 
 def _is_shown(session: "IrcSession", event: Happening) -> bool:
-    return Cap.EVENT_PLAYBACK in session.caps or isinstance(event, Said | Emoted)
+    if Cap.EVENT_PLAYBACK in session.caps:
+        return not isinstance(event, Tombstone)
+    return isinstance(event, Said | Emoted)
 
 
 async def _place(session: "IrcSession", room: str, selector: str) -> _Place:

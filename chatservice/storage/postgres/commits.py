@@ -11,7 +11,7 @@ replicated, 20 servers made 124 appends a second, this way 932.)
 import json
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatservice.core.drafts import Committed, Control, Depart, Draft, Enroll, Entry, decide
-from chatservice.core.events import NO_DATABASE, ErrorCode, Refusal, Saving
+from chatservice.core.events import NO_DATABASE, Deleted, ErrorCode, Refusal, Saving
 from chatservice.core.log import Clock, Now
 from chatservice.core.measures import Measure
 from chatservice.core.stores import ReadPosition
@@ -268,6 +268,11 @@ class Commits:
         batch = {
             "rows": [self._row(entry) for entry in entries],
             "signals": signals,
+            "erased": [
+                {"ids": entry.event.messages, "by": entry.event.by}
+                for entry in entries
+                if isinstance(entry.event, Deleted)
+            ],
             "ids": next_id - UNDECIDED,
             "moving": moving,
             "ruling": ruling,
@@ -723,9 +728,13 @@ class Snapshot(NamedTuple):
 
 def row_values(row: Row) -> dict[str, Any]:
     """The values of `row` by the names of the table's columns, with the words that are indexed."""
-    found = sorted({word[:MAX_WORD] for word in words(row.text)}) if row.messages else None
     ref = None if row.ref is None else json.dumps(row.ref)
-    return {**row._asdict(), "ref": ref, "words": found or None}
+    return {**row._asdict(), "ref": ref, "words": words_of(row.texts) or None}
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """Those that are indexed."""
+    return sorted({word[:MAX_WORD] for text in texts for word in words(text)})
 
 
 def _moved(committed: Committed, shift: int) -> Committed:

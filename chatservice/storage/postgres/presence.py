@@ -23,6 +23,7 @@ from chatservice.core.events import (
     Account,
     Banned,
     Burst,
+    Deleted,
     Emoted,
     Joined,
     LeaveReason,
@@ -34,6 +35,7 @@ from chatservice.core.events import (
     RoleChanged,
     RoomEvent,
     Style,
+    Tombstone,
     TopicChanged,
 )
 from chatservice.core.registry import Journal, Registry, RoomRecord
@@ -187,6 +189,8 @@ class Presence:
                     registry.accept_spoke(self.people[name], room, at)
             case Banned() | Muted() | RoleChanged():
                 effect = self.measures.heard(entry.event, more or ())
+            case Deleted() | Tombstone():
+                pass
         return entry._replace(
             people=people, event=_told_more(entry.event, more), effect=effect or entry.effect
         )

@@ -36,7 +36,9 @@ ROW_IDS = 500
 _COLUMNS = ", ".join(Row._fields)
 # Left to itself, the planner walks through all rows in search of a rare word.
 _INDEXED = f"""
-WITH hits AS MATERIALIZED (SELECT id, room FROM events WHERE words @@ $1::tsquery),
+WITH hits AS MATERIALIZED (
+    SELECT id, room FROM events WHERE words @@ $1::tsquery
+    UNION ALL SELECT id, room FROM events WHERE unindexed),
 newest AS MATERIALIZED (
     SELECT id FROM hits
     WHERE id < $2::bigint AND room IN (SELECT jsonb_array_elements_text($3::jsonb))

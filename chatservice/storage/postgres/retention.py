@@ -1,5 +1,6 @@
 """Housekeeping, in small steps; one server at a time does it: what need not be kept is deleted."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from chatservice.core.events import Refusal
 from chatservice.core.log import Now
 from chatservice.core.stores import MAX_READ_POSITIONS
 from chatservice.storage.keep import DAY, Keep
+from chatservice.storage.postgres.commits import words_of
 from chatservice.storage.postgres.questions import Questions
 
 log = Logger()
@@ -18,6 +20,14 @@ log = Logger()
 PRUNE_ROWS = 500  # rows of each room in one step: some 10 ms
 STEP_SECONDS = 0.2  # between steps while there is something to do
 IDLE_SECONDS = 5.0
+INDEX_ROWS = 100  # that are indexed in one step
+_UNINDEXED = f"SELECT id, text FROM events WHERE unindexed ORDER BY id LIMIT {INDEX_ROWS}"  # noqa: S608
+# Another server may have deleted more of them meanwhile.
+_INDEX = """
+UPDATE events SET unindexed = false, words = array_to_tsvector(r.words)
+FROM jsonb_to_recordset($1::jsonb) AS r(id bigint, text text, words text[])
+WHERE events.id = r.id AND events.text = r.text AND events.unindexed
+"""
 
 
 class Housekeeping:
@@ -61,18 +71,38 @@ class Housekeeping:
             str(MAX_READ_POSITIONS),
         )
         step = self._next
-        asked.addCallbacks(self._stepped, self._failed, (step,), {}, (step,), {}).addErrback(
-            lambda failure: log.failure("A fault in the housekeeping.", failure)
-        )
+        asked.addCallbacks(self._stepped, self._failed, (step,), {}, (step,), {}).addErrback(_fault)
 
     def _stepped(self, answer: Any, step: object) -> None:
         ((deleted, first_id),) = answer
         if first_id is not None:
             self._deleted_before(int(first_id))
         if self._next is step:  # it has not been stopped
-            self._wait(STEP_SECONDS if int(deleted or 0) else IDLE_SECONDS)
+            asked = self._ask(_UNINDEXED)
+            args = (step, bool(int(deleted or 0)))
+            asked.addCallbacks(self._index, self._failed, args, {}, (step,), {}).addErrback(_fault)
+
+    def _index(self, answer: Any, step: object, more: bool) -> None:
+        """Index the words of what is left of rows from which something was deleted."""
+        rows = [{"id": id_, "text": text, "words": words_of([text])} for id_, text in answer]
+        if not rows:
+            self._stepped_all(None, step, more)
+            return
+        asked = self._ask(_INDEX, json.dumps(rows))
+        args = (step, more or len(rows) == INDEX_ROWS)
+        asked.addCallbacks(self._stepped_all, self._failed, args, {}, (step,), {}).addErrback(
+            _fault
+        )
+
+    def _stepped_all(self, _: object, step: object, more: bool) -> None:
+        if self._next is step:
+            self._wait(STEP_SECONDS if more else IDLE_SECONDS)
 
     def _failed(self, failure: Failure, step: object) -> None:
         failure.trap(Refusal)
         if self._next is step:
             self._wait(IDLE_SECONDS)
+
+
+def _fault(failure: Failure) -> None:
+    log.failure("A fault in the housekeeping.", failure)

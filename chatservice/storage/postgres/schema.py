@@ -205,6 +205,12 @@ UPGRADES: tuple[str, ...] = (
         created double precision NOT NULL
     );
     """,
+    """
+    -- A row of the kind 'tombstone' stands for a message that was deleted. `unindexed`: `words` is
+    -- to be made anew, of what is left of a row.
+    ALTER TABLE events ADD unindexed boolean NOT NULL DEFAULT false;
+    CREATE INDEX events_unindexed ON events(id) WHERE unindexed;
+    """,
 )
 
 FUNCTIONS = """
@@ -308,6 +314,8 @@ BEGIN
         FROM jsonb_to_recordset(_batch->'rows') AS r(id bigint, at double precision, room text,
             kind text, name text, text text, messages integer, rooms text, author bigint,
             acknowledged integer, ref text, more jsonb, words text[]);
+    PERFORM erase(value->'ids', value->>'by')
+        FROM jsonb_array_elements(_batch->'erased');
     INSERT INTO counts
         SELECT r.room, sum(r.messages)
         FROM jsonb_to_recordset(_batch->'rows') AS r(room text, messages integer)
@@ -327,6 +335,42 @@ BEGIN
     END IF;
     PERFORM ring();
     status := 'done';
+END
+$$;
+
+-- Delete the messages with these ids. What was said together with one stays, in rows of its own;
+-- their author is told of all of them at once, after the last.
+CREATE OR REPLACE FUNCTION erase(_ids jsonb, _by text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    e events;
+    _id bigint;
+    _texts text[];
+    _before integer;
+    _after integer;
+BEGIN
+    FOR _id IN SELECT value::bigint FROM jsonb_array_elements_text(_ids) LOOP
+        SELECT * INTO e FROM events WHERE id <= _id ORDER BY id DESC LIMIT 1 FOR UPDATE;
+        CONTINUE WHEN e.id IS NULL OR e.kind NOT IN ('said', 'emoted') OR _id >= e.id + e.messages;
+        DELETE FROM events WHERE id = e.id;
+        _texts := CASE WHEN e.kind = 'said' THEN string_to_array(e.text, E'\n')
+            ELSE ARRAY[e.text] END;
+        _before := _id - e.id;
+        _after := e.messages - _before - 1;
+        IF _before > 0 THEN
+            INSERT INTO events VALUES(e.id, e.at, e.room, e.kind, e.name,
+                array_to_string(_texts[1:_before], E'\n'), _before, e.earlier, e.rooms, e.author, 0,
+                NULL, e.node, e.seq, e.nonce, NULL, NULL, true);
+        END IF;
+        INSERT INTO events VALUES(_id, e.at, e.room, 'tombstone', e.name, _by, 1,
+            e.earlier + _before, e.rooms, e.author,
+            CASE WHEN _after = 0 THEN e.acknowledged ELSE 0 END,
+            CASE WHEN _after = 0 THEN e.ref END, e.node, e.seq, e.nonce, NULL, NULL, false);
+        IF _after > 0 THEN
+            INSERT INTO events VALUES(_id + 1, e.at, e.room, e.kind, e.name,
+                array_to_string(_texts[_before + 2:], E'\n'), _after, e.earlier + _before + 1,
+                e.rooms, e.author, e.acknowledged, e.ref, e.node, e.seq, e.nonce, NULL, NULL, true);
+        END IF;
+    END LOOP;
 END
 $$;
 

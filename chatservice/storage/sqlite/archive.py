@@ -56,6 +56,7 @@ from chatservice.storage.sqlite.threads import (
 from chatservice.storage.turns import Turns
 
 log = Logger()
+FORGET_SECONDS = 2.0  # that the end of a server is held up by words that are to be forgotten
 T = TypeVar("T")
 
 
@@ -141,6 +142,7 @@ class SqliteArchive(ReadablePast):
             self.sanctions = moderation.sanctions(connection)
             indexed = self._indexed and search.has_index(connection)
             wal.stamp(connection, opened.path)
+            wal.empty(connection)  # after a crash it may hold what was deleted before that
             readers = [connect(opened.path, read_only=True) for _ in range(2)]
             firsts = [rows.first_id(reader) for reader in readers]  # they open their files now
         except sqlite3.Error as error:
@@ -153,7 +155,7 @@ class SqliteArchive(ReadablePast):
         self._commits.begin(origin.next_id, origin.messages, registry)
         self._log.begin(origin)
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._writer.start(opened)
+        self._writer.start(opened, indexed=indexed)
         self._reader.start(readers[0])
         self._searcher.start(readers[1])
         self._housekeeping.start(indexed=indexed)
@@ -183,6 +185,8 @@ class SqliteArchive(ReadablePast):
         try:
             if not self._commits.held:
                 connection.execute("INSERT OR REPLACE INTO facts VALUES('clean', 1)")
+            if self._reading.indexed:
+                search.forget_all_words(connection, FORGET_SECONDS)
         finally:
             self._opened.close()
 

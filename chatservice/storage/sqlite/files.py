@@ -26,6 +26,7 @@ from chatservice.storage.sqlite import (
     moderation,
     rows,
     schema,
+    search,
     wal,
 )
 from chatservice.storage.sqlite.database import (
@@ -198,6 +199,7 @@ def _expect_no_file(target: Path, source: Path, *, replace: bool) -> None:
 def _copy(connection: sqlite3.Connection, copy: Path) -> None:
     with closing(sqlite3.connect(copy, isolation_level=None)) as copied:
         copied.execute("PRAGMA synchronous = OFF")  # all of it is synchronized in the end
+        copied.execute("PRAGMA secure_delete = ON")
         connection.backup(copied)
         with transaction(copied):
             # Whoever knows ids from after the backup must not take later messages for those.
@@ -205,6 +207,7 @@ def _copy(connection: sqlite3.Connection, copy: Path) -> None:
             copied.execute("DELETE FROM facts WHERE key = 'clean'")
             copied.execute("DELETE FROM account_changes")
             wal.write(copied, wal.NONE)
+        search.forget_all_words(copied)
 
 
 def _checked(copy: Path) -> BackedUp:

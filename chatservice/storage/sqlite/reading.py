@@ -36,13 +36,13 @@ class Reading(Past):
         self._reader = reader
         self._searcher = searcher
         self._gaps: Sequence[tuple[int, int]] = ()
-        self._indexed = False
+        self.indexed = False  # whether words are looked up in an index
 
     def begin(self, first_id: int, gaps: Sequence[tuple[int, int]], *, indexed: bool) -> None:
         """`gaps`: ids that stand for nothing, each from the first to before the second."""
         self.first_id = first_id
         self._gaps = gaps
-        self._indexed = indexed
+        self.indexed = indexed
 
     async def recall(
         self, before: int, after: int | None, limit: int, reach: Reach, asker: str
@@ -85,7 +85,7 @@ class Reading(Past):
 
     async def find(self, words: str, before: int, limit: int, reach: Reach, asker: str) -> Messages:
         """As `stores.PastStore` has it."""
-        query, indexed = Query.parse(words), self._indexed
+        query, indexed = Query.parse(words), self.indexed
         found = await self._searcher.ask(
             lambda c: search.find(c, query, before, limit, reach, indexed=indexed),
             asker=asker,

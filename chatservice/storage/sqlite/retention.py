@@ -26,15 +26,20 @@ PRUNE_SIZE = 256 * 1024
 POSITIONS_SECONDS = 60.0  # between looks at read positions: each sorts all of them
 STEP_SECONDS = 0.1  # between steps
 IDLE_SECONDS = 1.0  # the same when there is nothing to do
+# Between times when the index is made to forget the words of deleted messages, which may take
+# writing all of it anew.
+FORGET_SECONDS = 600.0
 
 
 class _Done(NamedTuple):
     """What a step has done: whether there is more to do, the first id that is kept, and what an
-    operator has changed about accounts."""
+    operator has changed about accounts; whether it was at words to forget, and there are more."""
 
     more: bool
     first_id: int | None
     changes: list[AccountChange]
+    has_forgotten: bool
+    forgetting: bool
 
 
 class Housekeeping:
@@ -60,6 +65,8 @@ class Housekeeping:
         self._changed = changed
         self._next: IDelayedCall | None = None
         self._positions_at: float | None = None
+        self._forgot_at: float | None = None
+        self._forgetting = False
         self._stopped = False
 
     def start(self, *, indexed: bool) -> None:
@@ -84,20 +91,35 @@ class Housekeeping:
         )
         if positions_due:
             self._positions_at = clock
+        may_forget = (
+            self._forgetting or self._forgot_at is None or clock - self._forgot_at >= FORGET_SECONDS
+        )
 
         def step(connection: sqlite3.Connection) -> _Done:
             # Both, each time: somebody who never stops talking must keep neither from being done.
             more = self._indexed and search.index_some(connection)
+            began = forgetting = False
+            if self._indexed and may_forget and search.has_words_to_forget(connection):
+                began, forgetting = True, search.forget_words(connection)
             if positions_due:
                 positions.forget_some(connection)
             more = self._pruning.step(connection, now, indexed=self._indexed) or more
-            return _Done(more, rows.first_id(connection), account_changes.take(connection))
+            return _Done(
+                more or forgetting,
+                rows.first_id(connection),
+                account_changes.take(connection),
+                began,
+                forgetting,
+            )
 
         self._enqueue(step).addCallbacks(self._stepped, self._failed).addErrback(
             lambda failure: log.failure("A fault in the housekeeping.", failure)
         )
 
     def _stepped(self, done: _Done) -> None:
+        if done.has_forgotten:
+            self._forgot_at = self._clock.seconds()
+        self._forgetting = done.forgetting
         if done.first_id is not None:
             self._deleted_before(done.first_id)
         for change in done.changes:

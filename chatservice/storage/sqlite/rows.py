@@ -30,6 +30,11 @@ def save(
         rows.append(row_of(entry, counts.get(room, 0)))
         if entry.messages:
             counts[room] = counts.get(room, 0) + entry.messages
+    put(connection, rows)
+
+
+def put(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Within a transaction: write these."""
     connection.executemany(_INSERT, rows)
 
 

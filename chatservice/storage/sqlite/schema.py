@@ -172,6 +172,9 @@ UPGRADES: tuple[str, ...] = (
         origin TEXT NOT NULL
     );
     """,
+    # Messages can be deleted: a row of the kind 'tombstone' stands for each, and one of the kind
+    # 'deleted' for who did that. Older servers cannot read these.
+    "",
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

@@ -7,10 +7,13 @@ is not in it so far is looked through, as is everything where SQLite has no FTS5
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from math import inf
+from time import monotonic
 
 from chatservice.core.events import Emoted, Said
 from chatservice.core.log import Reach
 from chatservice.storage.rows import Row
+from chatservice.storage.sqlite.database import transaction
 from chatservice.storage.sqlite.rows import row_with, rows_between
 from chatservice.storage.words import Query, words
 
@@ -18,6 +21,8 @@ _NOT_ASCII = "text GLOB '*[^\x01-\x7f]*'"
 # Messages in one step, and characters: some 10 ms, for which the next commit may have to wait.
 INDEX_STEP = 2000
 INDEX_SIZE = 128 * 1024
+MERGE_PAGES = 64  # of the index, merged in one step: some 10 ms
+_TO_FORGET = "words to forget"  # among the facts: how far that is
 MAX_SCANNED = 200_000  # rows without an index that one search looks at: some 0.3 s
 
 
@@ -65,6 +70,53 @@ def forget(connection: sqlite3.Connection, row: Row) -> None:
             "INSERT INTO message_words(message_words, rowid, text) VALUES('delete', ?, ?)",
             _indexed(row),
         )
+
+
+def forget_message(connection: sqlite3.Connection, row: Row, id_: int) -> None:
+    """The same for the message of `row` with that id. Its words are gone from the file once
+    `forget_words` has been at it."""
+    if id_ <= _indexed_to(connection):
+        indexed = [each for each in _indexed(row) if each[0] == id_]
+        connection.executemany(
+            "INSERT INTO message_words(message_words, rowid, text) VALUES('delete', ?, ?)", indexed
+        )
+        connection.execute("INSERT OR REPLACE INTO facts VALUES(?, 'begin')", (_TO_FORGET,))
+
+
+def has_words_to_forget(connection: sqlite3.Connection) -> bool:
+    """Whether the index still holds words of messages that are gone."""
+    return _to_forget(connection) is not None
+
+
+def forget_words(connection: sqlite3.Connection) -> bool:
+    """Do some of that, within a transaction. Whether there is more to do."""
+    stage = _to_forget(connection)
+    if stage is None:
+        return False
+    before = connection.total_changes
+    # A negative number makes one merge of all segments, which positive ones go on with.
+    pages = -MERGE_PAGES if stage == "begin" else MERGE_PAGES
+    connection.execute(
+        "INSERT INTO message_words(message_words, rank) VALUES('merge', ?)", (pages,)
+    )
+    if connection.total_changes - before < 2:  # as FTS5 says that there is nothing left
+        connection.execute("DELETE FROM facts WHERE key = ?", (_TO_FORGET,))
+        return False
+    connection.execute("INSERT OR REPLACE INTO facts VALUES(?, 'go on')", (_TO_FORGET,))
+    return True
+
+
+def forget_all_words(connection: sqlite3.Connection, seconds: float = inf) -> None:
+    """The same, all at once; or for so long. The rest is for the next time."""
+    end = monotonic() + seconds
+    while has_words_to_forget(connection) and monotonic() < end:
+        with transaction(connection):
+            forget_words(connection)
+
+
+def _to_forget(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT value FROM facts WHERE key = ?", (_TO_FORGET,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def find(

@@ -20,6 +20,7 @@ from chatservice.core.fair_queue import QUESTION_SIZE, FairQueue
 from chatservice.storage.group_commit import Group
 from chatservice.storage.sqlite import positions, rooms, rows
 from chatservice.storage.sqlite.database import Opened, transaction
+from chatservice.storage.sqlite.erasing import LogWiper, erase
 
 T = TypeVar("T")
 Question = Callable[[sqlite3.Connection], T]
@@ -47,9 +48,11 @@ class Writer:
         self._pool = pool
         self._complaints = complaints
 
-    def start(self, opened: Opened) -> None:
-        """After the process has forked."""
+    def start(self, opened: Opened, *, indexed: bool) -> None:
+        """After the process has forked. `indexed`: there is an index of words."""
         self._opened = opened
+        self._indexed = indexed
+        self._wiper = LogWiper(opened, indexed=indexed)
         self._pool.start()
 
     def write(self, group: Group) -> "Deferred[Callable[[], None]]":
@@ -69,14 +72,19 @@ class Writer:
     def _save(self, group: Group) -> Callable[[], None]:
         self._opened.check_place()
         connection = self._opened.connection
+        erased = False
         if group.batches or group.positions:
             with transaction(connection):
                 for unsaved in group.batches:
                     rows.save(connection, unsaved.entries, unsaved.earlier)
                     rooms.save(connection, unsaved.entries)
                     positions.arrive(connection, unsaved.entries)
+                    erased |= erase(connection, unsaved.entries, indexed=self._indexed)
                 positions.save(connection, group.positions)
         outcomes = [self._attempt(connection, write.work, write.done) for write in group.writes]
+        if erased:
+            self._wiper.want()
+        self._wiper.wipe()
 
         def tell() -> None:
             for outcome in outcomes:

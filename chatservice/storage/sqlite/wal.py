@@ -72,6 +72,18 @@ def stamp(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()  # into the file itself
 
 
+def empty(connection: sqlite3.Connection) -> bool:
+    """Write all of the log into the file, and leave nothing in it: old pages lie there otherwise
+    until new ones are written over them. Waits for nobody. False: somebody is reading."""
+    (timeout,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(timeout)}")
+    return not busy
+
+
 def write(connection: sqlite3.Connection, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (_FACT, value))
 
