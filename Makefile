@@ -30,7 +30,7 @@ coverage: $(INSTALLED) ## the same, and which lines and branches they reach
 	$(BIN)/coverage report
 
 faults: $(INSTALLED) ## hostile clients and faults: minutes (CHAT_FAULTS=long: all of them at full length)
-	$(BIN)/pytest -n 0 -m faults
+	$(BIN)/pytest -n 0 -m faults tests/faults
 
 benchmarks: $(INSTALLED) ## speed, beside other servers: some 20 minutes
 	$(BIN)/python -m tests.benchmarks
