@@ -78,6 +78,22 @@ class Accounts:
         """The owner of `account` has come in from `network`."""
         await self._store.remember(account, network)
 
+    async def keep_token(self, owner: Credentials, token: str) -> None:
+        """The `owner` has been given `token` (hashed)."""
+        await self._store.keep_token(owner, token)
+
+    async def token_owner(self, token: str, asker: str) -> Credentials | None:
+        """Who was, and may come in with it."""
+        return await self._store.token_owner(token, asker)
+
+    async def forget_token(self, token: str) -> None:
+        """It lets nobody in any longer."""
+        await self._store.forget_token(token)
+
+    async def forget_tokens(self, account: Account) -> None:
+        """No token of `account` does."""
+        await self._store.forget_tokens(account)
+
     async def post(self, owner: Account, message: Told, origin: str) -> int:
         """Keep `message` until `owner` returns. `origin`: whom it is counted for (see
         `stores.origin_of`). Returns its number."""

@@ -1,8 +1,8 @@
 """Who may come in under which name, and what they must prove."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
@@ -22,7 +22,7 @@ from chatservice.core.limits import (
 )
 from chatservice.core.peer import Peer
 from chatservice.core.requests import AboutAccount, ChangePassword, Nick, Register, Unregister
-from chatservice.core.stores import Credentials
+from chatservice.core.stores import Credentials, token_hash
 from chatservice.core.users import User
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ class Authenticator:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         # The hash of the password that the owner of an account has proven to know.
         self._proven_hashes: OrderedDict[Account, str] = OrderedDict()
+        # Hashes of tokens that let nobody in any longer, though the database may not say so yet.
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._makings = RateLimiter(PASSWORDS_OF_ADDRESS, NEW_PASSWORD_SECONDS, seconds)
 
     def takes_passwords(self, peer: Peer) -> bool:
@@ -81,6 +83,45 @@ class Authenticator:
         if not password:
             raise Refusal(ErrorCode.PASSWORD_NEEDED, name=name)
         return await self._own(name, password, peer, kept)
+
+    async def token_owner(self, token: str, peer: Peer) -> Account | None:
+        """Whose account that token lets `peer` into, as the password would."""
+        if not token or self.accounts is None or not self.takes_passwords(peer):
+            return None
+        hashed = token_hash(token)
+        was_forgotten = hashed in self._forgotten  # before it is looked up
+        kept = await self.accounts.token_owner(hashed, peer.network)
+        if kept is None or was_forgotten or hashed in self._forgotten:
+            return None
+        self._note_hash(kept)
+        return kept.account
+
+    def proven(self, account: Account | None) -> Credentials | None:
+        """`account`, and the hash of the password that its owner has proven to know by now."""
+        hashed = None if account is None else self._proven_hashes.get(account)
+        return None if account is None or hashed is None else Credentials(account, hashed)
+
+    def keep_token(self, owner: Credentials, token: str) -> None:
+        """The `owner` may come in with `token` for as long as that is their password."""
+        if self.accounts is not None:
+            _without_waiting(self.accounts.keep_token(owner, token_hash(token)))
+
+    def forget_token(self, token: str) -> None:
+        """It lets nobody in any longer."""
+        if self.accounts is None:
+            return
+        hashed = token_hash(token)
+        self._forgotten[hashed] = None
+        if len(self._forgotten) > MAX_REMEMBERED:
+            self._forgotten.popitem(last=False)
+        forgetting = Deferred.fromCoroutine(self.accounts.forget_token(hashed))
+        forgetting.addCallback(lambda _: self._forgotten.pop(hashed, None))
+        forgetting.addErrback(lambda failure: failure.trap(Refusal))
+
+    def forget_tokens(self, account: Account) -> None:
+        """No token of `account` does."""
+        if self.accounts is not None:
+            _without_waiting(self.accounts.forget_tokens(account))
 
     async def admit_rename(
         self, request: Nick, account: Account | None, peer: Peer
@@ -241,11 +282,14 @@ class Authenticator:
 
     def _remember(self, owner: Account | None, guessed: str, network: str) -> None:
         if self.accounts is not None and owner is not None:
-            # They need not wait for that, nor hear of it if the disk fails.
-            remembered = Deferred.fromCoroutine(self.accounts.remember(owner, network))
-            remembered.addErrback(lambda failure: failure.trap(Refusal))
+            _without_waiting(self.accounts.remember(owner, network))
             return
         self._known[guessed, network] = None
         self._known.move_to_end((guessed, network))
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _without_waiting(work: Coroutine[Any, Any, None]) -> None:
+    """Whoever it is done for need not wait for it, nor hear of it if the disk fails."""
+    Deferred.fromCoroutine(work).addErrback(lambda failure: failure.trap(Refusal))

@@ -356,6 +356,15 @@ class Chat:
             self._give_token(token, user, session)
         return token
 
+    def token_of(self, session: UserSession) -> str:
+        """The token that was given at `session`; empty: there is none."""
+        return self._tokens.get(session, "")
+
+    def restore_token(self, token: str, user: User, session: UserSession) -> None:
+        """`user` has come in at `session` with a `token` of before: it goes on to be theirs."""
+        if self.holder(token) is None:
+            self._give_token(token, user, session)
+
     def _give_token(self, token: str, user: User, session: UserSession) -> None:
         self._tokens[session] = token
         self._by_token[token_hash(token)] = user, session

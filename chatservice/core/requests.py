@@ -16,8 +16,9 @@ from chatservice.core.sanctions import MAX_SECONDS
 class Hello:
     """Come in as `name`. With the `token` of your last welcome you take over from a connection
     of yours that is still there, under the name that you have; nobody hears of it. A name that is
-    registered needs its `password`. With that, or with the token and `beside`, you have several
-    connections: none of them ends. With `rooms`, you hear all your rooms, not only the lobby."""
+    registered needs its `password`, or a `token` that was given to its owner. With the password, or
+    with the token and `beside`, you have several connections: none of them ends. With `rooms`, you
+    hear all your rooms, not only the lobby."""
 
     name: str
     token: str = ""

@@ -31,6 +31,10 @@ MAX_REPORTS_OF_ORIGIN = 10
 # Networks that one owner has come in from, the one longest unused forgotten first: a person's
 # places, and a telephone's in some weeks.
 MAX_KNOWN_NETWORKS = 16
+# Tokens of one account that let its owner in without the password, those longest unused forgotten
+# first: a desk, a telephone and their tabs; and for how many seconds after they were last given.
+MAX_ACCOUNT_TOKENS = 16
+ACCOUNT_TOKEN_SECONDS = 30 * 86400.0
 # People whose read position is kept, those longest away forgotten first: some 2 MB.
 MAX_READ_POSITIONS = 20_000
 # More than anybody looks through.
@@ -217,6 +221,21 @@ class AccountStore(Protocol):
 
     def remember(self, account: Account, network: str) -> Awaitable[None]:
         """Its owner has come in from `network`."""
+
+    # Tokens that are as good as the password until that is changed, also after a restart. They are
+    # given as their hashes (see `token_hash`).
+
+    def keep_token(self, owner: Credentials, token: str) -> Awaitable[None]:
+        """The `owner`, who has proven to know that password, has been given it just now."""
+
+    def token_owner(self, token: str, asker: str = "") -> Awaitable[Credentials | None]:
+        """Who was, not too long ago, and may come in with it."""
+
+    def forget_token(self, token: str) -> Awaitable[None]:
+        """It lets nobody in any longer."""
+
+    def forget_tokens(self, account: Account) -> Awaitable[None]:
+        """No token of `account` does."""
 
 
 class OfflineMessage(NamedTuple):

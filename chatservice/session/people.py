@@ -24,6 +24,8 @@ def password(asker: Asker, request: requests.Password) -> None:
 
 
 def exit_(asker: Asker, request: requests.Exit) -> None:
+    if token := asker.services.chat.token_of(asker):
+        asker.services.authenticator.forget_token(token)
     asker.leave()
 
 
@@ -53,7 +55,10 @@ async def nick(asker: Asker, request: requests.Nick) -> PersonalEvent | None:
         raise Refusal(ErrorCode.GONE, name=user.name)
     if account is not None:
         name = account.name
+        before = user.account
         chat.claim(user, account)
+        if before is not None:
+            services.authenticator.forget_tokens(before)
         asker.deliver_waiting()
     entry = await committed(lambda then: chat.rename(user, asker, name, ref=ref, then=then))
     if entry is None:  # they are called so already

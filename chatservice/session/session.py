@@ -538,14 +538,18 @@ class Session:
     async def _enter(self, hello: Hello) -> ReadPosition | None:
         """Come in, if they may; otherwise raises `Refusal`. Where they had stopped reading."""
         chat, network = self.services.chat, self.peer.network
+        authenticator = self.services.authenticator
         if (writable := self._connection.until_writable()) is not None:
             await writable
         here = await self._holder(hello.token)
         holder = here if chat.holder(hello.token) is None else None
-        account, since = None, None
+        account, kept, since = None, None, None
         rooms: Mapping[str, int] = {}
         if here is None:
-            account = await self._admit(hello)
+            kept = await authenticator.token_owner(hello.token, self.peer)
+            account = kept or await self._admit(hello)
+        owner = authenticator.proven(account if here is None else here.account)
+        if here is None:
             here = chat.owner(account) if account is not None else None
         if here is not None:
             since = chat.unread(here)
@@ -553,6 +557,9 @@ class Session:
             since = await chat.seen(hello.name if account is None else account.name, network)
             if account is not None:
                 rooms = await chat.archive.memberships(account, network)
+        if kept is not None and kept != await authenticator.token_owner(hello.token, self.peer):
+            # The password was changed meanwhile.
+            return await self._enter(replace(hello, token=""))
         entered: Deferred[User] = Deferred()
 
         def then(who: User | Refusal) -> None:
@@ -586,6 +593,10 @@ class Session:
             return await self._enter(replace(hello, token=""))  # they have left meanwhile
         if holder is not None and await chat.holder_anywhere(hello.token, network) is None:
             self.close(CloseReason.PASSWORD_CHANGED)  # meanwhile
+        elif owner is not None and self._user is not None and self.dialect.wants.tokens:
+            if kept is not None:
+                chat.restore_token(hello.token, self._user, self)
+            authenticator.keep_token(owner, chat.token(self._user, self))
         return since
 
     async def _admit(self, hello: Hello) -> Account | None:

@@ -34,6 +34,7 @@ from chatservice.core.log import (
 from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import (
+    MAX_ACCOUNT_TOKENS,
     MAX_ACCOUNTS,
     MAX_KNOWN_NETWORKS,
     MAX_READ_POSITIONS,
@@ -221,6 +222,7 @@ class MemoryAccountStore:
         self._accounts: dict[str, Credentials] = {}
         self._by_key: dict[str, str] = {}
         self._networks: dict[Account, dict[str, None]] = {}
+        self._tokens: dict[Account, dict[str, None]] = {}
         self._messages: dict[int, _Kept] = {}
         self._numbers = 0
 
@@ -244,6 +246,7 @@ class MemoryAccountStore:
         self._expect(account)
         self._accounts[account.name] = Credentials(account, hashed)
         self._networks.pop(account, None)
+        self._tokens.pop(account, None)
 
     async def remove(self, account: Account) -> None:
         self._expect(account)
@@ -251,6 +254,7 @@ class MemoryAccountStore:
         for key in names.keys(account.name):
             del self._by_key[key]
         self._networks.pop(account, None)
+        self._tokens.pop(account, None)
         for number, kept in list(self._messages.items()):
             if kept.owner == account:
                 del self._messages[number]
@@ -267,6 +271,26 @@ class MemoryAccountStore:
         networks[network] = None
         if len(networks) > MAX_KNOWN_NETWORKS:
             del networks[next(iter(networks))]
+
+    async def keep_token(self, owner: Credentials, token: str) -> None:
+        if self._accounts.get(owner.account.name) == owner:
+            tokens = self._tokens.setdefault(owner.account, {})
+            tokens.pop(token, None)
+            tokens[token] = None
+            if len(tokens) > MAX_ACCOUNT_TOKENS:
+                del tokens[next(iter(tokens))]
+
+    async def token_owner(self, token: str, asker: str = "") -> Credentials | None:
+        owners = (account for account, tokens in self._tokens.items() if token in tokens)
+        account = next(owners, None)
+        return None if account is None else self._accounts[account.name]
+
+    async def forget_token(self, token: str) -> None:
+        for tokens in self._tokens.values():
+            tokens.pop(token, None)
+
+    async def forget_tokens(self, account: Account) -> None:
+        self._tokens.pop(account, None)
 
     async def post(self, owner: Account, message: Told, origin: str) -> int:
         self._expect(owner)

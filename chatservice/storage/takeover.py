@@ -41,6 +41,11 @@ _TABLES = {
         "INSERT INTO known_networks SELECT r->>0, r->>1, (r->>2)::double precision "
         "FROM jsonb_array_elements($1::jsonb) AS r",
     ),
+    "tokens": (
+        "SELECT hash, account, at FROM account_tokens",
+        "INSERT INTO account_tokens SELECT r->>0, r->>1, (r->>2)::double precision "
+        "FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
     "letters": (
         "SELECT at, sender, recipient, text, origin FROM letters ORDER BY id",
         "INSERT INTO letters(at, sender, recipient, text, origin) "

@@ -28,6 +28,8 @@ from chatservice.core.events import (
 )
 from chatservice.core.log import Batch
 from chatservice.core.stores import (
+    ACCOUNT_TOKEN_SECONDS,
+    MAX_ACCOUNT_TOKENS,
     MAX_KNOWN_NETWORKS,
     MAX_OFFLINE_MESSAGES,
     MAX_REPORTS,
@@ -585,6 +587,69 @@ def test_networks_that_an_owner_has_come_in_from_are_known(kind: str) -> None:
         wait(accounts.remember(ALICE, "198.51.100.1"))
         wait(accounts.add(Account("Alice", 2.0), "hash"))
         assert known() == known(Account("Alice", 2.0)) == []
+
+
+# Tokens of owners.
+
+
+@EACH_KIND
+def test_a_token_lets_its_owner_in_until_the_password_changes(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        alice = Credentials(ALICE, "hash")
+        wait(accounts.keep_token(alice, "one"))
+        wait(accounts.keep_token(alice, "two"))
+        assert wait(accounts.token_owner("one", "192.0.2.1")) == alice
+        assert wait(accounts.token_owner("three")) is wait(accounts.token_owner("")) is None
+        wait(accounts.forget_token("one"))
+        assert wait(accounts.token_owner("one")) is None
+        assert wait(accounts.token_owner("two")) == alice
+        wait(accounts.change(ALICE, "other"))
+        assert wait(accounts.token_owner("two")) is None
+        wait(accounts.keep_token(alice, "four"))  # by whom the old one was proven
+        assert wait(accounts.token_owner("four")) is None
+        wait(accounts.keep_token(Credentials(ALICE, "other"), "five"))
+        wait(accounts.forget_tokens(Account("Alice", 2.0)))  # somebody else's
+        assert wait(accounts.token_owner("five")) == Credentials(ALICE, "other")
+        wait(accounts.forget_tokens(ALICE))
+        assert wait(accounts.token_owner("five")) is None
+        wait(accounts.keep_token(Credentials(ALICE, "other"), "six"))
+        wait(accounts.remove(ALICE))
+        wait(accounts.add(Account("Alice", 2.0), "other"))
+        assert wait(accounts.token_owner("six")) is None
+
+
+@EACH_KIND
+def test_so_many_tokens_of_an_owner_are_kept(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        bob = Credentials(Account("Bob", 1.0), "his")
+        alice = Credentials(ALICE, "hash")
+        for account, hashed in (alice, bob):
+            wait(accounts.add(account, hashed))
+        wait(accounts.keep_token(bob, "bob's"))
+        for number in [*range(MAX_ACCOUNT_TOKENS), 0, MAX_ACCOUNT_TOKENS]:
+            made.clock.advance(1)
+            wait(accounts.keep_token(alice, str(number)))
+        kept = [n for n in range(20) if wait(accounts.token_owner(str(n))) == alice]
+        assert kept == [0, *range(2, MAX_ACCOUNT_TOKENS + 1)]
+        assert wait(accounts.token_owner("bob's")) == bob
+
+
+@EACH_DURABLE
+def test_a_token_ends(kind: str) -> None:
+    with stores(kind) as made:
+        wait, accounts = made.clock.wait_for, made.accounts
+        wait(accounts.add(ALICE, "hash"))
+        wait(accounts.keep_token(Credentials(ALICE, "hash"), "one"))
+        wait(accounts.keep_token(Credentials(ALICE, "hash"), "two"))
+        made.clock.rightNow += ACCOUNT_TOKEN_SECONDS - 60
+        wait(accounts.keep_token(Credentials(ALICE, "hash"), "two"))
+        assert wait(accounts.token_owner("one")) is not None
+        made.clock.rightNow += 120
+        assert wait(accounts.token_owner("one")) is None
+        assert wait(accounts.token_owner("two")) is not None
 
 
 # Hooks.

@@ -10,6 +10,8 @@ from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
 from chatservice.core.log import Now
 from chatservice.core.stores import (
+    ACCOUNT_TOKEN_SECONDS,
+    MAX_ACCOUNT_TOKENS,
     MAX_ACCOUNTS,
     MAX_KNOWN_NETWORKS,
     MAX_OFFLINE_MESSAGES,
@@ -33,6 +35,7 @@ CHANGE = (
     "WITH changed AS (UPDATE accounts SET hash = $3 "
     "WHERE name = $1 AND created = $2::double precision RETURNING name), "
     "forgotten AS (DELETE FROM known_networks WHERE account IN (SELECT name FROM changed)), "
+    "kept AS (DELETE FROM account_tokens WHERE account IN (SELECT name FROM changed)), "
     "tokens AS (DELETE FROM tokens USING people, changed "
     "WHERE person = people.id AND people.account = changed.name) "
     "SELECT count(*) FROM changed"
@@ -108,6 +111,46 @@ class PostgresAccountStore:
             repr(self._now()),
             repr(KNOWN_SECONDS),
             str(MAX_KNOWN_NETWORKS - 1),
+        )
+
+    async def keep_token(self, owner: Credentials, token: str) -> None:
+        # In a statement of its own, what is kept by now is seen; the newest one is never deleted.
+        at = repr(self._now())
+        await self._ask(
+            "INSERT INTO account_tokens SELECT $4, name, $5::double precision FROM accounts "
+            "WHERE name = $1 AND created = $2::double precision AND hash = $3 FOR SHARE "
+            "ON CONFLICT (hash) DO UPDATE SET account = excluded.account, at = excluded.at",
+            *parameters(owner.account),
+            owner.hash,
+            token,
+            at,
+        )
+        await self._ask(
+            "DELETE FROM account_tokens WHERE account = $1 AND hash NOT IN (SELECT hash "
+            "FROM account_tokens WHERE account = $1 ORDER BY at DESC LIMIT $2::bigint)",
+            owner.account.name,
+            str(MAX_ACCOUNT_TOKENS),
+        )
+
+    async def token_owner(self, token: str, asker: str = "") -> Credentials | None:
+        found = await self._ask(
+            "SELECT name, created, accounts.hash FROM account_tokens "
+            "JOIN accounts ON account = name "
+            "WHERE account_tokens.hash = $1 AND at > $2::double precision",
+            token,
+            repr(self._now() - ACCOUNT_TOKEN_SECONDS),
+            asker=asker,
+        )
+        return credentials(found[0]) if found else None
+
+    async def forget_token(self, token: str) -> None:
+        await self._ask("DELETE FROM account_tokens WHERE hash = $1", token)
+
+    async def forget_tokens(self, account: Account) -> None:
+        await self._ask(
+            "DELETE FROM account_tokens WHERE account = "
+            "(SELECT name FROM accounts WHERE name = $1 AND created = $2::double precision)",
+            *parameters(account),
         )
 
     async def post(self, owner: Account, message: Told, origin: str) -> int:

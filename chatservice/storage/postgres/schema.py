@@ -211,6 +211,15 @@ UPGRADES: tuple[str, ...] = (
     ALTER TABLE events ADD unindexed boolean NOT NULL DEFAULT false;
     CREATE INDEX events_unindexed ON events(id) WHERE unindexed;
     """,
+    """
+    -- Tokens (their hashes) with which owners come in, and when they were given last.
+    CREATE TABLE account_tokens(
+        hash text PRIMARY KEY,
+        account text NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        at double precision NOT NULL
+    );
+    CREATE INDEX tokens_of_account ON account_tokens(account);
+    """,
 )
 
 FUNCTIONS = """

@@ -11,6 +11,8 @@ from chatservice.core import names
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
 from chatservice.core.log import Now
 from chatservice.core.stores import (
+    ACCOUNT_TOKEN_SECONDS,
+    MAX_ACCOUNT_TOKENS,
     MAX_ACCOUNTS,
     MAX_KNOWN_NETWORKS,
     Credentials,
@@ -68,6 +70,7 @@ def change(connection: sqlite3.Connection, account: Account, hashed: str) -> Non
     if not changed.rowcount:
         raise Refusal(ErrorCode.NOT_REGISTERED)
     connection.execute("DELETE FROM known_networks WHERE account = ?", (account.name,))
+    connection.execute("DELETE FROM account_tokens WHERE account = ?", (account.name,))
 
 
 def remove(connection: sqlite3.Connection, account: Account) -> None:
@@ -102,6 +105,46 @@ def remember(connection: sqlite3.Connection, account: Account, network: str, at:
         "DELETE FROM known_networks WHERE account = ? AND network NOT IN (SELECT network "
         "FROM known_networks WHERE account = ? ORDER BY at DESC LIMIT ?)",
         (account.name, account.name, MAX_KNOWN_NETWORKS),
+    )
+
+
+def keep_token(connection: sqlite3.Connection, owner: Credentials, token: str, at: float) -> None:
+    """Within a transaction (see `stores.AccountStore`)."""
+    (name, since), hashed = owner
+    connection.execute(
+        "INSERT INTO account_tokens SELECT ?, name, ? FROM accounts "
+        "WHERE name = ? AND created = ? AND hash = ? "
+        "ON CONFLICT DO UPDATE SET account = excluded.account, at = excluded.at",
+        (token, at, name, since, hashed),
+    )
+    connection.execute(
+        "DELETE FROM account_tokens WHERE account = ? AND hash NOT IN (SELECT hash "
+        "FROM account_tokens WHERE account = ? ORDER BY at DESC LIMIT ?)",
+        (name, name, MAX_ACCOUNT_TOKENS),
+    )
+
+
+def token_owner(connection: sqlite3.Connection, token: str, now: float) -> Credentials | None:
+    """Who may come in with it."""
+    found = connection.execute(
+        "SELECT name, created, accounts.hash FROM account_tokens JOIN accounts ON account = name "
+        "WHERE account_tokens.hash = ? AND at > ?",
+        (token, now - ACCOUNT_TOKEN_SECONDS),
+    ).fetchone()
+    return None if found is None else Credentials(Account(*found[:2]), found[2])
+
+
+def forget_token(connection: sqlite3.Connection, token: str) -> None:
+    """Within a transaction: it lets nobody in any longer."""
+    connection.execute("DELETE FROM account_tokens WHERE hash = ?", (token,))
+
+
+def forget_tokens(connection: sqlite3.Connection, account: Account) -> None:
+    """Within a transaction: no token of `account` does."""
+    connection.execute(
+        "DELETE FROM account_tokens WHERE account = "
+        "(SELECT name FROM accounts WHERE name = ? AND created = ?)",
+        account,
     )
 
 
@@ -148,6 +191,18 @@ class SqliteAccountStore:
 
     def remember(self, account: Account, network: str) -> "Deferred[None]":
         return self._threads.write(lambda c: remember(c, account, network, self._now()))
+
+    def keep_token(self, owner: Credentials, token: str) -> "Deferred[None]":
+        return self._threads.write(lambda c: keep_token(c, owner, token, self._now()))
+
+    def token_owner(self, token: str, asker: str = "") -> "Deferred[Credentials | None]":
+        return self._threads.read(lambda c: token_owner(c, token, self._now()), asker=asker)
+
+    def forget_token(self, token: str) -> "Deferred[None]":
+        return self._threads.write(lambda c: forget_token(c, token))
+
+    def forget_tokens(self, account: Account) -> "Deferred[None]":
+        return self._threads.write(lambda c: forget_tokens(c, account))
 
     def post(self, owner: Account, message: Told, origin: str) -> "Deferred[int]":
         return self._threads.write(

@@ -175,6 +175,15 @@ UPGRADES: tuple[str, ...] = (
     # Messages can be deleted: a row of the kind 'tombstone' stands for each, and one of the kind
     # 'deleted' for who did that. Older servers cannot read these.
     "",
+    # Tokens (their hashes) with which owners come in, and when they were given last.
+    """
+    CREATE TABLE account_tokens(
+        hash TEXT PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX tokens_of_account ON account_tokens(account);
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"
