@@ -1,6 +1,6 @@
 """When people have spoken last in slow rooms."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 from chatservice.core.events import Account
@@ -19,13 +19,23 @@ class Pace:
         last = self._spoke.get(room, {}).get(person, -inf)
         return min(last + seconds - now, seconds)  # the clock may have been set back
 
-    def note(self, room: str, person: Identity, at: float, seconds: int, most: int) -> float | None:
+    def note(  # noqa: PLR0917
+        self,
+        room: str,
+        person: Identity,
+        at: float,
+        seconds: int,
+        most: int,
+        may_return: Callable[[Identity], bool],
+    ) -> float | None:
         """`person` speaks. Returns when they did so before. Of more than `most` people those are
-        forgotten who need not wait."""
+        forgotten who need not wait, and those who do not return as the same one."""
         spoke = self._spoke.setdefault(room, {})
         before = spoke.get(person)
         if len(spoke) > most:
-            spoke = {who: when for who, when in spoke.items() if when + seconds > at}
+            spoke = {
+                who: when for who, when in spoke.items() if when + seconds > at and may_return(who)
+            }
             self._spoke[room] = spoke
         spoke[person] = at
         return before

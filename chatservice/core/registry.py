@@ -24,7 +24,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.lookalikes import LookAlikes
 from chatservice.core.pace import Pace
-from chatservice.core.sanctions import Person, Sanction, Sanctions, of_kind
+from chatservice.core.sanctions import Person, Sanction, Sanctions, most_sanctions, of_kind
 
 # Rooms that one person may be in: what a busy person follows, ten times over. Each costs some
 # 100 bytes a connection.
@@ -328,9 +328,14 @@ class Registry:
         """`person` has said something in `room`, which may be slow."""
         record, identity = self.rooms[room], self._claims[person.id].founder
         if record.slow:  # of those who have left it is known, too
-            before = self._pace.note(room, identity, at, record.slow, 2 * record.members)
+            most = 2 * record.members
+            before = self._pace.note(room, identity, at, record.slow, most, self._may_return)
             if self._journal is not None:
                 self._journal.spoke.append((room, identity, before))
+
+    def _may_return(self, identity: Account | int) -> bool:
+        """Guests who have left do not: they would be others."""
+        return isinstance(identity, Account) or identity in self._claims
 
     # What is decided here.
 
@@ -567,11 +572,25 @@ class Registry:
     def impose(self, sanction: Sanction, persons: Iterable[Claimant], now: float) -> list[Sanction]:
         """It holds these `persons`, and whoever it is meant for, instead of what is returned.
         Raises TOO_MANY_BANS."""
-        replaced = self._sanctions_of(sanction.scope).make_way(sanction, now)
+        most = most_sanctions(sanction.scope, founder := self._founder_of(sanction.scope))
+        elsewhere = 0 if founder is None else self._sanctions_by(founder, sanction.scope, now)
+        there = self._sanctions_of(sanction.scope)
+        replaced = there.make_way(sanction, now, most, elsewhere)
         for each in replaced:
             self.lift(each)
         self.accept_sanction(sanction, persons)
         return replaced
+
+    def _founder_of(self, scope: str) -> Account | int | None:
+        return self.rooms[scope].founder if scope in self.rooms else None
+
+    def _sanctions_by(self, founder: Account | int, beside: str, now: float) -> int:
+        """How many there are in the rooms of `founder`, but for the one `beside`."""
+        return sum(
+            len(there.listed(now))
+            for scope, there in self.sanctions.items()
+            if scope != beside and self._founder_of(scope) == founder
+        )
 
     def lift(self, sanction: Sanction) -> None:
         """It holds nobody any longer."""

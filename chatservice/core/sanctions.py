@@ -22,8 +22,10 @@ from chatservice.core.lookalikes import LookAlikes
 
 T = TypeVar("T")
 
-# In one room, and in the whole chat: some 1 KB each. More than that is work for a firewall.
+# In one room, or all rooms of one founder, and in the whole chat: up to 4 KB each. More than that
+# is work for a firewall. Anybody can come as several guests, each of whom founds rooms.
 MAX_SANCTIONS_IN_ROOM, MAX_SANCTIONS = 1_000, 10_000
+MAX_SANCTIONS_BY_GUEST = 100
 MAX_REASON = 200  # characters: a line
 MAX_SECONDS = 10 * 366 * 86400  # ten years; longer is for good
 MAX_NETWORKS = 8  # of one person, who may have as many connections
@@ -104,18 +106,17 @@ class Sanctions:
     def __bool__(self) -> bool:
         return bool(self._all)
 
-    def make_way(self, sanction: Sanction, now: float) -> list[Sanction]:
+    def make_way(self, sanction: Sanction, now: float, most: int, elsewhere: int) -> list[Sanction]:
         """Those of its kind against the same person, which are to be lifted before it is added.
-        Raises TOO_MANY_BANS."""
+        Raises TOO_MANY_BANS, if there are `most`, with those that count `elsewhere`."""
         replaced = [
             each
             for each in map(self._all.__getitem__, self._named.alike(sanction.name))
             if each.kind is sanction.kind and each.account == sanction.account
         ]
-        most = MAX_SANCTIONS if self._scope == ALL_ROOMS else MAX_SANCTIONS_IN_ROOM
-        if len(self._all) - len(replaced) >= most:
+        if len(self._all) + elsewhere - len(replaced) >= most:
             self._current(self._all, now)  # which forgets those that have ended
-            if len(self._all) - len(replaced) >= most:
+            if len(self._all) + elsewhere - len(replaced) >= most:
                 raise Refusal(ErrorCode.TOO_MANY_BANS, limit=most)
         return replaced
 
@@ -199,6 +200,14 @@ class Sanctions:
             else:
                 found.append(sanction)
         return found
+
+
+def most_sanctions(scope: str, founder: Account | int | None) -> int:
+    """How many bans and mutes there may be in the rooms of `founder`, one of which `scope` is; or
+    in the lobby or the whole chat, which nobody has founded."""
+    if scope == ALL_ROOMS:
+        return MAX_SANCTIONS
+    return MAX_SANCTIONS_BY_GUEST if isinstance(founder, int) else MAX_SANCTIONS_IN_ROOM
 
 
 def longest(sanctions: Iterable[Sanction]) -> Sanction | None:

@@ -23,6 +23,7 @@ from chatservice.core.events import (
 )
 from chatservice.core.measures import Appoint, Impose, Kick, Lift, Measure, Warrant
 from chatservice.core.moderation import person_of
+from chatservice.core.pace import Pace
 from chatservice.core.peer import Peer
 from chatservice.core.requests import History
 from chatservice.core.sanctions import Person
@@ -433,6 +434,24 @@ class TestBans:
         house.clock.advance(11)
         assert house.bans("Alice", Person(0, "Other")) is None  # two have ended
 
+    def test_it_is_one_for_all_rooms_of_a_founder(
+        self, house: Charge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sanctions, "MAX_SANCTIONS_IN_ROOM", 3)
+        monkeypatch.setattr(sanctions, "MAX_SANCTIONS_BY_GUEST", 1)
+        for name, most in (("Alice", 3), ("Eve", 1)):
+            house.joins(name, f"by-{name}")
+            house.joins(name, f"also-by-{name}")
+            for number in range(most):
+                troll = Person(0, f"Troll{number}")
+                assert house.bans(name, troll, f"by-{name}", seconds=10) is None
+            other = Person(0, "Other")
+            code = house.bans(name, other, f"also-by-{name}")
+            assert code is ErrorCode.TOO_MANY_BANS
+        house.clock.advance(11)
+        for name in ("Alice", "Eve"):
+            assert house.bans(name, Person(0, "Other"), f"also-by-{name}") is None
+
 
 class TestMutes:
     def test_they_hear_and_are_not_heard(self, house: Charge) -> None:
@@ -491,6 +510,15 @@ class TestSlowRooms:
         house.turn()
         (outcome,) = outcomes
         return outcome.code if isinstance(outcome, Refusal) else None
+
+    def test_of_guests_who_have_left_nothing_is_kept(self) -> None:
+        pace = Pace()
+        for guest in range(1, 100):  # each has come, spoken and left
+            pace.note("dev", guest, 1.0, 3600, 10, {guest, ALICE, BOB}.__contains__)
+            pace.note("dev", (ALICE, BOB)[guest % 2], 1.0, 3600, 10, {ALICE, BOB}.__contains__)
+        spoke = pace.forget("dev")
+        assert len(spoke) < 15
+        assert {ALICE, BOB} <= spoke.keys()
 
     def test_each_person_says_one_message_in_that_time(self, house: Charge) -> None:
         assert self.slows(house, "Bob", 30) is ErrorCode.NOT_FOUNDER
