@@ -416,6 +416,13 @@ class Registry:
         """The rooms that `person` is in, the lobby first."""
         return self._claims[person.id].rooms
 
+    def rooms_of_owner(self, account: Account) -> frozenset[str] | None:
+        """Where the owner of `account` is; None: they are not here."""
+        ids = self._owners.get(account)
+        if ids is None:
+            return None
+        return frozenset(room for id_ in ids for room in self._claims[id_].rooms)
+
     def nodes_of(self, person: Claimant) -> frozenset[int]:
         """The servers where `person`, who is here, has connections."""
         return self._claims[person.id].nodes
@@ -580,6 +587,11 @@ class Registry:
             self.lift(each)
         self.accept_sanction(sanction, persons)
         return replaced
+
+    def sanction(self, scope: str, key: int) -> Sanction | None:
+        """The one with that key, if it holds."""
+        there = self.sanctions.get(scope)
+        return None if there is None else there.get(key)
 
     def _founder_of(self, scope: str) -> Account | int | None:
         return self.rooms[scope].founder if scope in self.rooms else None

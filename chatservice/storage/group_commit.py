@@ -175,11 +175,13 @@ def within(entry: Entry, reach: Reach) -> list[Happening]:
 
 class Write(NamedTuple):
     """Something else to be written, in a transaction of its own. `work` is what a store makes of
-    it; `done` fires with its result, or fails."""
+    it; `done` fires with its result, or fails. `of_registry`: it is what `work` makes of what has
+    been decided by the time when it is written."""
 
     work: Callable[..., Any]
     done: "Deferred[Any]"
     size: int
+    of_registry: bool = False
 
 
 class Group(NamedTuple):
@@ -266,10 +268,13 @@ class GroupCommit:
         self._next_id = unsaved.end
         return unsaved
 
-    def enqueue(self, work: Callable[..., Any], size: int = 0) -> "Deferred[Any]":
-        """Do `work` in a transaction of its own. `size`: bytes of text in it. Fires when that is on
-        disk; fails with what `work` raises, or with `Refusal` (NOT_SAVED, BUSY)."""
-        write = Write(work, Deferred(), WRITE_SIZE + size)
+    def enqueue(
+        self, work: Callable[..., Any], size: int = 0, *, of_registry: bool = False
+    ) -> "Deferred[Any]":
+        """Do `work` in a transaction of its own. `size`: bytes of text in it; `of_registry`: see
+        `Write`. Fires when that is on disk; fails with what `work` raises, or with `Refusal`
+        (NOT_SAVED, BUSY)."""
+        write = Write(work, Deferred(), WRITE_SIZE + size, of_registry)
         if self.state is State.CLOSED:
             write.done.errback(Refusal(ErrorCode.NOT_SAVED))
         elif self._writes_size + write.size > MAX_WRITES_SIZE:
@@ -313,7 +318,11 @@ class GroupCommit:
 
     def _begin_writing(self, state: State) -> None:
         self._enter(state)
-        writes, self._writes, self._writes_size = list(self._writes), deque(), 0
+        writes = [
+            each._replace(work=each.work(self._registry)) if each.of_registry else each
+            for each in self._writes
+        ]
+        self._writes, self._writes_size = deque(), 0
         self._group = Group(self.held.group(), self._positions.take(), writes)
         if state is State.WRITING:
             self._due = self._clock.callLater(PATIENCE_SECONDS, self._lose_patience)

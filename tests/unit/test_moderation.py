@@ -734,6 +734,39 @@ def test_bans_of_rooms_that_are_gone_are_not_kept(tmp_path: Path) -> None:
     house.turns.wait_for(house.archive.close())
 
 
+def test_what_is_done_in_the_turn_of_a_registration_is_kept(tmp_path: Path) -> None:
+    """The room is kept from then on, as it is; and not as it was when that was asked for."""
+    house = KeptHouse(tmp_path / "chat")
+    fay, eve = (Account(name, 1e9) for name in ("Fay", "Eve"))
+    for account in (fay, eve):
+        house.comes(account.name)
+        for name in ("dev", "den"):
+            house.joins(account.name, name)
+        house.turns.wait_for(house.accounts.add(account, "hash"))
+    assert house.mutes("Fay", "Eve") is None
+    for account in (fay, eve):
+        house.chat.set_account(house.user(account.name), account)
+    chat, user, session = house.chat, house.user("Fay"), house.sessions["Fay"]
+    room, then = chat.directory.rooms["dev"], house.outcomes.append
+    chat.moderation.set_private(user, session, room, True, then=then)
+    chat.moderation.set_pace(user, session, room, 30, then=then)
+    chat.moderation.set_topic(user, session, room, "secret", then=then)
+    warrant = Warrant(chat.now(), user, "dev", session.cursor, None, then)
+    chat.moderation.take(session, Lift(warrant, MUTE, "Eve"))
+    chat.part_room(house.user("Eve"), house.sessions["Eve"], "den", then=then)
+    house.quiet()
+    assert house.codes() == []
+    crash(house.archive)
+
+    house = KeptHouse(tmp_path / "chat")
+    room = house.chat.directory.rooms["dev"]
+    assert (room.founder, room.private, room.slow, room.topic) == (fay, True, 30, "secret")
+    assert house.archive.sanctions == []
+    kept = house.turns.wait_for(house.archive.memberships(eve))
+    assert kept.keys() == {LOBBY, "dev"}
+    house.turns.wait_for(house.archive.close())
+
+
 def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     house = KeptHouse(tmp_path / "chat")
     for account in (ALICE, BOB, EVE, OPERATOR):

@@ -235,8 +235,21 @@ class SqliteArchive(ReadablePast):
         founded: Iterable[RoomRecord],
         sanctions: Iterable[Sanction] = (),
     ) -> None:
-        there, made, held = dict(joined), list(founded), list(sanctions)
-        self.write(lambda c: rooms.enroll(c, account, there, made, held)).addErrback(
+        there, names, held = dict(joined), [room.name for room in founded], list(sanctions)
+
+        def as_decided(registry: Registry) -> Callable[[sqlite3.Connection], None]:
+            """What has been decided since then is saved before it, and must not be undone."""
+            present = registry.rooms_of_owner(account)
+            in_rooms = {
+                room: id_ for room, id_ in there.items() if present is None or room in present
+            }
+            found = (registry.rooms.get(name) for name in names)
+            records = [deepcopy(room) for room in found if room and room.founder == account]
+            kept = (registry.sanction(each.scope, each.key) for each in held)
+            holding = [each for each in kept if each is not None]
+            return lambda c: rooms.enroll(c, account, in_rooms, records, holding)
+
+        self._commits.enqueue(as_decided, of_registry=True).addErrback(
             lambda failure: log.failure("Memberships are not saved.", failure)
         )
 
