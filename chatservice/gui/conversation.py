@@ -3,7 +3,8 @@
 import time
 import tkinter as tk
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from tkinter import ttk
 from typing import Any, Literal
@@ -130,6 +131,19 @@ class Conversation(ttk.Frame):
         self._shown.extendleft(reversed(older))
         self.text.yview(f"{max(top - removed, 1) + len(older)}.0")
         self._after_scrolling()
+
+    def erase(self, left: Mapping[int, Line]) -> None:
+        """Put these lines, by their ids, in place of messages that have been deleted."""
+        for place, line in enumerate(self._coming):
+            if line.id in left:
+                self._coming[place] = replace(left[line.id], at=line.at)
+        self.text.configure(state="normal")
+        for place, line in enumerate(self._shown):
+            if line.id in left:
+                self._shown[place] = new = replace(left[line.id], at=line.at)
+                self.text.delete(f"{place + 1}.0", f"{place + 1}.end")
+                self.text.insert(f"{place + 1}.0", *self._pieces(new))
+        self.text.configure(state="disabled")
 
     @property
     def first_id(self) -> int:

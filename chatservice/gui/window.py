@@ -4,6 +4,7 @@ import threading
 import tkinter as tk
 import webbrowser
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from tkinter import ttk
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from chatservice.core.events import (
     LOBBY,
     Announced,
     AwayChanged,
+    Deleted,
     Emoted,
     Error,
     Joined,
@@ -45,6 +47,7 @@ from chatservice.core.events import (
     SanctionInfo,
     Sent,
     Told,
+    Tombstone,
     Typing,
     Welcomed,
 )
@@ -232,12 +235,20 @@ class Window(ttk.Frame):
             case Said() | Emoted() if event.name != me:
                 for tab in tabs:
                     self._count(tab, for_you=mentions(event, me))
+            case Deleted():
+                for tab in tabs:
+                    self._erase(tab, event)
             case _:
                 pass
         if isinstance(event, Joined | Left | Renamed):
             tabs = [tab for tab in tabs if not self.talk.rooms.is_quiet(tab.room)]
         for tab in tabs or [self._tabs.home]:
             self._add(tab, event)
+
+    def _erase(self, tab: Tab, deleted: Deleted) -> None:
+        left = Tombstone(0, deleted.at, deleted.room, deleted.name, deleted.by)
+        line = next(lines.lines(left, tab.wording, self.talk.client.name))
+        tab.conversation.erase({id_: replace(line, id=id_) for id_ in deleted.messages})
 
     def _show_private(self, event: Told | Sent) -> None:
         """Show it in the tab of that person; in that of the room if there are too many."""

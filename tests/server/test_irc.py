@@ -768,3 +768,56 @@ def test_guesses_at_an_operators_password_are_counted(kept: IrcServer) -> None:
     assert answer.parameters[:2] == ("OPER", "TOO_OFTEN")
     eve.types("OPER Boss secret-word")
     eve.hears("FAIL")
+
+
+def test_redact_deletes_a_message_for_everyone(house: IrcServer) -> None:
+    caps = "draft/message-redaction message-tags echo-message standard-replies"
+    wee, otto, eve = (
+        house.irc_join("Wee", caps),
+        house.irc_join("Otto", caps),
+        house.irc_join("Eve", "message-tags"),
+    )
+    person = house.join("Nancy")
+    wee.everything()
+    wee.types("PRIVMSG #lobby :oops")
+    msgid = wee.hears_next("PRIVMSG").tags["msgid"]
+    otto.hears("PRIVMSG", "#lobby", "oops")
+    otto.types(f"REDACT #lobby {msgid}", "REDACT #lobby nonsense", f"REDACT #nowhere {msgid}")
+    codes = [message.parameters[:2] for message in otto.everything()]
+    assert codes == [
+        ("REDACT", "REDACT_FORBIDDEN"),
+        ("REDACT", "UNKNOWN_MSGID"),
+        ("REDACT", "INVALID_TARGET"),
+    ]
+    wee.types(f"REDACT #lobby {msgid} :typo")
+    for each in (wee, otto):
+        redacted = each.hears_next("REDACT", "#lobby", msgid)
+        assert redacted.source.startswith("Wee!")
+    eve.hears("PRIVMSG", "#lobby", "oops")
+    eve.hears_next("NOTICE", "#lobby", "Wee has deleted a message.")
+    person.hears("Wee: oops", "*** Wee has deleted a message.")
+    wee.types(f"REDACT #lobby {msgid}")
+    assert wee.hears_next("FAIL").parameters[:2] == ("REDACT", "UNKNOWN_MSGID")
+
+
+def test_redact_deletes_all_lines_of_a_message(house: IrcServer) -> None:
+    caps = "draft/message-redaction message-tags echo-message batch draft/multiline"
+    wee = house.irc_join("Wee", caps)
+    person = house.join("Nancy")
+    wee.everything()
+    wee.types(
+        "BATCH +1 draft/multiline #lobby",
+        "@batch=1 PRIVMSG #lobby :one",
+        "@batch=1 PRIVMSG #lobby :two",
+        "BATCH -1",
+    )
+    msgid = wee.hears_next("BATCH").tags["msgid"]
+    wee.hears_next("PRIVMSG", "#lobby", "one")
+    wee.types(f"REDACT #lobby {msgid}")
+    wee.hears("REDACT")
+    wee.hears_next("REDACT")
+    person.hears("Wee: one", "Wee: two", *["*** Wee has deleted a message."] * 2)
+    person.types("/history")
+    person.hears("*** The last 2 messages:")
+    for _ in range(2):
+        assert person.next_line().endswith("*** A message from Wee was deleted.")

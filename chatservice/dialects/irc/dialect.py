@@ -276,6 +276,13 @@ class Irc:
                     self.line(by, "REDACT", f"#{room}", self._msgid(id_), tags=tags)
                     for id_ in messages
                 ]
+            case Deleted(by=by, room=room):
+                words = TEXT.lines(event)[0].removeprefix("*** ")
+                return [
+                    self.line(
+                        by, "NOTICE", f"#{room}", words, tags=self._stamp(event, 0, extra, by)
+                    )
+                ]
             case Typing(name=name, on=on, room=room) if Cap.MESSAGE_TAGS in self.caps:
                 tags = {"+typing": "active" if on else "done", **extra}
                 return [self.line(name, "TAGMSG", f"#{room}", tags=tags)]

@@ -11,7 +11,7 @@ const CATCHING_UP = 500; // the same while we catch up
 const MAX_LINES = 5000; // kept of a conversation; older ones can be fetched again
 const MAX_LINE = 8192; // bytes that the server takes in a message, JSON and all
 const TYPING_LASTS = 12_000;
-const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode", "pace", "role", "banned", "muted"]);
+const ROOM_EVENTS = new Set(["said", "emoted", "joined", "left", "renamed", "topic", "room_mode", "pace", "role", "banned", "muted", "deleted", "tombstone"]);
 
 const bytes = (value) => new TextEncoder().encode(JSON.stringify(value)).length;
 
@@ -198,9 +198,6 @@ export class Chat {
         else this.away.delete(event.name);
         this.view.lists();
         break;
-      case "deleted":
-        for (const conversation of this.conversations.values()) this.remove(conversation, event);
-        break;
       case "room":
         this.takeRoom(event);
         break;
@@ -269,7 +266,23 @@ export class Chat {
     if (conversation.lastId !== undefined && event.id <= conversation.lastId) return;
     conversation.lastId = event.id;
     this.follow(conversation, event);
+    this.erase(conversation, [event]);
     this.append(conversation, [this.lineOf(conversation, event)]);
+  }
+
+  // In place of messages that have been deleted it says so.
+  erase(conversation, events) {
+    for (const event of events) {
+      if (event.type !== "deleted") continue;
+      const ids = new Set(event.messages);
+      const { lines } = conversation;
+      for (const [index, line] of lines.entries()) {
+        if (!ids.has(line.id)) continue;
+        lines[index] = this.lineOf(conversation, { ...event, type: "tombstone", id: line.id, at: line.at });
+        if (conversation.freshFrom === line) conversation.freshFrom = lines[index];
+      }
+      this.view.replaced(conversation);
+    }
   }
 
   // Who is where, by what has happened.
@@ -344,7 +357,9 @@ export class Chat {
         line.text = words[event.type](event, event.until && fullTimeOf(new Date(event.until)));
         break;
       case "role":
-        line.text = words.role(event);
+      case "deleted":
+      case "tombstone":
+        line.text = words[event.type](event);
         break;
     }
     return line;
@@ -384,13 +399,6 @@ export class Chat {
     this.append(conversation, texts.map((text) => ({ at, kind: "notice", from: "", text })));
   }
 
-  remove(conversation, event) {
-    const ids = new Set(event.ids ?? [event.target ?? event.id]);
-    const kept = conversation.lines.filter((line) => line.id === undefined || !ids.has(line.id) || line.kind === "notice");
-    if (kept.length === conversation.lines.length) return;
-    conversation.lines = kept;
-    this.view.replaced(conversation);
-  }
 
   read(conversation) {
     if (!conversation.unread) return;
@@ -432,6 +440,7 @@ export class Chat {
         const fresh = events.filter((event) => event.id > conversation.lastId);
         this.match(conversation, fresh);
         this.append(conversation, fresh.map((event) => this.lineOf(conversation, event)));
+        this.erase(conversation, fresh);
         conversation.lastId = fresh.length ? fresh.at(-1).id : last;
       }
     } catch (error) {

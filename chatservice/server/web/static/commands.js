@@ -114,6 +114,13 @@ export const COMMANDS = [
     const { waiting } = await chat.link.ask({ type: "report", name, reason, room: inRoom(at) });
     chat.note(at, words.reportTaken(waiting));
   }],
+  ["delete", [], "[NAME] [N]", "delete what you have just said", async (chat, at, args) => {
+    const [, name, count] = /^(\D\S*)?(?:(?:^|\s+)([1-9]\d{0,2}))?$/.exec(args) ?? [];
+    if (args && !name && !count) return false;
+    const request = { type: "delete", room: inRoom(at), ...(name && { name }), ...(count && { count: Math.min(Number(count), 100) }) };
+    await chat.link.ask(request);
+    return true;
+  }],
   ["slow", [], "SECONDS", "let each person say one message in so many seconds", (chat, at, args) =>
     /^\d{1,5}$/.test(args) && chat.link.ask({ type: "room_mode", room: inRoom(at), slow: Number(args) })],
   inCharge("kick", "NAME [REASON]", "remove somebody from the room, if you are in charge of it", (at, args) => {

@@ -53,6 +53,13 @@ export const words = {
     event.on === false
       ? `${by(event.by)} has ended the mute of ${event.name}${everywhere(event.everywhere)}.`
       : `${by(event.by)} has muted ${event.name}${everywhere(event.everywhere)}${until(time)}${because(event.why)}`,
+  deleted: (event) => {
+    const count = event.messages.length;
+    const from = event.from === event.by ? "" : ` from ${event.from}`;
+    return `${by(event.by)} has deleted ${count === 1 ? "a message" : `${count} messages`}${from}.`;
+  },
+  tombstone: (event) =>
+    `A message from ${event.from} was deleted${event.from === event.by ? "" : ` by ${event.by === "*" ? "the operator" : event.by}`}.`,
   role: (event) =>
     ({
       founder: `${by(event.by)} has given the room to ${event.name}.`,
