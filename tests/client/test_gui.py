@@ -938,6 +938,30 @@ def test_rows_that_go_on_are_indented(reader: Reader) -> None:
     assert left_of(text.index(f"{place} display linestart")) > server_line
 
 
+def test_what_is_deleted_is_replaced_where_it_stands(root: tk.Tk) -> None:
+    """Both what is shown and what is about to be."""
+    look = ChatLook(root, LIGHT)
+    conversation = Conversation(root, look, lambda: None, lambda text: None, lambda link: None)
+
+    def line(id_: int, text: str) -> Line:
+        return Line([("", text)], NOON, id_)
+
+    conversation.add(line(number, f"secret {number}") for number in range(1, 4))
+    conversation.put_before([line(0, "before")])  # now those are shown
+    conversation.add([line(4, "secret 4"), line(5, "after")])
+    conversation.erase({id_: Line([("", "gone")], 0.0, id_) for id_ in (2, 3, 4)})
+    conversation.put_before([line(0, "first")])
+    conversation._show_new()
+    told = [each.rpartition(" ")[2] for each in conversation.words().splitlines()]
+    shown = conversation.text.get("1.0", "end").splitlines()
+    assert [each.rpartition("\t")[2] for each in shown if "\t" in each][-5:] == [
+        *("secret 1", "gone", "gone", "gone"),
+        "after",
+    ]
+    assert told[-4:] == ["gone", "gone", "gone", "after"]
+    conversation.destroy()
+
+
 def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
     look = ChatLook(root, LIGHT)
 

@@ -9,6 +9,7 @@ from chatservice.client import (
     Banned,
     ChatClient,
     Declined,
+    Deleted,
     Disconnected,
     ErrorCode,
     Gone,
@@ -20,10 +21,11 @@ from chatservice.client import (
     RoomLost,
     Said,
     SanctionKind,
+    Tombstone,
     Welcomed,
 )
 from chatservice.core.events import ALL_ROOMS, Account
-from chatservice.core.requests import Register
+from chatservice.core.requests import History, Register
 from chatservice.storage.sqlite.database import open_for_server
 from chatservice.storage.sqlite.files import AccountFile
 from tests.client.test_chat_client import Wire, client_of, end, heard
@@ -164,3 +166,30 @@ async def test_a_founder_appoints_somebody_who_has_registered(tmp_path: Path) ->
         assert refused.value.code == ErrorCode.NOT_IN_CHARGE
         for client in (alice, bob, eve):
             await end(client)
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_are_deleted_by_their_ids_and_by_whose_they_are(server: Server) -> None:
+    alice, bob, eve = await in_dev(server, "Alice", "Bob", "Eve")
+    first = await eve.say("one", "dev")
+    for text in ("two", "three"):
+        await eve.say(text, "dev")
+    await eve.delete(first.id, "dev")
+    deleted = await heard(bob, Deleted)
+    assert (deleted.name, deleted.by, deleted.messages) == ("Eve", "Eve", (first.id,))
+    for asked in (bob.delete(first.id + 1, "dev"), bob.delete_last(2, "dev", "Eve")):
+        with pytest.raises(Declined) as refused:
+            await asked
+        assert refused.value.code == ErrorCode.NOT_IN_CHARGE
+    await alice.delete_last(2, "dev", "Eve")
+    assert (await heard(bob, Deleted)).messages == (first.id + 1, first.id + 2)
+    page = await bob.request(History(messages=True, room="dev"))
+    left = [event for event in page.events if isinstance(event, Tombstone)]
+    assert [(event.name, event.by) for event in left] == [
+        ("Eve", "Eve"),
+        ("Eve", "Alice"),
+        ("Eve", "Alice"),
+    ]
+    assert not any(isinstance(event, Said) for event in page.events)
+    for client in (alice, bob, eve):
+        await end(client)

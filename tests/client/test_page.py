@@ -466,3 +466,23 @@ def test_those_in_charge_and_who_is_removed(chat: Chat, join: Join) -> None:
     obeys(eve, "/join dev")
     eve.waits_for("document.body.textContent.includes('You are banned from #dev')")
     assert "Alice has banned Eve: spam" in notices(alice)
+
+
+def test_what_is_deleted_is_replaced(chat: Chat, join: Join) -> None:
+    alice, bob = join("Alice"), person(chat, "Bob")
+    alice.types("oops & more")
+    alice.presses("Enter")
+    bob.hears_until("Alice: oops & more")
+    bob.types("mine")
+    alice.shows("mine", within="#log")
+    bob.types("/delete")
+    alice.shows("Bob has deleted a message.", within="#log")
+    alice.shows("A message from Bob was deleted.", within="#log")
+    alice.types("/delete 1")
+    alice.presses("Enter")
+    bob.hears_until("*** Alice has deleted a message.")
+    alice.shows("A message from Alice was deleted.", within="#log")
+    assert texts(alice) == []
+    carol = join("Carol")
+    carol.shows("A message from Alice was deleted.", within="#log")
+    assert texts(carol) == []
