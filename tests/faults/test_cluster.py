@@ -345,7 +345,7 @@ def test_all_of_a_server_that_is_killed_come_back_at_once(
     assert bob.next_line().startswith(f"*** Online ({count + 1}):")
 
 
-def test_nobody_types_for_ever_whose_server_hangs(start: Start) -> None:
+def test_nobody_types_for_ever_whose_server_is_stopped(start: Start) -> None:
     one, two = start(), start()
     alice, bob = join(one, "Alice"), join(two, "Bob")
     alice.hears("joined")
