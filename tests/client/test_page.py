@@ -252,6 +252,9 @@ def test_a_server_that_is_killed_and_comes_again_leaves_every_line_once(
             *(f"after {number}" for number in range(30)),
             "mine, while there was no server",
         ]
+        deadline = time.monotonic() + PATIENCE
+        while sorted(texts(page)) != sorted(expected) and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert sorted(texts(page)) == sorted(expected)
         page.reloads()
         page.shows("after 29", within="#log")
