@@ -25,6 +25,11 @@ def save(
     room."""
     counts = dict(earlier)
     rows = []
+    entries = list(entries)
+    if entries:  # of a transaction that seemed to fail there may be more rows
+        connection.execute(
+            "DELETE FROM events WHERE id >= ? AND id < ?", (entries[0].event.id, entries[-1].end)
+        )
     for entry in entries:
         room = entry.event.room
         rows.append(row_of(entry, counts.get(room, 0)))
