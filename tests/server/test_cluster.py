@@ -499,3 +499,35 @@ def test_who_is_typing_is_shown_at_other_servers(start: Start) -> None:
     one.process.kill()
     one.process.wait(PATIENCE)
     assert "Alice" in bob.hears("left", reason="connection lost")["names"]
+
+
+def test_what_is_deleted_on_one_server_is_gone_from_all(
+    start: Start, cluster: Cluster, uri: str
+) -> None:
+    one, two = start(), start()
+    alice, bob = one.join("Alice"), two.join("Bob")
+    alice.hears(joined("Bob"))
+    alice.types("/join dev")
+    alice.hears("*** In #dev (1): Alice")
+    bob.types(
+        "/join dev", "before", "the zanzibarmarmalade", "/me likes zanzibarmarmalade", "after"
+    )
+    alice.hears_until("Bob: after")
+    bob.hears_until("* Bob likes zanzibarmarmalade")
+    alice.types("/delete Bob 3")
+    for person in (alice, bob):
+        person.hears_until("*** Alice has deleted 3 messages from Bob.")
+    gone = "*** A message from Bob was deleted by Alice."
+    for person in (alice, bob):
+        person.types("/search zanzibar", "/history 4")
+        person.hears("*** No messages.", "*** The last 4 messages:")
+        shown = [person.next_line()[len("[12:00:00] ") :] for _ in range(4)]
+        assert shown == ["Bob: before", gone, gone, gone]
+    third = start().join("Carol")
+    third.types("/join dev", "/history 4")
+    third.hears_until("*** The last 4 messages:")
+    assert [third.next_line()[len("[12:00:00] ") :] for _ in range(4)] == shown
+    database = uri.partition("///")[2].partition("?")[0]
+    rows = cluster.says("SELECT text, words::text FROM events", database)
+    assert "zanzibar" not in rows
+    assert "before" in rows
