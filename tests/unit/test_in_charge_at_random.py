@@ -27,6 +27,8 @@ from tests.support.stores import crash
 from tests.unit.test_moderation import KeptHouse
 
 LONG = os.environ.get("CHAT_FAULTS") == "long"
+# No power is lost here, and waiting for a disk would take most of the time.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 ROOM, PACE = "dev", 30
 BAN, MUTE = SanctionKind.BAN, SanctionKind.MUTE
 CONSOLE = ""  # whoever runs the server
@@ -86,7 +88,7 @@ class Charge(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         self.path = self.folder / "chat"
         self.house = KeptHouse(self.path)
         self.numbers = count(1)
