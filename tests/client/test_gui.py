@@ -938,6 +938,21 @@ def test_rows_that_go_on_are_indented(reader: Reader) -> None:
     assert left_of(text.index(f"{place} display linestart")) > server_line
 
 
+def test_what_is_deleted_is_gone_from_the_window(server: Server, bob: Window) -> None:
+    alice = server.join("Alice")
+    alice.types("marmalade", "honey")
+    bob.shows("Alice: honey")
+    bob.types("cheese")
+    alice.hears("Bob: cheese")
+    alice.types("/delete 2")
+    bob.shows("*** Alice has deleted 2 messages.")
+    bob.types("/delete")
+    bob.shows("*** A message from Bob was deleted.")
+    shown = bob.conversation()
+    assert shown.count("*** A message from Alice was deleted.") == 2
+    assert not any(text in shown for text in ("marmalade", "honey", "cheese"))
+
+
 def test_what_is_deleted_is_replaced_where_it_stands(root: tk.Tk) -> None:
     """Both what is shown and what is about to be."""
     look = ChatLook(root, LIGHT)
