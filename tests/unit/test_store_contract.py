@@ -100,7 +100,7 @@ def test_a_store_has_what_happened(
         assert list(recent) == spoken([e for e in happened if e.id < before])[-limit:]
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(A_KIND, STEPS, st.lists(PLACE, max_size=8), PLACE, st.none() | PLACE, st.booleans())
 def test_what_is_deleted_leaves_a_tombstone(
     kind: str, steps: list[int], picks: list[int], before: int, after: int | None, is_indexed: bool
