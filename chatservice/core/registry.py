@@ -201,8 +201,9 @@ class Registry:
             if (room := self.rooms.get(name)) is not None:
                 _renumber(room, decided_from, first_id)
         for sanction, on in journal.sanctions:
-            if on and sanction.id >= decided_from:
-                self._sanctions_of(sanction.scope).renumber(sanction.key, decided_from, first_id)
+            there = self.sanctions.get(sanction.scope)  # None: all have been lifted again
+            if on and there is not None and sanction.id >= decided_from:
+                there.renumber(sanction.key, decided_from, first_id)
         return journal
 
     def undo(self, journal: "Journal | None" = None) -> None:
@@ -581,7 +582,7 @@ class Registry:
         Raises TOO_MANY_BANS."""
         most = most_sanctions(sanction.scope, founder := self._founder_of(sanction.scope))
         elsewhere = 0 if founder is None else self._sanctions_by(founder, sanction.scope, now)
-        there = self._sanctions_of(sanction.scope)
+        there = self.sanctions.get(sanction.scope) or Sanctions(sanction.scope)
         replaced = there.make_way(sanction, now, most, elsewhere)
         for each in replaced:
             self.lift(each)

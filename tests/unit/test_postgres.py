@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatservice.core.cursor import Cursor
@@ -101,6 +101,7 @@ def test_a_name_that_two_want_at_once_goes_to_one() -> None:
 
 
 NAMES = st.sampled_from(["Alice", "ALICE", "Bob", "Carol"])
+BAN, UNBAN = (("ban", 1, "Eve", "lobby"), ("unban", 1, "Eve", "lobby"))
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -188,6 +189,7 @@ def state(registry: Registry) -> Any:
 
 @settings(max_examples=300)
 @given(OPERATIONS, OPERATIONS, OPERATIONS)
+@example([], [BAN, UNBAN], [BAN])
 def test_what_is_undone_was_never_decided(first: Any, then: Any, last: Any) -> None:
     registry = Registry()
     people = {number: User(number, "") for number in (1, 2, 3)}
