@@ -314,7 +314,9 @@ def test_an_older_file_beside_a_newer_log_is_noticed(tmp_path: Path) -> None:
     start(tmp_path, "chat.sqlite3")
     shutil.copy(tmp_path / "chat.sqlite3", tmp_path / "copy")
     with Server(tmp_path, "--database", "chat.sqlite3") as server:
-        server.join("Bob").types("later")
+        bob, listener = server.join("Bob"), server.join("Listener")
+        bob.types("later")
+        listener.hears("Bob: later")
         kill(server)
     shutil.copy(tmp_path / "copy", tmp_path / "chat.sqlite3")
     assert "belongs to another copy" in last_line(tmp_path, "chat.sqlite3")

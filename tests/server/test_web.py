@@ -497,7 +497,7 @@ def test_the_figures_are_those_of_the_server(tmp_path: Path) -> None:
 
 def test_figures_are_for_this_machine_unless_it_is_said_otherwise(tmp_path: Path) -> None:
     with Server(tmp_path, "--metrics", "0") as server:
-        assert web_port(server, "for metrics")  # 127.0.0.1
+        assert get(web_port(server, "for metrics"), "/healthz") == (200, "ok\n")  # 127.0.0.1
     options = Options()
     with pytest.raises(UsageError, match="metrics"):
         options.parseOptions(["--metrics", "nonsense"])
