@@ -151,7 +151,7 @@ class ChatService(Service):
         """Go on with what is kept there. Raises `BadDatabase`."""
         archive.open(may_have_accounts=self._hashing is not None)
         self.factory.chat.restore(
-            archive.rooms, archive.people, archive.operators, archive.sanctions
+            archive.rooms, archive.people, archive.operators, archive.sanctions, archive.ignored
         )
 
     def _open_control(self) -> None:

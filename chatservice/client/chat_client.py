@@ -23,7 +23,15 @@ from chatservice.client.link import Link
 from chatservice.client.login import Login
 from chatservice.client.outstanding import Outstanding
 from chatservice.client.state import Departure, Lifecycle, State
-from chatservice.core.events import LOBBY, Acked, Online, Recalled, RoomInfo, SanctionList
+from chatservice.core.events import (
+    LOBBY,
+    Acked,
+    IgnoredList,
+    Online,
+    Recalled,
+    RoomInfo,
+    SanctionList,
+)
 from chatservice.core.requests import (
     Away,
     Ban,
@@ -31,6 +39,8 @@ from chatservice.core.requests import (
     Delete,
     Emote,
     History,
+    Ignore,
+    Ignores,
     Join,
     Kick,
     Mute,
@@ -272,6 +282,18 @@ class ChatClient:
         """Delete the last `count` messages in `room` that you have said; or, if you are in charge
         there, that `name` has."""
         return self.request(Delete(None, room, name, count))
+
+    def ignore(self, name: str) -> "Deferred[Acked]":
+        """Hear nothing of what `name` says, who need not be here."""
+        return self.request(Ignore(name))
+
+    def unignore(self, name: str) -> "Deferred[Acked]":
+        """Hear them again."""
+        return self.request(Ignore(name, on=False))
+
+    def ignores(self) -> "Deferred[IgnoredList]":
+        """Ask whom you ignore."""
+        return self.request(Ignores())
 
     # For those in charge. In the room ALL_ROOMS: in the whole chat.
 

@@ -28,6 +28,7 @@ from chatservice.core.events import (
     Emoted,
     Error,
     ErrorCode,
+    IgnoredList,
     Invited,
     Joined,
     Left,
@@ -68,6 +69,8 @@ from chatservice.core.requests import (
     Emote,
     Founder,
     History,
+    Ignore,
+    Ignores,
     Invite,
     Join,
     Kick,
@@ -306,7 +309,7 @@ class Exchange:
                 self._feed.put(event)
             case Welcomed() | Acked() | Recalled() | Online() | SanctionList():
                 log.debug("Nobody asked for {event}", event=event)
-            case RoomInfo() | RoomList() | Person() | SanctionInfo():
+            case RoomInfo() | RoomList() | Person() | SanctionInfo() | IgnoredList():
                 log.debug("Nobody asked for {event}", event=event)
             case _:
                 assert_never(event)
@@ -396,6 +399,8 @@ class Exchange:
                 Quiet()
                 | Away()
                 | Report()
+                | Ignore()
+                | Ignores()
                 | Op()
                 | Founder()
                 | Kick()

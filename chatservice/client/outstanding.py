@@ -15,6 +15,7 @@ from chatservice.core.events import (
     Error,
     ErrorCode,
     Happening,
+    IgnoredList,
     LeaveReason,
     Left,
     Online,
@@ -37,6 +38,8 @@ from chatservice.core.requests import (
     Emote,
     Founder,
     History,
+    Ignore,
+    Ignores,
     Invite,
     Join,
     Kick,
@@ -85,7 +88,7 @@ def after_loss(request: Question) -> AfterLoss:
             return AfterLoss.REPEAT
         case Join() | Part() | Rooms() | Whois() | Topic() | RoomMode() | Invite():
             return AfterLoss.REPEAT
-        case Op() | Founder() | Bans() | Away():
+        case Op() | Founder() | Bans() | Away() | Ignore() | Ignores():
             return AfterLoss.REPEAT
         case Switch() | Quiet():  # these are for people whose lines the server reads
             return AfterLoss.REPEAT
@@ -93,10 +96,12 @@ def after_loss(request: Question) -> AfterLoss:
             assert_never(request)
 
 
-def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
+def answer_of(request: Question) -> type:  # noqa: PLR0911, PLR0912 (one for each kind)
     """The event that answers `request`, if it is not declined."""
     match request:
-        case Say() | Emote() | Tell() | Reply() | Nick() | Announce() | Away() | Report():
+        case Say() | Emote() | Tell() | Reply() | Nick() | Announce():
+            return Acked
+        case Away() | Report() | Ignore():
             return Acked
         case Topic(topic=None):
             return RoomInfo
@@ -106,6 +111,8 @@ def answer_of(request: Question) -> type:  # noqa: PLR0911 (one for each kind)
             return Acked
         case Bans():
             return SanctionList
+        case Ignores():
+            return IgnoredList
         case Join() | Switch() | Quiet():
             return RoomInfo
         case Rooms():

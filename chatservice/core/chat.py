@@ -3,11 +3,13 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from heapq import nsmallest
 from types import MappingProxyType
 from typing import NamedTuple
 
 from chatservice.core import names
+from chatservice.core import sanctions as suspects
 from chatservice.core.cursor import Cursor
 from chatservice.core.deleting import Deletions
 from chatservice.core.delivery import Delivery
@@ -38,6 +40,7 @@ from chatservice.core.events import (
     CloseReason,
     Deleted,
     ErrorCode,
+    Happening,
     Online,
     Person,
     PersonalEvent,
@@ -53,6 +56,7 @@ from chatservice.core.events import (
     Typing,
 )
 from chatservice.core.gathering import Gathering
+from chatservice.core.ignoring import Change, IgnoreLists, Ignoring, is_ignored
 from chatservice.core.limits import RateLimiter
 from chatservice.core.log import Batch, Clock, Dialect, Log, Messages, Now, Reach
 from chatservice.core.moderation import Moderation
@@ -72,6 +76,9 @@ MAX_AWAY = 200  # characters of what somebody says of their absence
 # than it takes to notice that a server is dead; and between looks.
 YIELD_SECONDS = 4.0
 YIELD_LOOKS = 0.2
+# Pages of the past that may hold nothing but what somebody does not hear, before they are told that
+# there is nothing more: some thousand messages.
+MAX_IGNORED_PAGES = 20
 # New rooms from one address: so many at once, and another one after so many seconds. A class of
 # students is at one address.
 ROOMS_AT_ONCE, ROOM_SECONDS = 30, 60.0
@@ -118,6 +125,8 @@ class Chat:
         self.moderation = Moderation(
             self.directory, archive, self.elsewhere, submit=self._submit, now=now
         )
+        self._owners: dict[Account, User] = {}
+        self.ignoring = IgnoreLists(self.directory.alike, self._owners.get)
         delivery = Delivery(
             self.directory,
             arrived=self._arrived,
@@ -126,6 +135,7 @@ class Chat:
             stays=self._stays,
             measured=self.moderation.apply,
             erased=self._erased,
+            known_as=self.ignoring.find,
         )
         self._delivery = delivery
         self.log = Log(clock, archive, self._apply, delivery.fan_out)
@@ -144,7 +154,6 @@ class Chat:
         self._founded: set[str] = set()  # rooms that are being made
         self._ids = 0
         self._private_messages = 0
-        self._owners: dict[Account, User] = {}
         self._arriving: dict[Account, _Arriving] = {}
         # What notes where people have stopped reading, should they be on no other server either.
         self._stopped: dict[User, Callable[[], None]] = {}
@@ -165,15 +174,18 @@ class Chat:
         people: Iterable[User] = (),
         operators: Iterable[Account] = (),
         sanctions: Iterable[Sanction] = (),
+        ignored: Iterable[tuple[Account, Ignoring]] = (),
     ) -> None:
         """The rooms that the archive has kept, who is on other servers, the operators of the
-        server, and bans and mutes."""
+        server, bans and mutes, and who is ignored."""
+        self.ignoring.restore(ignored)
         for record in rooms:
             self.directory.add_room(record)
         for user in people:
             self.directory.add(user)
             user.named_from = self.log.end  # or before; nobody knows
             self._note_owner(user)
+            self.ignoring.arrived(user)
             for name in user.rooms:
                 self.directory.rooms[name].members[user] = None
         self.moderation.restore(operators, sanctions)
@@ -181,6 +193,7 @@ class Chat:
     def begin_anew(self) -> None:
         """Nobody is here; the archive is about to begin anew."""
         self.directory.clear()
+        self.ignoring.clear()
         self._gathering.clear()
         for each in (self._owners, self._arriving, self._stopped, self._by_token, self._tokens):
             each.clear()
@@ -381,6 +394,8 @@ class Chat:
         if account is not None and user.present:
             self._owners[account] = user
         founded = self._keep_founded(user, before)
+        for change in self.ignoring.has_account(user):
+            self.archive.change_ignored(change)
 
         def enrolled(outcome: Outcome) -> None:
             if account is not None:
@@ -466,6 +481,7 @@ class Chat:
 
     def _end_presence(self, user: User) -> None:
         user.present = False
+        self.ignoring.departed(user)
         user.correspondent = None
         self._stopped.pop(user, None)
         if user.account is not None and self._owners.get(user.account) is user:
@@ -479,6 +495,7 @@ class Chat:
             user.present = True
             self.directory.add(user)
             self._note_owner(user)
+            self.ignoring.arrived(user)
 
     def _note_owner(self, user: User) -> None:
         if user.account is not None:
@@ -492,6 +509,7 @@ class Chat:
         self._note_owner(user)
         self.forget_tokens(user)
         self._keep_founded(user, before)
+        self.ignoring.has_account(user)
         if user.account is not None:
             self.moderation.follow(user, user.account)
 
@@ -504,7 +522,7 @@ class Chat:
 
     def _hear_to_the_end(self, user: User, cursor: Cursor) -> None:
         """What is pending comes before the last word; otherwise `cursor` hears nothing more."""
-        departing = Departing(dict(user.rooms))
+        departing = Departing(dict(user.rooms), user.ignores)
         pending = later(self.log.newest, cursor.submitted)
         cursor.user = departing
         if cursor.closing and pending is not None and not pending.heard:
@@ -597,6 +615,36 @@ class Chat:
         shared = tuple(room for room in user.sorted_rooms if room in asker.rooms)
         away = None if user.away is None else user.away.text
         return Person(user.name, user.since, user.account is not None, shared, away)
+
+    # Whom somebody ignores.
+
+    async def ignore(self, user: User, who: suspects.Person, *, on: bool) -> None:
+        """`user` does not hear from now on what `who` says, or hears it again. Raises NOT_YOURSELF,
+        TOO_MANY_IGNORED, NOT_IGNORED."""
+        meant = [] if user.ignores is None else user.ignores.meant(who)
+        if not on:
+            if not meant:
+                raise Refusal(ErrorCode.NOT_IGNORED, name=who.name)
+            for each in meant:
+                await self._set_ignored(user, each.what, on=False)
+            return
+        if who.id == user.id or (who.account is not None and who.account == user.account):
+            raise Refusal(ErrorCode.NOT_YOURSELF)
+        if not meant:
+            self.ignoring.expect_room(user)
+            name = who.name if who.account is None else who.account.name
+            await self._set_ignored(user, Ignoring(name, who.account, self.now()), on=True)
+
+    async def _set_ignored(self, user: User, ignoring: Ignoring, *, on: bool) -> None:
+        """It is so from now on, and stays so for the owner of an account."""
+        if (account := user.account) is not None:
+            self._expect_saving()
+            await self.archive.keep_ignored(Change(account, ignoring, on))
+            self.ignoring.set(account, ignoring, on=on)
+        else:
+            self.ignoring.set(user, ignoring, on=on)
+            if user.elsewhere:
+                self.elsewhere.ignored(user, ignoring, on)
 
     # Rooms.
 
@@ -916,18 +964,51 @@ class Chat:
         """What has happened."""
         reach = self.reach(user, asked.room)
         before = self._newest(asked.before)
-        return self.archive.recall(before, asked.after, asked.limit, reach, asker)
+        return self._recalled(user, before, asked.after, asked.limit, reach, asker)
 
     def find(self, user: User, asked: Search, asker: str = "") -> Awaitable[Messages]:
         """The messages that have those words."""
         reach = self.reach(user, asked.room)
-        before = self._newest(asked.before)
-        return self.archive.find(asked.words, before, asked.limit, reach, asker)
+
+        def find(before: int) -> Awaitable[Messages]:
+            return self.archive.find(asked.words, before, asked.limit, reach, asker)
+
+        return _heard(user, find, self._newest(asked.before))
 
     def recent(self, user: User, asked: History, asker: str = "") -> Awaitable[Messages]:
         """The newest messages."""
         reach = self.reach(user, asked.room)
-        return self.archive.recent(self._newest(asked.before), asked.limit, reach, asker)
+
+        def recent(before: int) -> Awaitable[Messages]:
+            return self.archive.recent(before, asked.limit, reach, asker)
+
+        return _heard(user, recent, self._newest(asked.before))
+
+    async def _recalled(  # noqa: PLR0917
+        self,
+        user: User,
+        before: int,
+        after: int | None,
+        limit: int,
+        reach: Reach,
+        asker: str,
+    ) -> Recalled:
+        """What has happened, but for what `user` does not hear. Of a page of which nothing is left
+        the next one, since an empty page says that there is nothing more."""
+        gone = 0
+        heard: tuple[Happening, ...] = ()
+        page = Recalled((), self.archive.first_id)
+        for _ in range(MAX_IGNORED_PAGES):
+            page = await self.archive.recall(before, after, limit, reach, asker)
+            gone += page.gone
+            heard = page.events if user.ignores is None else user.ignores.heard(page.events)
+            if heard or not page.events:
+                break
+            if after is None:
+                before = page.events[0].id
+            else:
+                after = page.events[-1].id
+        return replace(page, events=heard, gone=gone)
 
     def reach(self, user: User, room: str) -> Reach:
         """Since which id `user` may see the past of `room`; or, for ALL_ROOMS, of all theirs."""
@@ -1010,11 +1091,13 @@ class Chat:
         if not taking and not recipient.elsewhere:
             raise Refusal(ErrorCode.NOT_READING, name=recipient.name)
         sender.correspondent = recipient
-        recipient.correspondent = sender
         self._private_messages += 1
         told = Told(
             self._private_messages, self.now(), sender.name, recipient.name, text, style=style
         )
+        if is_ignored(sender, recipient):  # which they are not told
+            return Sent(told.id, told.at, recipient.name, text)
+        recipient.correspondent = sender
         for cursor in taking:
             cursor.send(told, session.cursor.submitted)
         if recipient.elsewhere and then is not None:
@@ -1038,6 +1121,7 @@ class Chat:
 
     def _arrived(self, user: User, since: int) -> None:
         self._note_owner(user)
+        self.ignoring.arrived(user)
         if user.sessions:
             self.archive.arrive(user.name)
         for session in user.sessions:
@@ -1069,6 +1153,19 @@ class Chat:
             del self._by_token[token_hash(token)]
             if self.archive.tokens is not None:
                 self.archive.tokens.forget(token_hash(token))
+
+
+async def _heard(user: User, find: Callable[[int], Awaitable[Messages]], before: int) -> Messages:
+    """The messages that `find` finds before that id, but for what `user` does not hear; as many of
+    the next ones as there are pages with nothing else."""
+    heard: Messages = ()
+    for _ in range(MAX_IGNORED_PAGES):
+        found = await find(before)
+        heard = found if user.ignores is None else user.ignores.heard(found)
+        if heard or not found:
+            break
+        before = found[0].id
+    return heard
 
 
 def _tell(

@@ -1,7 +1,7 @@
 """Where one connection is in what it hears."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from enum import Enum
 from itertools import count, takewhile
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from chatservice.core.backlog import is_too_much, size_of
-from chatservice.core.drafts import Draft, later
+from chatservice.core.drafts import Draft, Entry, later
 from chatservice.core.events import LOBBY, Answered, Burst, Closed, PersonalEvent, Skipped
 from chatservice.core.log import Batch, Dialect, Log, Rendering, look
 from chatservice.core.readable import readable
@@ -57,11 +57,25 @@ class Pages(Protocol):
         kept any more."""
 
 
+class Ignores(Protocol):
+    """Whom a person does not hear."""
+
+    def among(self, entries: Sequence[Entry], /) -> frozenset[int]:
+        """The indices of what those have said."""
+
+
 class Listener(Protocol):
-    """The person whose connection it is: the rooms that they are in, and since which id."""
+    """The person whose connection it is: the rooms that they are in, and since which id; and whom
+    they do not hear."""
 
     @property
     def rooms(self) -> Mapping[str, int]: ...
+
+    @property
+    def ignores(self) -> Ignores | None: ...
+
+    @property
+    def ignored_by(self) -> Set[Ignores]: ...
 
 
 class Flow(Enum):
@@ -151,6 +165,7 @@ class _Tally:
         self.said: Counter[str] = Counter()
 
 
+_NONE: frozenset[int] = frozenset()
 NO_ROOMS: Mapping[str, int] = MappingProxyType({})
 _numbers = count(1)
 
@@ -299,7 +314,12 @@ class Cursor:
             self.unheard_from = self._replayed_from
         elif self.unheard_from is None or self.unheard_from >= self._log.first_id:
             reached = self._log.position_short_of(
-                self._written_to, unacknowledged, self.look, frozenset(self.rooms), self.number
+                self._written_to,
+                unacknowledged,
+                self.look,
+                frozenset(self.rooms),
+                self.number,
+                self._left_out,
             )
             self.unheard_from = max(reached, self.unheard_from or 0)
 
@@ -564,10 +584,11 @@ class Cursor:
         """`batch` from our position on, with the personal events in their places."""
         rooms = self.rooms
         heard = batch.rooms.intersection(rooms)
+        left_out = self._left_out(batch.entries)
         shared: Rendering | None = None
         if self.number not in batch.apart and all(rooms[room] <= batch.start for room in heard):
             shared = batch.rendering(self.look, heard)
-            if not self._personal and self._position <= batch.start:
+            if not self._personal and not left_out and self._position <= batch.start:
                 if self.number in batch.authors:
                     return [batch.bytes_for_author(self.look, heard, self.number)]
                 return [shared.data]
@@ -575,12 +596,15 @@ class Cursor:
         for index, entry in enumerate(batch.entries):
             id_ = entry.event.id
             if id_ < self._position:
-                if entry.end > self._position and isinstance(entry.event, Burst) and heard:
+                is_begun = entry.end > self._position and index not in left_out
+                if is_begun and isinstance(entry.event, Burst) and heard:
                     woven.append(self._rest_of(entry.event))
                 continue
             woven += self._due(id_)
             if self._flow is Flow.CLOSED:
                 return woven
+            if index in left_out:
+                continue
             heard_in = tuple(r for r in entry.rooms if r in rooms and rooms[r] <= id_)
             if self.number in entry.connections:
                 woven.append(batch.own_part(self.look, index, heard_in, self.number))
@@ -589,6 +613,11 @@ class Cursor:
             elif heard_in:
                 woven.append(batch.part(self.look, index, heard_in))
         return woven + self._due(batch.end)
+
+    def _left_out(self, entries: Sequence[Entry]) -> frozenset[int]:
+        """The indices of those that our person does not hear, since they ignore who said them."""
+        ignores = None if self.user is None else self.user.ignores
+        return _NONE if ignores is None else ignores.among(entries)
 
     def _rest_of(self, burst: Burst) -> bytes:
         """The messages of `burst` from our position on, which a program has named."""

@@ -1,6 +1,7 @@
 """What is committed comes true, and is heard."""
 
 from collections.abc import Callable
+from itertools import chain
 
 from chatservice.core.cursor import Cursor
 from chatservice.core.directory import Directory
@@ -34,7 +35,8 @@ class Delivery:
     `arrived` is called for each person who comes in, with the id since which they hear; `renamed`
     before somebody has another name; `departed` for each person who leaves, and was on another
     server; `stays` for each whom a server has lost, but others have: which others than this one;
-    `measured` once what somebody in charge has done is true; `erased` for each deletion in a batch.
+    `measured` once what somebody in charge has done is true; `erased` for each deletion in a batch;
+    `known_as` once somebody has another name.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Delivery:
         stays: Callable[[User, frozenset[int]], None],
         measured: Callable[[Entry], None],
         erased: Callable[[Deleted, Batch], None],
+        known_as: Callable[[User], None],
     ) -> None:
         self._directory = directory
         self._arrived = arrived
@@ -55,6 +58,7 @@ class Delivery:
         self._stays = stays
         self._measured = measured
         self._erased = erased
+        self._known_as = known_as
 
     def apply(self, batch: Batch) -> None:
         """What happened is true from now on; nobody has heard of it."""
@@ -91,14 +95,28 @@ class Delivery:
         rooms, several = batch.rooms, len(batch.rooms) > 1
         authors, apart = batch.authors, batch.apart
         shared: dict[Look, bytes] = {}
+        said = _ignored_in(batch)
+        cut: dict[tuple[Look, frozenset[str], tuple[User, ...]], bytes] = {}
         for cursor in self._directory.readers(rooms):
             try:
                 if not cursor.live or cursor.number in apart:
                     cursor.deliver(batch)
                     continue
+                ignored: tuple[User, ...] = ()
+                if said and cursor.user is not None and (ignores := cursor.user.ignores):
+                    ignored = tuple(user for user in said if ignores in user.ignored_by)
+                if ignored and cursor.number in authors:
+                    cursor.deliver(batch)
+                    continue
                 look = cursor.look
                 heard = rooms.intersection(cursor.rooms) if several else rooms
-                if cursor.number in authors:
+                if ignored:
+                    key = (look, heard, ignored)
+                    if (found := cut.get(key)) is None:
+                        left_out = sorted(chain.from_iterable(said[user] for user in ignored))
+                        found = cut[key] = batch.bytes_without(look, heard, left_out)
+                    data = found
+                elif cursor.number in authors:
                     cursor.heard_to = batch.end
                     data = batch.bytes_for_author(look, heard, cursor.number)
                 elif several:
@@ -144,6 +162,7 @@ class Delivery:
                 (user,) = entry.people
                 self._rename(user, new)
                 user.named_from = entry.event.id
+                self._known_as(user)
             case TopicChanged(room=name, topic=topic):
                 directory.rooms[name].topic = topic
             case PaceChanged(room=name, seconds=seconds):
@@ -218,3 +237,13 @@ class Delivery:
             room.typing.forget(user)
             self._directory.drop_if_empty(room)
         user.rooms.clear()
+
+
+def _ignored_in(batch: Batch) -> dict[User, list[int]]:
+    """Those who have said something in `batch` and are ignored by anybody, and which entries that
+    is."""
+    said: dict[User, list[int]] = {}
+    for index, entry in enumerate(batch.entries):
+        if entry.messages and entry.people and entry.people[0].ignored_by:
+            said.setdefault(entry.people[0], []).append(index)
+    return said

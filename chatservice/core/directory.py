@@ -109,6 +109,10 @@ class Directory:
         folded = name.casefold()
         return min(alike, key=lambda user: (user.name.casefold() != folded, user.since, user.name))
 
+    def alike(self, name: str) -> set[User]:
+        """Everyone who is called `name`, or looks so."""
+        return self._alike.alike(name)
+
     def namesakes(self, account: Account) -> set[User]:
         """Everyone who is called like the owner of `account`, but for owners of other accounts
         whose names have become alike."""

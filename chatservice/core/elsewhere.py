@@ -14,6 +14,7 @@ from chatservice.core.events import (
     Style,
     Told,
 )
+from chatservice.core.ignoring import Ignoring, is_ignored
 from chatservice.core.room import Room
 from chatservice.core.stores import Report
 from chatservice.core.users import User, UserSession
@@ -83,6 +84,10 @@ class Elsewhere:
         """Those in charge there are told of it."""
         self._tell("reported", report._asdict())
 
+    def ignored(self, user: User, ignoring: Ignoring, on: bool) -> None:
+        """The guest `user` ignores that one from now on, or no longer."""
+        self._tell("ignored", {"who": ignoring, "on": on}, user)
+
     def invite(self, room: str, user: User, by: str) -> None:
         """`user` is invited to `room`."""
         self._tell("invited", {"room": room, "by": by}, user)
@@ -133,6 +138,7 @@ class Elsewhere:
             "announced": self._announced,
             "close": self._close,
             "invited": self._invited,
+            "ignored": self._ignored,
             "enrolled": self._enrolled,
             "away": self._away,
             "reported": self._reported,
@@ -150,9 +156,10 @@ class Elsewhere:
         if taking:
             style = Style.of(data["style"]) if data["style"] is not None else None
             told = Told(data["id"], data["at"], data["from"], data["to"], data["text"], style=style)
-            recipient.correspondent = sender
-            for cursor in taking:
-                cursor.send(told, data["place"])
+            if sender is None or not is_ignored(sender, recipient):
+                recipient.correspondent = sender
+                for cursor in taking:
+                    cursor.send(told, data["place"])
         if data["key"]:
             self._tell("taken", {"key": data["key"], "refused": not taking})
 
@@ -182,9 +189,18 @@ class Elsewhere:
         if room is None or user is None:
             return
         room.invite(user, chat.now())
-        for cursor in user.cursors:
+        by = chat.users.get(data["by"])
+        for cursor in user.cursors if by is None or not is_ignored(by, user) else ():
             if not cursor.backlogged:
                 cursor.send(Invited(room.name, data["by"]), data["place"])
+
+    def _ignored(self, data: Mapping[str, Any]) -> None:
+        """By the owner of an account, or by a guest."""
+        name, account, at = data["who"]
+        owner = Account(*data["owner"]) if "owner" in data else data["user"]
+        if owner is not None:
+            ignoring = Ignoring(name, None if account is None else Account(*account), at)
+            self._chat.ignoring.set(owner, ignoring, on=data["on"])
 
     def _enrolled(self, data: Mapping[str, Any]) -> None:
         self._chat.enrolled(data["user"], data["before"])

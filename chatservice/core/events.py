@@ -422,6 +422,24 @@ class ReportTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoreChanged:
+    """You do not hear from now on what `name` says (`on`), or hear it again: at this time, after
+    the entry `id`. Not for programs."""
+
+    id: int
+    at: float
+    name: str
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredList:
+    """Whom you ignore: what they are called, or their accounts are, the oldest first."""
+
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoomSwitched:
     """`room` is the one in which you speak from now on. Not for programs."""
 
@@ -727,6 +745,9 @@ class ErrorCode(StrEnum):
     TOO_MANY_BANS = "too_many_bans"
     TOO_MANY_OPERATORS = "too_many_operators"
     TOO_MANY_REPORTS = "too_many_reports"
+    NOT_YOURSELF = "not_yourself"
+    NOT_IGNORED = "not_ignored"
+    TOO_MANY_IGNORED = "too_many_ignored"
     REASON_TOO_LONG = "reason_too_long"
     TOPIC_TOO_LONG = "topic_too_long"
     TOO_MANY_INVITATIONS = "too_many_invitations"
@@ -809,6 +830,8 @@ PersonalEvent = (
     | SanctionList
     | Reported
     | ReportTaken
+    | IgnoreChanged
+    | IgnoredList
     | Left  # these, for those in charge who are not in the room
     | RoleChanged
     | Banned
@@ -856,6 +879,7 @@ ProgramEvent = (
     | SanctionInfo
     | SanctionList
     | Reported
+    | IgnoredList
     | Told
     | Acked
     | Typing

@@ -6,7 +6,7 @@ commits it, which gives it its id; what comes back stands here in batches, and i
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
@@ -249,6 +249,17 @@ class Batch:
         pieces.append(data[end:])
         return b"".join(pieces)
 
+    def bytes_without(self, look: Look, rooms: frozenset[str], left_out: Iterable[int]) -> bytes:
+        """The same for somebody who does not hear the entries of these indices, in order."""
+        data, places = self.rendering(look, rooms)
+        pieces: list[bytes] = []
+        end = 0
+        for index in left_out:
+            pieces.append(data[end : places[index]])
+            end = places[index + 1]
+        pieces.append(data[end:])
+        return b"".join(pieces)
+
     def part(self, look: Look, index: int, rooms: tuple[str, ...]) -> bytes:
         """The entry of that index as one hears it who is in `rooms` of those where it is heard."""
         entry = self.entries[index]
@@ -389,12 +400,18 @@ class Log:
                 after += min(entry.messages, entry.end - position)
         return self.messages[room] - after
 
-    def position_short_of(
-        self, position: int, size: int, look: Look, rooms: frozenset[str], author: int
+    def position_short_of(  # noqa: PLR0917
+        self,
+        position: int,
+        size: int,
+        look: Look,
+        rooms: frozenset[str],
+        author: int,
+        left_out: Callable[[Sequence[Entry]], Container[int]],
     ) -> int:
-        """The read position of the connection with the number `author`, which hears `rooms`, if it
-        has heard all before `position` but the last `size` bytes. What was addressed to it only is
-        not counted, so this is too early rather than too late."""
+        """The read position of the connection with the number `author`, which hears `rooms`, but
+        what is `left_out`, if it has heard all before `position` but the last `size` bytes. What
+        was addressed to it only is not counted, so this is too early rather than too late."""
         newest = min(bisect_right(self._batches, position, key=_end), len(self._batches) - 1)
         for at in range(newest, -1, -1):
             batch = self._batches[at]
@@ -402,9 +419,10 @@ class Log:
             if not heard:
                 continue
             rendering, own = batch.rendering(look, heard), batch.authors.get(author, ())
+            ignored = left_out(batch.entries)
             for index in range(len(batch.entries) - 1, -1, -1):
                 entry, part = batch.entries[index], rendering.part(index)
-                if entry.end > position or not part or index in own:
+                if entry.end > position or not part or index in own or index in ignored:
                     continue
                 if isinstance(entry.event, Tombstone):  # what was sent may have been shorter
                     continue

@@ -16,6 +16,9 @@ class LookAlikes(Generic[T]):
         # would take 0.7 KB a name.
         self._by_key: dict[str, T | tuple[T, ...]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._by_key)
+
     def add(self, name: str, whose: T) -> None:
         """`whose` goes by `name`."""
         for key in names.keys(name):

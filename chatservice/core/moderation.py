@@ -29,6 +29,7 @@ from chatservice.core.events import (
     RoomLeft,
     SanctionKind,
 )
+from chatservice.core.ignoring import is_ignored
 from chatservice.core.log import Now
 from chatservice.core.measures import (
     Appointed,
@@ -267,7 +268,7 @@ class Moderation:
             raise Refusal(ErrorCode.TOO_MANY_INVITATIONS, room=shown_room(room.name))
         if invited.elsewhere:
             self._elsewhere.invite(room.name, invited, user.name)
-        for cursor in invited.cursors:
+        for cursor in invited.cursors if not is_ignored(user, invited) else ():
             if not cursor.backlogged:
                 cursor.send(Invited(room.name, user.name))
         return invited

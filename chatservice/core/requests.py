@@ -304,6 +304,20 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignore:
+    """Hear nothing of what `name` says (`on`), who need not be here, or hear it again. They are not
+    told."""
+
+    name: str
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ignores:
+    """Ask whom you ignore."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quiet:
     """Hide comings and goings in `room` (`on`), or show them; None: the other way round."""
 
@@ -337,7 +351,6 @@ AboutAccount = Register | ChangePassword | Unregister
 AboutRooms = Join | Part | Switch | Rooms | Whois | Topic | RoomMode | Invite | Quiet
 InCharge = Op | Founder | Kick | Ban | Mute | Bans | Announce | Delete
 Talk = Say | Emote | Tell | Reply
-Question = (
-    Talk | Away | Report | Who | Nick | History | Search | AboutRooms | InCharge | AboutAccount
-)
+AboutMe = Away | Report | Ignore | Ignores | Who | Nick
+Question = Talk | AboutMe | History | Search | AboutRooms | InCharge | AboutAccount
 Request = Question | Hello | SetTyping | Help | Exit | Password

@@ -99,7 +99,11 @@ class Room:
     def _send_typing(self, author: Hashable, event: Typing) -> None:
         self._typing(author, event)
         lines: dict[tuple[Dialect, bool], bytes] = {}
+        typist = author.user if isinstance(author, Cursor) else None
+        ignored_by = typist.ignored_by if typist is not None else ()
         for cursor in list(self.cursors):
+            if ignored_by and cursor.user is not None and cursor.user.ignores in ignored_by:
+                continue
             labelled = cursor.current != self.name
             key = (cursor.dialect, labelled)
             if (line := lines.get(key)) is None:

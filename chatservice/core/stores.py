@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chatservice.core.cursor import Pages
 from chatservice.core.events import Account, ErrorCode, Recalled, Refusal, Saving, Told
+from chatservice.core.ignoring import Change as IgnoreChange
 from chatservice.core.log import EventStore, Log, Messages, Reach
 from chatservice.core.registry import RoomRecord
 from chatservice.core.sanctions import Sanction
@@ -136,6 +137,16 @@ class MembershipStore(Protocol):
         registered."""
 
 
+class IgnoreStore(Protocol):
+    """Remembers whom the owners of accounts ignore."""
+
+    async def keep_ignored(self, change: IgnoreChange) -> None:
+        """It is kept, or no longer; so are other servers told."""
+
+    def change_ignored(self, change: IgnoreChange) -> None:
+        """The same, which nobody waits for."""
+
+
 class TokenStore(Protocol):
     """Remembers, for all servers of a chat, whose a token is. What it is given are hashes."""
 
@@ -165,7 +176,7 @@ class Whispers(Protocol):
         """They have said it: nobody need be told who has not been."""
 
 
-class Archive(PastStore, ReadPositionStore, MembershipStore, Protocol):
+class Archive(PastStore, ReadPositionStore, MembershipStore, IgnoreStore, Protocol):
     """What a chat needs of the past; `reports`; and `tokens` and `whispers`, if there may be other
     servers."""
 

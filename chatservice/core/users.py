@@ -1,12 +1,15 @@
 """A person who is in the chat, and the connections they have."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import Account, CloseReason
 from chatservice.core.peer import Peer
 from chatservice.core.registry import room_order
+
+if TYPE_CHECKING:
+    from chatservice.core.ignoring import IgnoreList
 
 
 class UserSession(Protocol):
@@ -70,6 +73,8 @@ class User:
         "farewell",
         "held",
         "id",
+        "ignored_by",
+        "ignores",
         "mark",
         "name",
         "named_from",
@@ -94,6 +99,8 @@ class User:
         self.farewell = ""
         self.away: Absence | None = None
         self.held: frozenset[int] = frozenset()
+        self.ignores: IgnoreList | None = None
+        self.ignored_by: set[IgnoreList] = set()
         self.name = name
         self.named_from = 0
 
@@ -133,3 +140,5 @@ class Departing(NamedTuple):
     """Somebody who has left, for a connection of theirs that still takes what is due to it."""
 
     rooms: Mapping[str, int]
+    ignores: "IgnoreList | None" = None
+    ignored_by: frozenset["IgnoreList"] = frozenset()

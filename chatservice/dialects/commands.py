@@ -28,6 +28,8 @@ from chatservice.core.requests import (
     Hello,
     Help,
     History,
+    Ignore,
+    Ignores,
     Invite,
     Join,
     Kick,
@@ -177,6 +179,10 @@ def _delete(arguments: str) -> Request | None:
     return Delete(None, CURRENT_ROOM, name, min(int(number), MAX_DELETED))
 
 
+def _ignore(arguments: str) -> Request:
+    return Ignore(arguments) if arguments else Ignores()
+
+
 COMMANDS = (
     Command("me", (), Emote, lambda a: Emote(a, CURRENT_ROOM) if a else None),
     Command("msg", ("w", "tell"), Tell, _tell),
@@ -200,6 +206,8 @@ COMMANDS = (
     Command("quiet", (), Quiet, _quiet),
     Command("report", (), Report, _report),
     Command("delete", (), Delete, _delete),
+    Command("ignore", (), Ignore, _ignore),
+    Command("unignore", (), Ignore, lambda a: Ignore(a, on=False) if a else None),
     Command("slow", (), RoomMode, _slow),
     Command("kick", (), Kick, _kick),
     Command("ban", (), Ban, _sanction(Ban)),

@@ -28,6 +28,8 @@ from chatservice.core.events import (
     Explained,
     FieldKind,
     Helped,
+    IgnoreChanged,
+    IgnoredList,
     InvitationSent,
     Invited,
     Joined,
@@ -107,6 +109,8 @@ REQUESTS = Vocabulary(
         "bans": requests.Bans,
         "report": requests.Report,
         "delete": requests.Delete,
+        "ignore": requests.Ignore,
+        "ignores": requests.Ignores,
         "register": requests.Register,
         "password": requests.ChangePassword,
         "unregister": requests.Unregister,
@@ -138,6 +142,7 @@ EVENTS = Vocabulary(
         "sanction": SanctionInfo,
         "bans": SanctionList,
         "reported": Reported,
+        "ignores": IgnoredList,
         "room": RoomInfo,
         "rooms": RoomList,
         "person": Person,
@@ -285,7 +290,7 @@ def _as_heard(  # noqa: PLR0911, PLR0912 (a case for each kind)
             return (RoomInfo(room, topic),)
         case InvitationSent(id=id_, at=at, to=to):
             return (Acked(id_, at, to),)
-        case AwaySet(id=id_, at=at):
+        case AwaySet(id=id_, at=at) | IgnoreChanged(id=id_, at=at):
             return (Acked(id_, at),)
         case ReportTaken(id=id_, at=at, kept=kept):
             return (Acked(id_, at, waiting=kept),)
@@ -330,6 +335,7 @@ def _as_heard(  # noqa: PLR0911, PLR0912 (a case for each kind)
             | SanctionInfo()
             | SanctionList()
             | Reported()
+            | IgnoredList()
             | RoomInfo()
             | RoomList()
             | Person()

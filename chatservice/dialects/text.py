@@ -25,6 +25,8 @@ from chatservice.core.events import (
     Event,
     Explained,
     Helped,
+    IgnoreChanged,
+    IgnoredList,
     InvitationSent,
     Invited,
     Joined,
@@ -298,6 +300,12 @@ class Text:
                 return (f"*** {self._reported(event)}",)
             case ReportTaken(kept=kept):
                 return (f"*** {words.report_kept if kept else words.report_passed_on}",)
+            case IgnoreChanged(name=name, on=on):
+                template = words.ignoring if on else words.not_ignoring
+                return (f"*** {template.format(name=name)}",)
+            case IgnoredList(ignored=names):
+                template = words.ignored if names else words.nobody_ignored
+                return (f"*** {template.format(names=', '.join(names))}",)
             case RoomLeft(room=room, current=current):
                 return (f"*** {words.room_left.format(room=room, current=current)}",)
             case TopicShown(room=room, topic=topic):

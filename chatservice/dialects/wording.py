@@ -71,6 +71,9 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.TOO_MANY_BANS: "there are {limit} bans and mutes already.",
     ErrorCode.TOO_MANY_OPERATORS: "{limit} people are in charge of that room already.",
     ErrorCode.TOO_MANY_REPORTS: "too many reports wait for those in charge already.",
+    ErrorCode.NOT_YOURSELF: "you cannot ignore yourself.",
+    ErrorCode.NOT_IGNORED: "you do not ignore {name}.",
+    ErrorCode.TOO_MANY_IGNORED: "{limit} people are ignored already; nobody else can be.",
     ErrorCode.REASON_TOO_LONG: "a reason can have at most {limit} characters.",
     ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
     ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
@@ -142,6 +145,8 @@ _COMMANDS: Mapping[str, str] = {
     "quiet": "hide comings and goings in the room, or show them",
     "report": "tell those in charge, and nobody else, that somebody misbehaves",
     "delete": "delete what you have just said",
+    "ignore": "hear nothing of what somebody says",
+    "unignore": "hear somebody again",
     "slow": "let each person say one message in so many seconds",
     "kick": "remove somebody from the room",
     "ban": "keep somebody out of the room",
@@ -191,6 +196,10 @@ _DETAILS: Mapping[str, str] = {
     "charge of the room and of the server; if none is here, it is kept for them. NAME is not told.",
     "delete": "Without N, your last message in the room; you have 15 minutes. Those in charge can "
     "delete anybody's last messages: /delete Eve 3. What people have seen, they have seen.",
+    "ignore": "Neither in rooms nor in private, under whatever name they take. They are not told. "
+    "It holds until /unignore; if your name is not registered, as long as you stay. Without NAME, "
+    "those whom you ignore are listed.",
+    "unignore": "What they have said meanwhile is in /history.",
     "slow": "For example: /slow 30. Those in charge are exempt. /slow 0 ends it.",
     "kick": "They can come back. From the lobby, or with server before NAME, they have to leave "
     "the chat.",
@@ -233,6 +242,8 @@ _ARGUMENTS: Mapping[str, str] = {
     "quiet": "[on|off]",
     "report": "NAME REASON",
     "delete": "[NAME] [N]",
+    "ignore": "[NAME]",
+    "unignore": "NAME",
     "slow": "SECONDS",
     "kick": "[server] NAME [REASON]",
     "ban": "[server] NAME [TIME] [REASON]",
@@ -547,6 +558,10 @@ class Catalogue:
     you_are_away: Callable[[str], str] = _you_are_away
     away_unexplained: str = "Away"
     back: str = "You are no longer away."
+    ignoring: str = "You no longer hear {name}."
+    not_ignoring: str = "You hear {name} again."
+    ignored: str = "You ignore: {names}"
+    nobody_ignored: str = "You ignore nobody."
     topic: str = "Topic of #{room}: {topic}"
     no_topic: str = "#{room} has no topic."
     room_left: str = "You have left #{room}. You are now speaking in #{current}."

@@ -81,6 +81,8 @@ class Services:
                 for cursor in owner.cursors:
                     cursor.send(AccountChanged(account.name, change))
             return
+        if change is Change.UNREGISTERED:
+            self.chat.ignoring.forget(account)
         self.chat.end_account(account, ENDED_BY[change])
 
 

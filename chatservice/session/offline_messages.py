@@ -23,7 +23,8 @@ from chatservice.core.events import (
     Told,
 )
 from chatservice.core.log import MAX_PAGE_SIZE
-from chatservice.core.stores import origin_of
+from chatservice.core.sanctions import Person
+from chatservice.core.stores import OfflineMessage, origin_of
 from chatservice.core.users import User, UserSession
 from chatservice.session.replay import taken
 
@@ -96,6 +97,9 @@ class OfflineMessages:
             while self._delivering[user] and user.sessions and user.account is not None:
                 self._delivering[user] = False
                 letters = await accounts.offline_messages(user.account)
+                if unheard := [each for each in letters if _is_ignored(each, user)]:
+                    await accounts.discard(tuple(each.told for each in unheard))
+                    letters = tuple(each for each in letters if each not in unheard)
                 if letters and user.correspondent is None:
                     last = letters[-1]
                     user.correspondent = last.sender or self._senders.get(last.told.id)
@@ -150,6 +154,9 @@ class OfflineMessages:
                 lambda then: self._chat.send_private(user, session, name, text, then=then)
             )
         letter = Told(0, self._chat.now(), user.name, owner.name, text)
+        if self._chat.ignoring.of_account(owner) in user.ignored_by:  # which they are not told
+            user.correspondent = owner
+            return Sent(0, letter.at, owner.name, text, waiting=True)
         try:
             origin = origin_of(user.account, session.peer.network)
             number = await self._accounts.post(owner, letter, origin)
@@ -165,6 +172,14 @@ class OfflineMessages:
             delivered = Deferred.fromCoroutine(self.deliver(here))  # which may take them long
             delivered.addErrback(partial(self._complaints.tell, "What waited is not delivered"))
         return Sent(number, letter.at, owner.name, text, waiting=not is_here)
+
+
+def _is_ignored(letter: OfflineMessage, by: User) -> bool:
+    """Whether `by` does not hear who has written it."""
+    if by.ignores is None:
+        return False
+    who = letter.told.sender
+    return bool(by.ignores.meant(Person(0, who, letter.sender)))
 
 
 async def _sent(send: Callable[[Answered], Sent | None]) -> Sent:

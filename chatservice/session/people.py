@@ -6,6 +6,8 @@ from chatservice.core.events import (
     Acked,
     AwaySet,
     ErrorCode,
+    IgnoreChanged,
+    IgnoredList,
     Online,
     Person,
     PersonalEvent,
@@ -13,6 +15,7 @@ from chatservice.core.events import (
     Renamed,
 )
 from chatservice.session.asker import Asker, committed
+from chatservice.session.moderation import person_called
 
 
 def hello(asker: Asker, request: requests.Hello) -> None:
@@ -41,6 +44,18 @@ async def away(asker: Asker, request: requests.Away) -> AwaySet:
     text = request.text.strip() if request.on else None
     await committed(lambda then: chat.set_away(user, asker, text, then=then))
     return AwaySet(chat.log.end - 1, chat.now(), request.on, text or "")
+
+
+async def ignore(asker: Asker, request: requests.Ignore) -> IgnoreChanged:
+    chat, user = asker.services.chat, asker.user
+    who = await person_called(asker.services, request.name, asker.peer.network)
+    await chat.ignore(user, who, on=request.on)
+    return IgnoreChanged(chat.log.end - 1, chat.now(), who.name, request.on)
+
+
+def ignores(asker: Asker, request: requests.Ignores) -> IgnoredList:
+    found = asker.user.ignores
+    return IgnoredList(()) if found is None else found.shown
 
 
 def whois(asker: Asker, request: requests.Whois) -> Person:

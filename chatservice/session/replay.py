@@ -83,6 +83,7 @@ class Replay:
         missed = await archive.missed(since, here, reach, self._asker)
         if missed.gone:
             self._send(ReplayReason.AWAY, (), missed.kept, gone=missed.gone)
+        kept, ignores = missed.kept, self._user.ignores
         continues = missed.gone > 0
         position = since.position
         while position < here and not cursor.closing:
@@ -91,8 +92,12 @@ class Replay:
                 break
             position = page.events[-1].id + 1
             messages = tuple(event for event in page.events if isinstance(event, Message))
+            if ignores is not None:
+                heard = ignores.heard(messages)
+                kept -= len(messages) - len(heard)
+                messages = heard
             if messages:
-                self._send(ReplayReason.AWAY, messages, missed.kept, continues=continues)
+                self._send(ReplayReason.AWAY, messages, kept, continues=continues)
                 continues = True
                 await taken(cursor)
             if not cursor.closing:

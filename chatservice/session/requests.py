@@ -110,6 +110,8 @@ RULES: Mapping[type[Request], Rule] = dict(
         _row(requests.RoomMode, rooms.room_mode, weights.name),
         _row(requests.Invite, rooms.invite, weights.name),
         _row(requests.Quiet, rooms.quiet, forms=Forms.TEXT),
+        _row(requests.Ignore, people.ignore, weights.name),
+        _row(requests.Ignores, people.ignores),
         _row(requests.Kick, moderation.kick, weights.name),
         _row(requests.Ban, moderation.sanction, weights.name),
         _row(requests.Mute, moderation.sanction, weights.name),

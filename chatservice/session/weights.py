@@ -73,6 +73,7 @@ def name(
     request: requests.Hello
     | requests.Nick
     | requests.Away
+    | requests.Ignore
     | requests.AboutRooms
     | requests.InCharge,
 ) -> float:

@@ -21,6 +21,7 @@ from chatservice.core.events import (
     Told,
     Tombstone,
 )
+from chatservice.core.ignoring import Change as IgnoreChange
 from chatservice.core.log import (
     MAX_PAGE_EVENTS,
     Clock,
@@ -167,6 +168,12 @@ class MemoryArchive:
 
     async def memberships(self, account: Account, asker: str = "") -> Mapping[str, int]:
         return {}
+
+    async def keep_ignored(self, change: IgnoreChange) -> None:
+        """There are no accounts without a database."""
+
+    def change_ignored(self, change: IgnoreChange) -> None:
+        """Nor here."""
 
     def enroll(
         self,

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 
 from chatservice.core.drafts import Draft
 from chatservice.core.events import Account, Change, Saving
+from chatservice.core.ignoring import Ignoring
 from chatservice.core.registry import RoomRecord
 from chatservice.core.sanctions import Sanction
 from chatservice.core.stores import Archive, HookStore
@@ -23,16 +24,17 @@ def is_uri(database: str) -> bool:
 
 class DurableArchive(Archive, Protocol):
     """An archive that outlives the process. `rooms`, `people` who are on other servers, `operators`
-    of the server, and `sanctions` are those that there were when it was opened. `notice` is called
-    when what is said cannot be saved, and when it can be again; `account_changed` when a program of
-    the operator's has changed an account; `fenced` when other servers have taken this one for dead.
-    `told` returns what is to be done about something (its kind, and more) that another server
-    tells."""
+    of the server, `sanctions`, and `ignored` are those that there were when it was opened. `notice`
+    is called when what is said cannot be saved, and when it can be again; `account_changed` when a
+    program of the operator's has changed an account; `fenced` when other servers have taken this
+    one for dead. `told` returns what is to be done about something (its kind, and more) that
+    another server tells."""
 
     rooms: list[RoomRecord]
     people: list[User]
     operators: set[Account]
     sanctions: list[Sanction]
+    ignored: list[tuple[Account, Ignoring]]
     notice: Callable[[Saving], None]
     account_changed: Callable[[Account, Change], None]
     fenced: Callable[[], None]

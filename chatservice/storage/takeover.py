@@ -89,6 +89,11 @@ _TABLES = {
         "INSERT INTO hooks OVERRIDING SYSTEM VALUE SELECT (r->>0)::bigint, r->>1, r->>2, r->>3, "
         "r->>4, r->>5, (r->>6)::double precision FROM jsonb_array_elements($1::jsonb) AS r",
     ),
+    "ignored": (
+        "SELECT owner, name, account, since, at FROM ignored",
+        "INSERT INTO ignored SELECT r->>0, r->>1, r->>2, (r->>3)::double precision, "
+        "(r->>4)::double precision FROM jsonb_array_elements($1::jsonb) AS r",
+    ),
     "memberships": (
         "SELECT account, since, room, joined FROM memberships",
         "INSERT INTO memberships SELECT r->>0, (r->>1)::double precision, r->>2, (r->>3)::bigint "

@@ -73,7 +73,7 @@ def test_texts_are_counted_whatever_event_they_are_in() -> None:
     with_texts = {
         event
         for event in get_args(PersonalEvent)
-        if {"text", "lines", "events", "refusal", "topic", "rooms", "why", "bans"}
+        if {"text", "lines", "events", "refusal", "topic", "rooms", "why", "bans", "ignored"}
         & {field.name for field in fields(event)}
     }
     assert with_texts == set(_TEXTS)

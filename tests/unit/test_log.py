@@ -61,7 +61,9 @@ def test_a_position_short_of_some_bytes(steps: list[int], missing: int) -> None:
         if left <= 0:
             break
         expected, left = id_, left - size
-    shown = made.position_short_of(made.end, missing, look(TEXT, "lobby"), frozenset(LOBBY), 7)
+    shown = made.position_short_of(
+        made.end, missing, look(TEXT, "lobby"), frozenset(LOBBY), 7, lambda _: ()
+    )
     assert missing == 0 or shown == expected
 
 

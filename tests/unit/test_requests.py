@@ -13,8 +13,8 @@ from chatservice.session.state import EXPECTED, TRANSITIONS, IllegalTransition, 
 from tests.unit.test_entrance import guest
 
 REQUESTS: tuple[type[Request], ...] = get_args(Request)
-# The others are typed with a command.
-TYPED_WITHOUT_A_COMMAND = {requests.Hello, requests.Say, requests.Password}
+# The others are typed with a command of their own.
+TYPED_WITHOUT_A_COMMAND = {requests.Hello, requests.Say, requests.Password, requests.Ignores}
 
 
 class TestRequests:
@@ -64,6 +64,7 @@ class TestEvents:
             *(events.NameAsked, events.PasswordAsked, events.Helped, events.Explained),
             *(events.RoomSwitched, events.RoomLeft, events.TopicShown, events.QuietChanged),
             *(events.InvitationSent, events.AwaySet, events.ReportTaken, events.Rendered),
+            events.IgnoreChanged,
         }
         in_json = set(jsonlines.EVENTS.types.values())
         assert in_json | otherwise == set(get_args(events.Event))

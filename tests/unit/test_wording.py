@@ -98,6 +98,8 @@ def samples() -> Iterator[Event]:
         yield events.Reported(0.0, "4" if on else "*", NAME, OTHER, TEXT, waited=on)
         yield events.ReportTaken(1, 0.0, on)
         yield events.AwaySet(1, 0.0, on)
+        yield events.IgnoreChanged(1, 0.0, NAME, on)
+        yield events.IgnoredList((NAME, OTHER) * on)
         yield events.AwaySet(1, 0.0, True, TEXT)
         yield events.Sent(1, 0.0, NAME, TEXT, away=TEXT if on else "")
         yield events.RoomInfo("4", TEXT if on else "", on, 2 - on)

@@ -19,10 +19,12 @@ from chatservice.client.faces.words import AskedAgain, Shown
 from chatservice.client.state import State
 from chatservice.core.events import (
     CURRENT_ROOM,
+    Acked,
     AwaySet,
     Error,
     ErrorCode,
     Helped,
+    IgnoreChanged,
     InvitationSent,
     NameAsked,
     PasswordAsked,
@@ -51,6 +53,8 @@ from chatservice.core.requests import (
     Hello,
     Help,
     History,
+    Ignore,
+    Ignores,
     Invite,
     Join,
     Kick,
@@ -203,9 +207,7 @@ class Talk:
             return cast(Request, replace(cast(Any, request), room=self.rooms.current))
         return request
 
-    def _carry_out(  # noqa: PLR0912 (a case each)
-        self, request: Request, line: str
-    ) -> None:
+    def _carry_out(self, request: Request, line: str) -> None:
         """Raises `Refusal`."""
         if self.asks_name and not isinstance(request, Help | Exit | Hello | Password):
             raise Refusal(ErrorCode.NAME_FIRST)
@@ -227,20 +229,11 @@ class Talk:
                 self._ask(request, line, partial(self._show_again, ReplayReason.FOUND, limit=limit))
             case Join() | Switch() | Part() | Quiet() | Topic() | Invite():
                 self._ask_of_rooms(request, line)
-            case Report():
-                self._ask(
-                    request,
-                    line,
-                    lambda done: self._show(ReportTaken(done.id, done.at, done.waiting)),
-                )
-            case Away(on=on, text=text):
-                self._ask(
-                    request,
-                    line,
-                    lambda done: self._show(AwaySet(done.id, done.at, on, text)),
-                )
+            case Away() | Ignore() | Report():
+                self._ask(request, line, lambda done: self._show(_done(request, done)))
             case (
                 Rooms()
+                | Ignores()
                 | Whois()
                 | RoomMode()
                 | Say()
@@ -324,3 +317,14 @@ def on_signals(reactor: Any, leave: Callable[[], None]) -> None:
     """Have SIGINT and SIGTERM call `leave`. Only once the reactor runs: it sets some of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: reactor.callFromThread(leave))
+
+
+def _done(request: Away | Ignore | Report, done: Acked) -> AwaySet | IgnoreChanged | ReportTaken:
+    """What is shown once that has happened."""
+    match request:
+        case Away(on=on, text=text):
+            return AwaySet(done.id, done.at, on, text)
+        case Ignore(name=name, on=on):
+            return IgnoreChanged(done.id, done.at, name, on)
+        case Report():
+            return ReportTaken(done.id, done.at, done.waiting)

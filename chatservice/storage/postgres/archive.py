@@ -12,6 +12,8 @@ from twisted.logger import Logger
 from chatservice.complaints import Complaints
 from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import Account, Change, ErrorCode, Saving
+from chatservice.core.ignoring import Change as IgnoreChange
+from chatservice.core.ignoring import Ignoring
 from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import RoomRecord
 from chatservice.core.sanctions import Sanction
@@ -46,7 +48,10 @@ SELECT epoch, next_id, signals, moves, control,
     (SELECT json_agg(people) FROM people), (SELECT json_agg(rooms) FROM rooms),
     (SELECT json_agg(json_build_array(account, since)) FROM operators),
     (SELECT json_agg(sanctions) FROM sanctions
-        WHERE until IS NULL OR until > extract(epoch FROM clock_timestamp()))
+        WHERE until IS NULL OR until > extract(epoch FROM clock_timestamp())),
+    (SELECT json_agg(json_build_array(
+            json_build_array(owner, created), ignored.name, account, since, at) ORDER BY at)
+        FROM ignored JOIN accounts ON owner = accounts.name)
 FROM chat
 """
 
@@ -79,6 +84,7 @@ class PostgresArchive(ReadablePast):
         self.people: list[User] = []  # who were on other servers then
         self.operators: set[Account] = set()
         self.sanctions: list[Sanction] = []
+        self.ignored: list[tuple[Account, Ignoring]] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
@@ -149,7 +155,7 @@ class PostgresArchive(ReadablePast):
         self._begin(node, snapshot)
 
     def _begin(self, node: int, values: Sequence[str | None]) -> None:
-        epoch, next_id, signals, moves, control, first_id, counts, *kept = values
+        epoch, next_id, signals, moves, control, first_id, counts, *kept, ignored = values
         presence = Presence(node)
         presence.restore(*(json.loads(each or "[]") for each in kept))
         snapshot = Snapshot(
@@ -157,6 +163,13 @@ class PostgresArchive(ReadablePast):
         )
         self.rooms = list(presence.registry.rooms.values())
         self.people = list(presence.people.values())
+        self.ignored = [
+            (
+                Account(*owner),
+                Ignoring(name, None if account is None else Account(account, since), at),
+            )
+            for owner, name, account, since, at in json.loads(ignored or "[]")
+        ]
         self.operators = set(presence.registry.operators)
         self.sanctions = [each for some in presence.registry.sanctions.values() for each in some]
         self._log.begin(Origin(snapshot.epoch, snapshot.next_id, json.loads(counts or "{}")))
@@ -241,6 +254,22 @@ class PostgresArchive(ReadablePast):
         sanctions: Iterable[Sanction] = (),
     ) -> None:
         """They are saved with the draft that tells of it."""
+
+    # stores.IgnoreStore
+
+    async def keep_ignored(self, change: IgnoreChange) -> None:
+        owner, who, on = change
+        await self._questions.ask(
+            "SELECT keep_ignored($1::bigint, $2, $3::double precision, $4::jsonb, $5::boolean)",
+            str(self._commits.node),
+            *accounts.parameters(owner),
+            json.dumps(who),
+            str(on),
+        )
+
+    def change_ignored(self, change: IgnoreChange) -> None:
+        kept = Deferred.fromCoroutine(self.keep_ignored(change))
+        kept.addErrback(lambda failure: log.failure("Who is ignored is not saved.", failure))
 
     # stores.ReadPositionStore
 

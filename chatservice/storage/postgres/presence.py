@@ -186,6 +186,7 @@ class Presence:
                 registry.rooms[room].slow = seconds
             case Burst(room=room, name=name, at=at) | Emoted(room=room, name=name, at=at):
                 if name in self.people:  # a hook's is nobody's
+                    people = (self.people[name],)
                     registry.accept_spoke(self.people[name], room, at)
             case Banned() | Muted() | RoleChanged():
                 effect = self.measures.heard(entry.event, more or ())

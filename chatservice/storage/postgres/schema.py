@@ -220,6 +220,17 @@ UPGRADES: tuple[str, ...] = (
     );
     CREATE INDEX tokens_of_account ON account_tokens(account);
     """,
+    """
+    -- Whom the owners of accounts do not hear: what they are called, or their account is.
+    CREATE TABLE ignored(
+        owner text NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        name text NOT NULL,
+        account text,
+        since double precision,
+        at double precision NOT NULL,
+        PRIMARY KEY(owner, name)
+    );
+    """,
 )
 
 FUNCTIONS = """
@@ -476,6 +487,26 @@ BEGIN
         END IF;
     END IF;
     SELECT min(id) INTO first_id FROM events;
+END
+$$;
+
+-- The owner of an account ignores somebody (`_who`: name, account, time), or no longer.
+CREATE OR REPLACE FUNCTION keep_ignored(
+    _node bigint, _owner text, _created double precision, _who jsonb, _on boolean
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM accounts WHERE name = _owner AND created = _created FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    DELETE FROM ignored WHERE owner = _owner AND name = _who->>0;
+    IF _on THEN
+        INSERT INTO ignored VALUES(_owner, _who->>0, _who->1->>0,
+            (_who->1->>1)::double precision, (_who->>2)::double precision);
+    END IF;
+    PERFORM signal(_node, 'ignored', jsonb_build_object(
+        'owner', jsonb_build_array(_owner, _created), 'who', _who, 'on', _on));
+    PERFORM ring();
 END
 $$;
 

@@ -16,6 +16,8 @@ from twisted.python.threadpool import ThreadPool
 from chatservice.complaints import Complaints
 from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import ALL_ROOMS, Account, Change, ErrorCode, Refusal, Saving
+from chatservice.core.ignoring import Change as IgnoreChange
+from chatservice.core.ignoring import Ignoring
 from chatservice.core.log import Log, Now, Origin
 from chatservice.core.registry import Registry, RoomRecord
 from chatservice.core.sanctions import Sanction
@@ -27,6 +29,7 @@ from chatservice.storage.keep import KEEP_ALL, Keep
 from chatservice.storage.past import ReadablePast
 from chatservice.storage.sqlite import (
     account_changes,
+    ignored,
     moderation,
     positions,
     rooms,
@@ -89,6 +92,7 @@ class SqliteArchive(ReadablePast):
         self.people: list[User] = []  # there is no other server
         self.operators: set[Account] = set()
         self.sanctions: list[Sanction] = []
+        self.ignored: list[tuple[Account, Ignoring]] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
         self.fenced: Callable[[], None] = lambda: None
@@ -140,6 +144,7 @@ class SqliteArchive(ReadablePast):
                 moderation.forget_gone(connection, [room.name for room in kept], self._now())
             self.operators = moderation.operators(connection, ALL_ROOMS)
             self.sanctions = moderation.sanctions(connection)
+            self.ignored = ignored.kept(connection)
             indexed = self._indexed and search.has_index(connection)
             wal.stamp(connection, opened.path)
             wal.empty(connection)  # after a crash it may hold what was deleted before that
@@ -251,6 +256,16 @@ class SqliteArchive(ReadablePast):
 
         self._commits.enqueue(as_decided, of_registry=True).addErrback(
             lambda failure: log.failure("Memberships are not saved.", failure)
+        )
+
+    # stores.IgnoreStore
+
+    async def keep_ignored(self, change: IgnoreChange) -> None:
+        await self.write(lambda c: ignored.keep(c, change))
+
+    def change_ignored(self, change: IgnoreChange) -> None:
+        self.write(lambda c: ignored.keep(c, change)).addErrback(
+            lambda failure: log.failure("Who is ignored is not saved.", failure)
         )
 
     # stores.ReadPositionStore

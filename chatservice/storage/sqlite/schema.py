@@ -184,6 +184,17 @@ UPGRADES: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX tokens_of_account ON account_tokens(account);
     """,
+    # Whom the owners of accounts do not hear: what they are called, or their account is.
+    """
+    CREATE TABLE ignored(
+        owner TEXT NOT NULL REFERENCES accounts(name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        account TEXT,
+        since REAL,
+        at REAL NOT NULL,
+        PRIMARY KEY(owner, name)
+    ) WITHOUT ROWID;
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

@@ -121,6 +121,20 @@ export const COMMANDS = [
     await chat.link.ask(request);
     return true;
   }],
+  ["ignore", [], "[NAME]", "hear nothing of what somebody says", async (chat, at, args) => {
+    if (args) {
+      await chat.link.ask({ type: "ignore", name: args });
+      chat.note(at, words.ignoring(args));
+    } else {
+      const { ignored } = await chat.link.ask({ type: "ignores" });
+      chat.note(at, words.ignored(ignored));
+    }
+  }],
+  ["unignore", [], "NAME", "hear somebody again", async (chat, at, args) => {
+    if (!args) return false;
+    await chat.link.ask({ type: "ignore", name: args, on: false });
+    chat.note(at, words.notIgnoring(args));
+  }],
   ["slow", [], "SECONDS", "let each person say one message in so many seconds", (chat, at, args) =>
     /^\d{1,5}$/.test(args) && chat.link.ask({ type: "room_mode", room: inRoom(at), slow: Number(args) })],
   inCharge("kick", "NAME [REASON]", "remove somebody from the room, if you are in charge of it", (at, args) => {

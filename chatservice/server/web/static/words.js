@@ -76,6 +76,9 @@ export const words = {
           (each) =>
             `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${by(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
         ),
+  ignoring: (name) => `You no longer hear ${name}.`,
+  notIgnoring: (name) => `You hear ${name} again.`,
+  ignored: (names) => (names.length ? `You ignore: ${names.join(", ")}` : "You ignore nobody."),
   renamed: (old, name) => `${old} is now known as ${name}.`,
   topicSet: (name, topic) => (topic ? `${name} has set the topic: ${topic}` : `${name} has removed the topic.`),
   topicIs: (topic) => (topic ? `The topic is: ${topic}` : "There is no topic."),
