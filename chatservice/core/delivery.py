@@ -95,16 +95,14 @@ class Delivery:
         rooms, several = batch.rooms, len(batch.rooms) > 1
         authors, apart = batch.authors, batch.apart
         shared: dict[Look, bytes] = {}
-        said = _ignored_in(batch)
+        ignoring, said = _ignored_in(batch)
         cut: dict[tuple[Look, frozenset[str], tuple[User, ...]], bytes] = {}
         for cursor in self._directory.readers(rooms):
             try:
                 if not cursor.live or cursor.number in apart:
                     cursor.deliver(batch)
                     continue
-                ignored: tuple[User, ...] = ()
-                if said and cursor.user is not None and (ignores := cursor.user.ignores):
-                    ignored = tuple(user for user in said if ignores in user.ignored_by)
+                ignored = ignoring.get(cursor.number) if ignoring else None
                 if ignored and cursor.number in authors:
                     cursor.deliver(batch)
                     continue
@@ -239,11 +237,16 @@ class Delivery:
         user.rooms.clear()
 
 
-def _ignored_in(batch: Batch) -> dict[User, list[int]]:
-    """Those who have said something in `batch` and are ignored by anybody, and which entries that
-    is."""
+def _ignored_in(batch: Batch) -> tuple[dict[int, tuple[User, ...]], dict[User, list[int]]]:
+    """The connections (their numbers) that do not hear somebody who has said something in `batch`,
+    and whom; and which entries that is."""
     said: dict[User, list[int]] = {}
     for index, entry in enumerate(batch.entries):
         if entry.messages and entry.people and entry.people[0].ignored_by:
             said.setdefault(entry.people[0], []).append(index)
-    return said
+    ignoring: dict[int, tuple[User, ...]] = {}
+    for user in said:
+        for ignores in user.ignored_by:
+            for cursor in ignores.reader.cursors if ignores.reader is not None else ():
+                ignoring[cursor.number] = (*ignoring.get(cursor.number, ()), user)
+    return ignoring, said
