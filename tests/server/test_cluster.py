@@ -342,6 +342,53 @@ def test_an_operator_of_the_server_is_in_charge_on_all_of_them(start: Start, uri
     alice.hears_until("*** 2 banned or muted in the whole chat:")
 
 
+def test_who_is_ignored_is_so_on_all_servers_and_for_good(start: Start) -> None:
+    """Also by another name, by other connections, and at servers that start later."""
+    one, two = start(), start()
+    alice, guest = one.join("Alice"), one.join("Guest")
+    alice.types("/register lovelace")
+    alice.hears(joined("Guest"), "*** Alice is now registered to you.")
+    troll = two.join("Troll")
+    for person in (alice, guest):
+        person.hears_until(joined("Troll"))
+        person.types("/ignore troll")
+        person.hears("*** You no longer hear Troll.")
+    troll.types("spam", "/msg Alice psst", "/msg Guest psst")
+    troll.hears("[you -> Alice] psst", "[you -> Guest] psst")
+    troll.types("/nick Saint", "more spam", "/who")
+    troll.hears("*** Troll is now known as Saint.")
+    for person in (alice, guest):
+        person.hears("*** Troll is now known as Saint.")
+        person.types("/search spam")
+        person.hears("*** No messages.")
+    beside = two.connect()
+    beside.hears(QUESTION)
+    beside.types("Alice", "lovelace")
+    beside.hears_until("*** Online (3): Alice, Guest, Saint")
+    troll.types("yet more")
+    guest.types("well said")
+    beside.hears("Guest: well said")
+    alice.hears("Guest: well said")
+    late = start()
+    bob = late.join("Bob")
+    for person in (alice, beside, guest):
+        person.hears(joined("Bob"))
+    third = late.connect()
+    third.hears(QUESTION)
+    third.types("Alice", "lovelace", "/ignore", "/unignore Troll")
+    third.hears_until("*** You ignore: Troll")
+    third.hears("*** You hear Troll again.")
+    bob.types("so?")
+    for person in (alice, beside, third, guest):
+        person.hears("Bob: so?")
+    troll.types("sorry")
+    for person in (alice, beside, third):
+        person.hears("Saint: sorry")
+    bob.hears("Saint: sorry")
+    guest.types("/ignore")
+    guest.hears("*** You ignore: Troll")
+
+
 def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) -> None:
     with Server(tmp_path, "--database", "chat.sqlite3", runner=QUICKLY) as server:
         alice = server.join("Alice")
@@ -369,7 +416,7 @@ def test_a_chat_in_a_file_is_taken_over(tmp_path: Path, start: Start, uri: str) 
     alice.hears_until("*** In #dev (1): Alice")
 
 
-def test_who_is_in_charge_who_is_banned_and_hooks_are_taken_over(
+def test_who_is_in_charge_banned_and_ignored_and_hooks_are_taken_over(
     tmp_path: Path, start: Start, uri: str
 ) -> None:
     file = str(tmp_path / "chat.sqlite3")
@@ -389,6 +436,8 @@ def test_who_is_in_charge_who_is_banned_and_hooks_are_taken_over(
         bob.hears_until(left("Alice"))
         bob.types("/report Mallory rude")
         bob.hears("*** Nobody in charge is here. Your report is kept for them.")
+        bob.types("/ignore Mallory")
+        bob.hears("*** You no longer hear Mallory.")
         for name in ("builds", "alerts"):
             hook = program("chatservice.hooks", "--database", file, "add", name, "lobby")
             assert hook.returncode == 0, hook.stderr
@@ -413,8 +462,9 @@ def test_who_is_in_charge_who_is_banned_and_hooks_are_taken_over(
     alice.hears_until("*** 1 banned or muted in the whole chat:")
     bob = one.connect()
     bob.hears(QUESTION)
-    bob.types("Bob", "turing1234", "/mute Mallory")
+    bob.types("Bob", "turing1234", "/mute Mallory", "/ignore")
     bob.hears_until("*** Bob has muted Mallory.")
+    bob.hears("*** You ignore: Mallory")
 
 
 def starts(folder: Path, uri: str) -> str:
