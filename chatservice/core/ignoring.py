@@ -68,14 +68,14 @@ class Ignored:
 
 class IgnoreList:
     """Whom one person ignores. `reader`: who that is, while they are here; `owner`: their account.
-    `held`: those who are here and on it."""
+    `held`: those who are here and on it, and by what."""
 
     __slots__ = ("_all", "held", "owner", "reader")
 
     def __init__(self, owner: Account | None) -> None:
         self.owner = owner
         self.reader: User | None = None
-        self.held: dict[User, Ignored] = {}
+        self.held: dict[User, set[Ignored]] = {}
         self._all: list[Ignored] = []
 
     def __len__(self) -> int:
@@ -104,8 +104,9 @@ class IgnoreList:
         """Those by whom `person` is ignored."""
         found = []
         keys = names.keys(person.name)
+        holding = {each for user, by in self.held.items() if user.id == person.id for each in by}
         for each in self._all:
-            held = any(user.id == person.id and each is by for user, by in self.held.items())
+            held = each in holding
             by_account = person.account is not None and person.account == each.account
             by_name = not keys.isdisjoint(each.keys) and each.is_of(person.account)
             if held or by_account or by_name:
@@ -215,8 +216,8 @@ class IgnoreLists:
             meant |= {each for each in self._named.alike(name) if each.is_of(account)}
         for ignored in meant:
             ignores = ignored.by
-            if ignores is not user.ignores and user not in ignores.held:
-                ignores.held[user] = ignored
+            if ignores is not user.ignores:
+                ignores.held.setdefault(user, set()).add(ignored)
                 user.ignored_by.add(ignores)
 
     def has_account(self, user: "User") -> list[Change]:
@@ -254,13 +255,18 @@ class IgnoreLists:
 
     def _follow(self, ignores: IgnoreList, user: "User", account: Account) -> list[Change]:
         """The guest `user`, who is ignored, has registered: from now on it is for the account."""
-        before = ignores.held.get(user)
-        if before is None or before.account is not None:
-            return []
-        self._remove(before)
-        after = self._add(ignores, Ignoring(account.name, account, before.what.at))
-        self.find(user)
-        return [*_changed(ignores, before, on=False), *_changed(ignores, after, on=True)]
+        holding = ignores.held[user]
+        guests = [each for each in ignores if each in holding and each.account is None]
+        changes: list[Change] = []
+        for before in guests:
+            self._remove(before)
+            changes += _changed(ignores, before, on=False)
+        if guests:
+            what = Ignoring(account.name, account, guests[0].what.at)
+            if ignores.find(what) is None:
+                changes += _changed(ignores, self._add(ignores, what), on=True)
+            self.find(user)
+        return changes
 
     def forget(self, account: Account) -> None:
         """There is no such account any longer."""
@@ -334,10 +340,11 @@ class IgnoreLists:
                 del self._owned[ignored.account]
         if ignores.owner is not None:
             self._kept -= 1
-        for user in [user for user, by in ignores.held.items() if by is ignored]:
-            del ignores.held[user]
-            user.ignored_by.discard(ignores)
-            self.find(user)  # there may be another reason
+        for user in [user for user, by in ignores.held.items() if ignored in by]:
+            ignores.held[user].discard(ignored)
+            if not ignores.held[user]:
+                del ignores.held[user]
+                user.ignored_by.discard(ignores)
 
     def _drop(self, ignores: IgnoreList) -> None:
         """Nobody has it any longer."""
