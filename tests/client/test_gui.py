@@ -996,7 +996,8 @@ def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
 
 
 def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> None:
-    """With the keyboard alone; and who is removed loses the room's tab."""
+    """And ignore somebody; with the keyboard alone. Who is removed loses the room's
+    tab."""
     bob.types("/join dev")
     bob.shows("*** In #dev (1): Bob")
     alice = server.join("Alice")
@@ -1009,11 +1010,15 @@ def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> Non
         bob.hands.key(*("Down",) * down, "Return")
         time.sleep(0.2)
 
-    chooses(5)
+    chooses(4)
+    bob.shows("*** You no longer hear Alice.")
+    bob.types("/unignore Alice")
+    bob.shows("*** You hear Alice again.")
+    chooses(6)
     bob.hands.key("Tab")
     bob.hands.type("shouting")
     bob.hands.key("Escape")  # nothing comes of it
-    chooses(5)
+    chooses(6)
     bob.hands.type("soon")
     bob.hands.key("Return")  # is no time
     bob.hands.type("2h")
@@ -1022,9 +1027,9 @@ def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> Non
     bob.hands.key("Return")
     bob.shows("*** Bob has muted Alice until")
     assert "shouting" in bob.conversation()
-    chooses(5)
+    chooses(6)
     bob.shows("*** Bob has ended the mute of Alice.")
-    chooses(4)
+    chooses(5)
     bob.hands.type("enough")
     bob.hands.key("Return")
     bob.shows("*** Bob has removed Alice: enough")

@@ -268,7 +268,7 @@ class TestARealServer:
         join(server, "Bob")
         expected = (
             *(None, "no_correspondent", "no_accounts", "not_registered", "unknown_room"),
-            *("not_in_charge", "no_such_message"),
+            *("not_in_charge", "no_such_message", "not_yourself", "not_ignored"),
         )
         for request in REQUESTS:
             program = Program(server.connect())
