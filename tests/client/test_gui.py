@@ -996,8 +996,7 @@ def test_so_many_tabs_and_no_more(root: tk.Tk) -> None:
 
 
 def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> None:
-    """And ignore somebody; with the keyboard alone. Who is removed loses the room's
-    tab."""
+    """And ignore somebody; with the keyboard alone. Who is removed loses the room's tab."""
     bob.types("/join dev")
     bob.shows("*** In #dev (1): Bob")
     alice = server.join("Alice")
@@ -1012,6 +1011,7 @@ def test_those_in_charge_remove_mute_and_ban(server: Server, bob: Window) -> Non
 
     chooses(4)
     bob.shows("*** You no longer hear Alice.")
+    bob.hands.key("Escape")  # back to the line
     bob.types("/unignore Alice")
     bob.shows("*** You hear Alice again.")
     chooses(6)
