@@ -240,8 +240,8 @@ class ChatService(Service):
 
     async def _close(self) -> None:
         self.factory.phase = Phase.STOPPING
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
+        while self._ports:  # one that is closed has no address any longer
+            await maybeDeferred(self._ports.pop(0).stopListening)
         await self.factory.close_all()
         if self._control is not None:
             await self._control.close()
