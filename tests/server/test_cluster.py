@@ -462,8 +462,9 @@ def test_who_is_in_charge_banned_and_ignored_and_hooks_are_taken_over(
     alice.hears_until("*** 1 banned or muted in the whole chat:")
     bob = one.connect()
     bob.hears(QUESTION)
-    bob.types("Bob", "turing1234", "/mute Mallory", "/ignore")
+    bob.types("Bob", "turing1234", "/mute Mallory")
     bob.hears_until("*** Bob has muted Mallory.")
+    bob.types("/ignore")
     bob.hears("*** You ignore: Mallory")
 
 
