@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from chatservice.core.cursor import Cursor, Sink
+from chatservice.core.drafts import Draft
 from chatservice.core.events import (
     CURRENT_ROOM,
     LOBBY,
@@ -211,10 +212,8 @@ class Session:
 
     async def caught_up(self) -> None:
         """Wait until what they have said before is committed."""
-        if (submitted := self.cursor.submitted) is not None and not submitted.heard:
-            waiting: Deferred[None] = Deferred()
-            submitted.when_heard(lambda: waiting.callback(None))
-            await waiting
+        if (submitted := self.cursor.submitted) is not None:
+            await _heard(submitted)
 
     def begin(self) -> None:
         """The connection is there: ask who it is."""
@@ -604,7 +603,19 @@ class Session:
         return await self.services.authenticator.admit(hello.name, hello.password, self.peer)
 
     async def _holder(self, token: str) -> User | None:
-        """Whose token it is, if what they have proven still holds."""
+        """Whose token it is, if what they have proven still holds; once what they have said at that
+        connection is committed: a program looks for it up to the welcome, and says the rest again.
+        """
+        chat = self.services.chat
+        user, holder = await self._proven_holder(token), chat.holder(token)
+        if user is None or holder is None:
+            return user
+        _, session = holder
+        while (said := session.cursor.submitted) is not None and not said.heard:
+            await _heard(said)
+        return user if chat.holder(token) is holder else await self._holder(token)
+
+    async def _proven_holder(self, token: str) -> User | None:
         chat, authenticator = self.services.chat, self.services.authenticator
         if token and chat.archive.tokens is not None:
             return await chat.holder_anywhere(token, self.peer.network)
@@ -667,3 +678,10 @@ class Session:
 
 async def _awaited(asked: Awaitable[T]) -> T:
     return await asked
+
+
+async def _heard(draft: Draft) -> None:
+    """Wait until everyone has been told of it."""
+    waiting: Deferred[None] = Deferred()
+    draft.when_heard(lambda: waiting.callback(None))
+    await waiting

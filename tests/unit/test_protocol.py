@@ -332,6 +332,33 @@ def test_nobody_has_heard_what_was_said_to_a_connection_that_had_gone() -> None:
     assert archive._positions["Bob"].position == 1
 
 
+def objects(transport: Transport) -> list[dict[str, Any]]:
+    """What a program has heard since the last call."""
+    heard = [json.loads(line) for line in transport.value().splitlines() if line[:1] == b"{"]
+    transport.clear()
+    return heard
+
+
+def test_what_was_said_at_a_connection_comes_before_the_welcome_that_takes_its_place() -> None:
+    """In the same turn of the reactor: a program looks for it up to there, and says the rest
+    again."""
+    door = Door()
+    before, transport = door.connect()
+    before.dataReceived(b'{"type": "hello", "name": "Robot"}\n')
+    door.clock.pump([0, 1, 0])
+    token = next(each for each in objects(transport) if each["type"] == "welcome")["token"]
+    before.dataReceived(b'{"type": "say", "text": "once"}\n')
+    after, its = door.connect()
+    hello = {"type": "hello", "name": "Robot", "token": token}
+    after.dataReceived(json.dumps(hello).encode() + b"\n")
+    door.clock.pump([0, 1, 0])
+    heard = objects(its)
+    assert heard[0]["type"] == "welcome"
+    assert [event["type"] for event in heard].count("said") == 0
+    assert heard[0]["last_id"] >= door.said()[0].id
+    assert [event.text for event in door.said()] == ["once"]
+
+
 def said(transport: Transport) -> list[str]:
     text: str = transport.value().decode()
     return text.splitlines()
