@@ -303,9 +303,9 @@ class Exchange:
                 self._feed.put(event)
             case Closed():
                 self._closed(event)
-            case Told() | Announced() | Saving() | AccountChanged() | Error() | Invited():
+            case Told() | Announced() | Saving() | AccountChanged() | Error():
                 self._feed.put(event)
-            case Reported():
+            case Invited() | Reported():
                 self._feed.put(event)
             case Welcomed() | Acked() | Recalled() | Online() | SanctionList():
                 log.debug("Nobody asked for {event}", event=event)

@@ -101,13 +101,11 @@ def answer_of(request: Question) -> type:  # noqa: PLR0911, PLR0912 (one for eac
     match request:
         case Say() | Emote() | Tell() | Reply() | Nick() | Announce():
             return Acked
-        case Away() | Report() | Ignore():
+        case Away() | Report() | Ignore() | Delete():
             return Acked
         case Topic(topic=None):
             return RoomInfo
         case Part() | Topic() | RoomMode() | Invite() | Op() | Founder() | Kick() | Ban() | Mute():
-            return Acked
-        case Delete():
             return Acked
         case Bans():
             return SanctionList

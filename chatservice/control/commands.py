@@ -23,7 +23,7 @@ from chatservice.core.events import (
 from chatservice.core.measures import Impose, Kick, Lift, Measure, Warrant
 from chatservice.core.registry import room_order, shown_room
 from chatservice.core.room import Room
-from chatservice.core.sanctions import MAX_REASON, MAX_SECONDS
+from chatservice.core.sanctions import MAX_SECONDS, expect_reason
 from chatservice.core.sanitize import sanitize
 from chatservice.core.stores import Report
 from chatservice.core.users import User
@@ -287,8 +287,7 @@ def _text(asked: Json, field: str, default: str | None = None) -> str:
 
 def _reason(asked: Json) -> str:
     why = sanitize(_text(asked, "reason", "")).strip()
-    if len(why) > MAX_REASON:
-        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_REASON)
+    expect_reason(why)
     return why
 
 

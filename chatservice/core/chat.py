@@ -574,8 +574,7 @@ class Chat:
 
     def set_away(self, user: User, session: UserSession, text: str | None, *, then: Then) -> None:
         """`user` does not answer for now, and says this of it; None: they are back."""
-        if text is not None and len(text) > MAX_AWAY:
-            raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_AWAY)
+        suspects.expect_reason(text or "", MAX_AWAY)
 
         def decided(outcome: Outcome) -> None:
             if outcome is None:

@@ -70,16 +70,17 @@ class Deletions:
         NOT_IN_CHARGE or TOO_LATE, if they must not delete it."""
         in_charge = self._moderation.is_in_charge(user, room)
         wanted = asked.name.casefold()
+        is_of_other = wanted not in ("", user.name.casefold())
 
         def is_meant(message: Said | Emoted) -> bool:
-            if wanted and wanted != user.name.casefold():
+            if is_of_other:
                 return message.name.casefold() == wanted
             return has_said(user, message)
 
         if asked.id is not None:
             found = await self._with_id(asked.id, reach, asker)
         else:
-            if wanted and wanted != user.name.casefold() and not in_charge:
+            if is_of_other and not in_charge:
                 self._moderation.expect_in_charge(user, room)
             found = await self._newest(asked.count, is_meant, reach, asker)
         if not found:

@@ -238,24 +238,25 @@ class Batch:
     def bytes_for_author(self, look: Look, rooms: frozenset[str], author: int) -> bytes:
         """The same for the connection of that number, which has made some of it: what others have
         made is cut out of what they hear, so that many authors in one batch cost little."""
-        data, places = self.rendering(look, rooms)
-        pieces: list[bytes] = []
-        end = 0
-        for index in self.authors[author]:
-            heard_in = _among(self.entries[index].rooms, rooms)
-            pieces.append(data[end : places[index]])
-            pieces.append(self.own_part(look, index, heard_in, author))
-            end = places[index + 1]
-        pieces.append(data[end:])
-        return b"".join(pieces)
+        own = (
+            (index, self.own_part(look, index, _among(self.entries[index].rooms, rooms), author))
+            for index in self.authors[author]
+        )
+        return self._bytes_with(look, rooms, own)
 
     def bytes_without(self, look: Look, rooms: frozenset[str], left_out: Iterable[int]) -> bytes:
         """The same for somebody who does not hear the entries of these indices, in order."""
+        return self._bytes_with(look, rooms, ((index, b"") for index in left_out))
+
+    def _bytes_with(
+        self, look: Look, rooms: frozenset[str], parts: Iterable[tuple[int, bytes]]
+    ) -> bytes:
+        """The same with these parts in place of the entries of their indices, in order."""
         data, places = self.rendering(look, rooms)
         pieces: list[bytes] = []
         end = 0
-        for index in left_out:
-            pieces.append(data[end : places[index]])
+        for index, part in parts:
+            pieces += data[end : places[index]], part
             end = places[index + 1]
         pieces.append(data[end:])
         return b"".join(pieces)

@@ -41,7 +41,7 @@ from chatservice.core.measures import (
     Measure,
 )
 from chatservice.core.registry import Rank, banned, rank_in, shown_room
-from chatservice.core.sanctions import MAX_REASON, Person, Sanction, Sanctions, of_kind
+from chatservice.core.sanctions import Person, Sanction, Sanctions, expect_reason, of_kind
 from chatservice.core.stores import Archive, Report
 from chatservice.core.users import User, UserSession
 
@@ -199,8 +199,7 @@ class Moderation:
     def take(self, session: UserSession | None, measure: "Measure | Deletion") -> None:
         """Submit `measure`, which somebody takes at `session`; or whoever runs the server."""
         self._expect_saving()
-        if len(getattr(measure, "why", "")) > MAX_REASON:
-            raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_REASON)
+        expect_reason(getattr(measure, "why", ""))
         self._submit(session, measure)
         if isinstance(measure, Impose) and measure.kind is SanctionKind.BAN:
             self._submit(session, Expel(measure))
@@ -356,7 +355,7 @@ class Moderation:
             self._sanctions_of(each.scope).lift(each)
 
     def _sanctions_of(self, scope: str) -> Sanctions:
-        return self._directory.sanctions.setdefault(scope, Sanctions(scope))
+        return self._directory.sanctions.setdefault(scope, Sanctions())
 
     def _appoint(self, appointed: Appointed, event: RoomEvent) -> None:
         room = self._directory.rooms[event.room]

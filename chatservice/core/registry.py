@@ -507,7 +507,7 @@ class Registry:
         """The bans and mutes of a room, or of the whole chat (ALL_ROOMS)."""
         found = self.sanctions.get(scope)
         if found is None:
-            found = self.sanctions[scope] = Sanctions(scope)
+            found = self.sanctions[scope] = Sanctions()
         return found
 
     def expect_in_charge(self, person: Claimant | None, scope: str) -> tuple[Rank, str]:
@@ -582,7 +582,7 @@ class Registry:
         Raises TOO_MANY_BANS."""
         most = most_sanctions(sanction.scope, founder := self._founder_of(sanction.scope))
         elsewhere = 0 if founder is None else self._sanctions_by(founder, sanction.scope, now)
-        there = self.sanctions.get(sanction.scope) or Sanctions(sanction.scope)
+        there = self.sanctions.get(sanction.scope) or Sanctions()
         replaced = there.make_way(sanction, now, most, elsewhere)
         for each in replaced:
             self.lift(each)

@@ -93,8 +93,7 @@ class Sanction:
 class Sanctions:
     """Those of one room, or of the whole chat. What has ended is forgotten on the way."""
 
-    def __init__(self, scope: str) -> None:
-        self._scope = scope
+    def __init__(self) -> None:
         self._all: dict[int, Sanction] = {}  # by their keys, as below
         self._named: LookAlikes[int] = LookAlikes()
         self._of_account: dict[Account, set[int]] = {}
@@ -208,6 +207,12 @@ def most_sanctions(scope: str, founder: Account | int | None) -> int:
     if scope == ALL_ROOMS:
         return MAX_SANCTIONS
     return MAX_SANCTIONS_BY_GUEST if isinstance(founder, int) else MAX_SANCTIONS_IN_ROOM
+
+
+def expect_reason(why: str, most: int = MAX_REASON) -> None:
+    """Raises REASON_TOO_LONG, if it has more characters than that."""
+    if len(why) > most:
+        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=most)
 
 
 def longest(sanctions: Iterable[Sanction]) -> Sanction | None:

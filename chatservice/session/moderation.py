@@ -24,7 +24,7 @@ from chatservice.core.events import (
 from chatservice.core.measures import Appoint, Impose, Kick, Lift, Measure, Warrant
 from chatservice.core.moderation import person_of
 from chatservice.core.registry import Rank, shown_room
-from chatservice.core.sanctions import MAX_REASON, Person
+from chatservice.core.sanctions import Person, expect_reason
 from chatservice.core.stores import Report, origin_of
 from chatservice.dialects.text import TEXT
 from chatservice.session.asker import Asker, Services, committed
@@ -95,8 +95,7 @@ async def report(asker: Asker, request: requests.Report) -> ReportTaken:
     room, why = chat.own_room(user, asker.room(request.room)).name, request.reason.strip()
     if not why:
         raise Refusal(ErrorCode.EMPTY_TEXT)
-    if len(why) > MAX_REASON:
-        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_REASON)
+    expect_reason(why)
     origin = origin_of(user.account, network)
     services.reports.expect_pace(origin)
     target = await _target(asker, name)

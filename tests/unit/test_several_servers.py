@@ -164,7 +164,7 @@ class Server:
         return by_number.get(room.founder) if isinstance(room.founder, int) else room.founder
 
     def sanctions(self, scope: str) -> set[tuple[Any, ...]]:
-        there = self.chat.directory.sanctions.get(scope) or Sanctions(scope)
+        there = self.chat.directory.sanctions.get(scope) or Sanctions()
         return {
             (each.key, each.id, each.kind, each.account, each.name, each.until)
             for each in there.listed(self.chat.now())
@@ -217,7 +217,7 @@ def check(clock: PollingTurns, made: list[Server]) -> None:
             name: room.operators for name, room in server.chat.directory.rooms.items()
         }
         for scope in rights[0]:
-            there = registry.sanctions.get(scope) or Sanctions(scope)
+            there = registry.sanctions.get(scope) or Sanctions()
             held = {(each.key, each.id) for each in there.listed(clock.seconds())}
             assert held == {each[:2] for each in server.sanctions(scope)}
     kept = clock.wait_for(

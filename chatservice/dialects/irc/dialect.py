@@ -270,19 +270,15 @@ class Irc:
                 TopicChanged() | ModeChanged() | PaceChanged() | RoleChanged() | Banned() | Muted()
             ):
                 return [self._controlled(event, extra)]
-            case Deleted(by=by, room=room, messages=messages) if Cap.REDACTION in self.caps:
+            case Deleted(by=by, room=room, messages=messages):
                 tags = self._stamp(event, 0, extra, by)
-                return [
-                    self.line(by, "REDACT", f"#{room}", self._msgid(id_), tags=tags)
-                    for id_ in messages
-                ]
-            case Deleted(by=by, room=room):
+                if Cap.REDACTION in self.caps:
+                    return [
+                        self.line(by, "REDACT", f"#{room}", self._msgid(id_), tags=tags)
+                        for id_ in messages
+                    ]
                 words = TEXT.lines(event)[0].removeprefix("*** ")
-                return [
-                    self.line(
-                        by, "NOTICE", f"#{room}", words, tags=self._stamp(event, 0, extra, by)
-                    )
-                ]
+                return [self.line(by, "NOTICE", f"#{room}", words, tags=tags)]
             case Typing(name=name, on=on, room=room) if Cap.MESSAGE_TAGS in self.caps:
                 tags = {"+typing": "active" if on else "done", **extra}
                 return [self.line(name, "TAGMSG", f"#{room}", tags=tags)]

@@ -1,15 +1,13 @@
 """Reports that nobody in charge has seen: rows of the SQLite file. The functions block."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
 from chatservice.core.events import ALL_ROOMS, Account
 from chatservice.core.stores import Report, expect_place
-
-T = TypeVar("T")
+from chatservice.storage.sqlite.accounts import Threads
 
 
 def keep(connection: sqlite3.Connection, report: Report, origin: str) -> int:
@@ -48,25 +46,17 @@ def forget_room(connection: sqlite3.Connection, room: str) -> None:
     connection.execute("UPDATE reports SET room = ? WHERE room = ?", (ALL_ROOMS, room))
 
 
-class _File(Protocol):
-    def read(
-        self, question: Callable[[sqlite3.Connection], T], *, asker: str = ""
-    ) -> "Deferred[T]": ...
-
-    def write(self, work: Callable[[sqlite3.Connection], T], size: int = 0) -> "Deferred[T]": ...
-
-
 class SqliteReportStore:
-    """A `stores.ReportStore` in the file of an archive."""
+    """A `stores.ReportStore` in the file that `threads` reads and writes."""
 
-    def __init__(self, file: _File) -> None:
-        self._file = file
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
 
     def keep(self, report: Report, origin: str) -> "Deferred[int]":
-        return self._file.write(lambda c: keep(c, report, origin), len(report.why))
+        return self._threads.write(lambda c: keep(c, report, origin), len(report.why))
 
     def kept(self, asker: str = "") -> "Deferred[tuple[Report, ...]]":
-        return self._file.read(kept, asker=asker)
+        return self._threads.read(kept, asker=asker)
 
     def discard(self, numbers: Sequence[int]) -> "Deferred[None]":
-        return self._file.write(lambda c: discard(c, numbers))
+        return self._threads.write(lambda c: discard(c, numbers))
