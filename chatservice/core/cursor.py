@@ -1,7 +1,7 @@
 """Where one connection is in what it hears."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from itertools import count, takewhile
@@ -73,9 +73,6 @@ class Listener(Protocol):
 
     @property
     def ignores(self) -> Ignores | None: ...
-
-    @property
-    def ignored_by(self) -> Set[Ignores]: ...
 
 
 class Flow(Enum):

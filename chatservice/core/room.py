@@ -1,16 +1,13 @@
 """A room: who is in it, and who hears it."""
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
 
 from chatservice.core.cursor import Cursor
 from chatservice.core.events import LOBBY, Account, Typing
 from chatservice.core.log import Clock, Dialect
 from chatservice.core.registry import RoomRecord
 from chatservice.core.typing import TypingTracker
-
-if TYPE_CHECKING:
-    from chatservice.core.users import User
+from chatservice.core.users import User
 
 # Invitations that may be open in one room, and how many seconds they hold: a week.
 MAX_INVITATIONS = 100
@@ -99,8 +96,8 @@ class Room:
     def _send_typing(self, author: Hashable, event: Typing) -> None:
         self._typing(author, event)
         lines: dict[tuple[Dialect, bool], bytes] = {}
-        typist = author.user if isinstance(author, Cursor) else None
-        ignored_by = typist.ignored_by if typist is not None else ()
+        typist = author.user if isinstance(author, Cursor) else author
+        ignored_by = typist.ignored_by if isinstance(typist, User) else ()
         for cursor in list(self.cursors):
             if ignored_by and cursor.user is not None and cursor.user.ignores in ignored_by:
                 continue

@@ -141,4 +141,3 @@ class Departing(NamedTuple):
 
     rooms: Mapping[str, int]
     ignores: "IgnoreList | None" = None
-    ignored_by: frozenset["IgnoreList"] = frozenset()

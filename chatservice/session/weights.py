@@ -47,7 +47,7 @@ def written_for(request: requests.Request) -> float:  # noqa: PLR0911 (a case ea
             return NAME_WRITTEN
         case requests.Op() | requests.Founder() | requests.Kick() | requests.Ban():
             return NAME_WRITTEN
-        case requests.Mute() | requests.Report():
+        case requests.Mute() | requests.Report() | requests.Ignore():
             return NAME_WRITTEN
         case requests.Delete(count=count):
             return written(0, ROWS_WRITTEN * count)

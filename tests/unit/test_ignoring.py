@@ -11,8 +11,9 @@ from chatservice.core import ignoring
 from chatservice.core.events import Account, ErrorCode, Refusal
 from chatservice.core.ignoring import Change, Ignoring
 from chatservice.core.moderation import person_of
+from chatservice.dialects.jsonlines import JSON
 from chatservice.storage.memory import MemoryArchive
-from tests.support.house import House
+from tests.support.house import House, Session
 
 NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank")
 PEOPLE = range(3)
@@ -92,6 +93,24 @@ def test_guests_are_ignored_under_whatever_name_they_take(operations: Any) -> No
             heard = [line.rpartition("from ")[2] for line in sessions[reader].sink.heard()]
             expected = [str(i) for i in PEOPLE if i != reader and not model.meant(reader, i)]
             assert heard == expected
+
+
+def test_nobody_sees_them_type_here_or_on_another_server() -> None:
+    house = House()
+    readers: dict[str, Session] = {}
+    for name in ("Sara", "Bob"):
+        readers[name] = house.sessions[name] = Session(JSON)
+        house.chat.enter(readers[name], name, house._entered)
+    troll = house.join("Troll")
+    house.quiet()
+    done(house.chat.ignore(house.user("Sara"), person_of(troll), on=True))
+    for session in readers.values():
+        session.sink.heard()
+    here = troll.sessions[0].cursor
+    for author in (here, troll):  # a person: another server tells of it
+        house.room.typing.set(author, "Troll", True)
+    assert readers["Sara"].sink.heard() == []
+    assert len(readers["Bob"].sink.heard()) == 2
 
 
 class KeepingArchive(MemoryArchive):
