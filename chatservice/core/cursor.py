@@ -162,7 +162,6 @@ class _Tally:
         self.said: Counter[str] = Counter()
 
 
-_NONE: frozenset[int] = frozenset()
 NO_ROOMS: Mapping[str, int] = MappingProxyType({})
 _numbers = count(1)
 
@@ -614,7 +613,7 @@ class Cursor:
     def _left_out(self, entries: Sequence[Entry]) -> frozenset[int]:
         """The indices of those that our person does not hear, since they ignore who said them."""
         ignores = None if self.user is None else self.user.ignores
-        return _NONE if ignores is None else ignores.among(entries)
+        return frozenset() if ignores is None else ignores.among(entries)
 
     def _rest_of(self, burst: Burst) -> bytes:
         """The messages of `burst` from our position on, which a program has named."""

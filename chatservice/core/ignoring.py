@@ -124,7 +124,7 @@ class IgnoreList:
     def among(self, entries: Sequence[Entry]) -> frozenset[int]:
         """The indices of those that are left out."""
         if not self._all:
-            return _NONE
+            return frozenset()
         return frozenset(index for index, each in enumerate(entries) if self.leaves_out(each))
 
     def has_name(self, name: str) -> bool:
@@ -152,9 +152,6 @@ class IgnoreList:
     def shown(self) -> IgnoredList:
         """What is told of it to whose it is."""
         return IgnoredList(tuple(each.what.name for each in self._all))
-
-
-_NONE: frozenset[int] = frozenset()
 
 
 def is_ignored(user: "User", by: "User") -> bool:
