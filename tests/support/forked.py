@@ -61,7 +61,9 @@ def start(
     if environment is None and _is_possible(words):
         with Path(os.devnull).open("rb") as nothing:
             return Forked(words[1:], folder, nothing, output, output)
-    return subprocess.Popen(words, stdout=output, stderr=output, cwd=folder, env=environment)
+    return subprocess.Popen(
+        words, stdout=output, stderr=output, cwd=folder, env=environment or os.environ
+    )
 
 
 def run(

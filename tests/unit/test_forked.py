@@ -1,6 +1,7 @@
 """Programs that tests fork are what they would be if Python had started them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_a_script_finds_and_ends_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, status: int
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tehran")
+    os.putenv("DISPLAY", ":0")  # as Tk does: Python's own environment does not have it
     script = tmp_path / "script.py"
     script.write_text(f"{SCRIPT}{end}\n")
     command = [sys.executable, str(script), "one", "--two=3"]
