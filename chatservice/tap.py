@@ -56,6 +56,7 @@ def makeService(options: Options) -> ChatService:
     if archive is not None:
         archive.notice = chat.tell_trouble
         archive.told = chat.elsewhere.told
+        archive.erased = chat.deletions.tell
     factory = ChatFactory(
         chat,
         options["settings"],

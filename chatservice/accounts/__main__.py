@@ -55,6 +55,21 @@ def remove(options: argparse.Namespace) -> None:
         accounts.remove(called(accounts, name))
 
 
+def erase(options: argparse.Namespace) -> None:
+    name = names.well_formed(options.name)
+    with open_accounts(options.database) as accounts:
+        account = called(accounts, name)
+        if not options.messages:
+            accounts.remove(account)
+            return
+        # Most of it first: whoever interrupts this can go on later, while there is the account.
+        before = accounts.erase_messages(account)
+        accounts.remove(account)
+        accounts.wait_for_servers()
+        since = accounts.erase_messages(account, before.position)
+        print(f"{before.messages + since.messages} messages erased.")
+
+
 def operator(options: argparse.Namespace) -> None:
     name = names.well_formed(options.name)
     with open_accounts(options.database) as accounts:
@@ -71,6 +86,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "operator": Command(operator, "make somebody an operator: they are in charge everywhere"),
     "remove": Command(remove, "unregister a name, and delete the messages that wait for it"),
+    "erase": Command(erase, "the same; with --messages, also erase what its owner has said"),
 }
 
 
@@ -95,6 +111,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             added.add_argument("name")
         if word == "operator":
             added.add_argument("--off", action="store_true", help="no longer")
+        if word == "erase":
+            added.add_argument(
+                "--messages",
+                action="store_true",
+                help="erase all that was said under that name since it was registered, in every "
+                "room; and private messages from it that nobody has read",
+            )
     return parser.parse_args(argv)
 
 

@@ -32,6 +32,15 @@ class Found(NamedTuple):
     own: bool
 
 
+class Erasure(NamedTuple):
+    """Messages of `name` in a room, by their ids, that are erased already where they are kept: who
+    has seen them is to be told."""
+
+    room: str
+    name: str
+    ids: tuple[int, ...]
+
+
 class Deletion(Draft):
     """Somebody deletes what was `found` in a room."""
 
@@ -96,6 +105,11 @@ class Deletions:
             found = recent
         ids = tuple(sorted(each.id for each in found))
         return Found(found[0].name, ids, own=len(recent) == len(found))
+
+    def tell(self, erasure: Erasure) -> None:
+        """Whoever runs the server has erased messages."""
+        warrant = Warrant(self._now(), None, erasure.room)
+        self._log.submit(Deletion(warrant, Found(erasure.name, erasure.ids, own=False)))
 
     async def _with_id(self, id_: int, reach: Reach, asker: str) -> list[Said | Emoted]:
         if id_ >= self._log.end:

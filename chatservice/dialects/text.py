@@ -190,13 +190,16 @@ class Text:
             case Deleted(name=name, by=by, messages=messages):
                 return (f"*** {words.deleted(name, self._by(by), len(messages))}",)
             case Tombstone(name=name, by=by):
-                return (f"*** {words.tombstone(name, self._by(by))}",)
+                return (f"*** {words.tombstone(name, self._by(by, within=True))}",)
             case _:
                 assert_never(event)
 
-    def _by(self, name: str) -> str:
-        """Who has done something; whoever runs the server has no name."""
-        return self._words.operator if name == CONSOLE else name
+    def _by(self, name: str, *, within: bool = False) -> str:
+        """Who has done something, at the beginning of a sentence or `within` it; whoever runs the
+        server has no name."""
+        words = self._words
+        operator = words.operator_within if within else words.operator
+        return operator if name == CONSOLE else name
 
     def _until(self, until: float | None) -> str:
         return "" if until is None else self._words.until.format(at=self._time(until))
@@ -220,12 +223,8 @@ class Text:
         whom = words.whom[info.account, info.network]
         why = words.why.format(why=info.why) if info.why else "."
         until = self._until(info.until)
-        return (
-            what.format(
-                name=info.name, whom=whom, by=self._by(info.by), at=self._time(info.at), until=until
-            )
-            + why
-        )
+        by, at = self._by(info.by, within=True), self._time(info.at)
+        return what.format(name=info.name, whom=whom, by=by, at=at, until=until) + why
 
     def _reported(self, event: Reported) -> str:
         words = self._words

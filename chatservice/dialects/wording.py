@@ -581,6 +581,7 @@ class Catalogue:
     deleted: Callable[[str, str, int], str] = _deleted
     tombstone: Callable[[str, str], str] = _tombstone
     operator: str = "The operator"
+    operator_within: str = "the operator"  # within a sentence
     banned: str = "{by} has banned {name}{where}{until}{why}"
     muted: str = "{by} has muted {name}{where}{until}{why}"
     unbanned: str = "{by} has ended the ban of {name}{where}."

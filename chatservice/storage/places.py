@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from chatservice.core.deleting import Erasure
 from chatservice.core.drafts import Draft
 from chatservice.core.events import Account, Change, Saving
 from chatservice.core.ignoring import Ignoring
@@ -26,9 +27,9 @@ class DurableArchive(Archive, Protocol):
     """An archive that outlives the process. `rooms`, `people` who are on other servers, `operators`
     of the server, `sanctions`, and `ignored` are those that there were when it was opened. `notice`
     is called when what is said cannot be saved, and when it can be again; `account_changed` when a
-    program of the operator's has changed an account; `fenced` when other servers have taken this
-    one for dead. `told` returns what is to be done about something (its kind, and more) that
-    another server tells."""
+    program of the operator's has changed an account; `erased` when one has erased messages;
+    `fenced` when other servers have taken this one for dead. `told` returns what is to be done
+    about something (its kind, and more) that another server tells."""
 
     rooms: list[RoomRecord]
     people: list[User]
@@ -37,6 +38,7 @@ class DurableArchive(Archive, Protocol):
     ignored: list[tuple[Account, Ignoring]]
     notice: Callable[[Saving], None]
     account_changed: Callable[[Account, Change], None]
+    erased: Callable[[Erasure], None]
     fenced: Callable[[], None]
     told: Callable[[str, Any], Callable[[Draft], None] | None]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from chatservice.core.events import Account, Happening
 from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.erasures import Progress
 from chatservice.storage.places import is_uri
 from chatservice.storage.sqlite import files
 
@@ -28,6 +29,10 @@ class ChangesAccounts(Protocol):
     def set_operator(self, account: Account, on: bool) -> None: ...
 
     def remove(self, account: Account) -> None: ...
+
+    def erase_messages(self, account: Account, after: int = -1) -> Progress: ...
+
+    def wait_for_servers(self) -> None: ...
 
 
 class ChangesHooks(Protocol):

@@ -594,3 +594,24 @@ def test_what_is_deleted_on_one_server_is_gone_from_all(
     rows = cluster.says("SELECT text, words::text FROM events", database)
     assert "zanzibar" not in rows
     assert "before" in rows
+
+
+def test_what_the_owner_of_an_erased_account_said_is_gone_from_all(
+    start: Start, cluster: Cluster, uri: str
+) -> None:
+    one, two = start(), start()
+    alice, bob = one.join("Alice"), two.join("Bob")
+    alice.types("/register lovelace")
+    alice.hears_until("*** Alice is now registered to you.")
+    alice.types("the zanzibarmarmalade", "/msg Bob the zanzibarmarmalade", "/join dev", "mine")
+    alice.hears_until("*** In #dev (1): Alice")
+    bob.hears_until("Alice: the zanzibarmarmalade")
+    erased = program("chatservice.accounts", "--database", uri, "erase", "Alice", "--messages")
+    assert erased.stdout == b"2 messages erased.\n", erased.stderr
+    alice.hears_until("*** Goodbye: your name is no longer registered.")
+    bob.hears_until("*** The operator has deleted a message from Alice.")
+    bob.types("/search zanzibar", "/history 1")
+    bob.hears("*** No messages.", "*** The last message:")
+    assert bob.next_line().endswith("*** A message from Alice was deleted by the operator.")
+    database = uri.partition("///")[2].partition("?")[0]
+    assert "zanzibar" not in cluster.says("SELECT text, words::text FROM events", database)

@@ -162,3 +162,52 @@ def test_a_crash_undoes_nothing_and_nothing_is_left_on_the_disk(tmp_path: Path) 
         assert SECRET not in read
         assert read.count(gone[0]) == 3
         wait_until(lambda: not on_the_disk(tmp_path))
+
+
+def owner(server: Server, name: str) -> Person:
+    """Somebody who registers that name."""
+    person = server.join(name)
+    person.types("/register swordfish")
+    person.hears_until(f"*** {name} is now registered to you.")
+    return person
+
+
+def test_what_the_owner_of_an_erased_account_said_is_gone_and_who_saw_it_is_told(
+    tmp_path: Path,
+) -> None:
+    """What was said under that name before it was registered may be somebody else's."""
+    with Server(tmp_path, *KEPT) as server:
+        guest = server.join("Alice")
+        guest.types("a guest was here", "/who")
+        guest.hears_until("*** Online (1): Alice")
+        guest.leaves()
+        owner(server, "Bob").leaves()
+        alice = owner(server, "Alice")
+        eve = join_program(server, "Eve")
+        alice.types(f"one {SECRET}", "/join dev", f"/me is a {SECRET}", f"/msg Bob {SECRET}")
+        alice.hears_until(f"[you -> Bob] {SECRET} (will be delivered when Bob returns)")
+        said = until(eve, "said")
+        wait_until(lambda: indexed(tmp_path / "chat.sqlite3"))
+        assert run(tmp_path, "accounts", "erase", "Alice", "--messages") == "2 messages erased.\n"
+        alice.hears_until("*** Goodbye: your name is no longer registered.")
+        assert until(eve, "deleted")["messages"] == [said["id"]]
+        assert run(tmp_path, "accounts", "list").split("\t")[0] == "Bob"
+        eve.asks("search", words=SECRET)
+        assert until(eve, "history")["events"] == []
+        eve.asks("history")
+        kept = [each["type"] for each in until(eve, "history")["events"]]
+        assert [each for each in kept if each in {"said", "tombstone"}] == ["said", "tombstone"]
+        wait_until(lambda: not on_the_disk(tmp_path))
+
+
+def test_while_no_server_runs_it_is_gone_at_once_and_is_told_once_one_does(tmp_path: Path) -> None:
+    with Server(tmp_path, *KEPT) as server:
+        alice = owner(server, "Alice")
+        eve = join_program(server, "Eve")
+        alice.types(f"one {SECRET}", f"two {SECRET}")
+        ids = [until(eve, "said")["id"], until(eve, "said")["id"]]
+    assert run(tmp_path, "accounts", "erase", "Alice", "--messages") == "2 messages erased.\n"
+    assert on_the_disk(tmp_path) == []
+    with Server(tmp_path, *KEPT) as server:
+        bob = join_program(server, "Bob")
+        assert until(bob, "deleted")["messages"] == ids

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatservice.complaints import Complaints
+from chatservice.core.deleting import Erasure
 from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import Account, Change, ErrorCode, Saving
 from chatservice.core.ignoring import Change as IgnoreChange
@@ -87,6 +88,7 @@ class PostgresArchive(ReadablePast):
         self.ignored: list[tuple[Account, Ignoring]] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
+        self.erased: Callable[[Erasure], None] = lambda erasure: None
         self.fenced: Callable[[], None] = lambda: None
         self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
         self._uri = uri
@@ -105,7 +107,12 @@ class PostgresArchive(ReadablePast):
         self._positions = Positions(self._questions, now)
         self.tokens = Tokens(reactor, self._questions)
         self._housekeeping = Housekeeping(
-            reactor, self._questions, keep, now, self._reading.deleted_before
+            reactor,
+            self._questions,
+            keep,
+            now,
+            deleted_before=self._reading.deleted_before,
+            erased=self._tell_erased,
         )
         self._commits = Commits(
             reactor,
@@ -298,6 +305,9 @@ class PostgresArchive(ReadablePast):
             account, change = Account(*data["account"]), Change(data["change"])
             return lambda _: self.account_changed(account, change)
         return self.told(kind, data)
+
+    def _tell_erased(self, erasure: Erasure) -> None:
+        self.erased(erasure)
 
     def _tell_fenced(self) -> None:
         self.fenced()

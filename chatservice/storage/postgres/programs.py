@@ -6,6 +6,7 @@ Whatever goes wrong raises `BadDatabase`, one line. Everything here blocks.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 from types import TracebackType
 from typing import Self
 
@@ -13,14 +14,22 @@ from psycopg.pq.abc import PGconn
 
 from chatservice.core import names
 from chatservice.core.events import Account, Change, Happening
-from chatservice.core.stores import Credentials, Hook, closest
+from chatservice.core.measures import CONSOLE
+from chatservice.core.stores import Credentials, Hook, closest, origin_of
 from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.erasures import SCANNED_ROWS, Progress, said_by
 from chatservice.storage.postgres import accounts, database, hooks
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable, ask_now
-from chatservice.storage.postgres.reading import between, row_of_values
+from chatservice.storage.postgres.reading import SPOKEN, between, row_of_values
 from chatservice.storage.rows import MAX_ID
 
 STEP_ROWS = 1000  # rows that are read at once
+OBEYED_SECONDS = 2.0  # servers are told at once; one that is not heard of for longer is fenced
+_FORGET_LETTERS = "DELETE FROM letters WHERE origin = $1 AND at >= $2::double precision"
+_ERASE = (
+    "WITH told AS (INSERT INTO erasures(room, name, ids) VALUES($1, $2, $3::jsonb)) "
+    "SELECT erase($3::jsonb, $4)"
+)
 
 
 @contextmanager
@@ -138,6 +147,29 @@ class AccountDatabase(_Database):
     def remove(self, account: Account) -> None:
         """Servers end the connections of its owner. Raises `Refusal` (NOT_REGISTERED)."""
         self._do(accounts.REMOVE, account, Change.UNREGISTERED)
+
+    def erase_messages(self, account: Account, after: int = -1) -> Progress:
+        """Erase all that its owner has said under that name, of messages after that id, and what
+        they have sent to others who have not read it. Servers tell who has seen it."""
+        connection = self._connection
+        origin = origin_of(account, "")
+        ask_now(connection, _FORGET_LETTERS, origin, repr(account.since))
+        messages = 0
+        while True:
+            answer = ask_now(connection, SPOKEN, str(after), str(SCANNED_ROWS))
+            if not answer:
+                return Progress(messages, after)
+            rows = [row_of_values(values) for values in answer]
+            for erasure in said_by(account, rows):
+                ids = json.dumps(erasure.ids)
+                ask_now(connection, _ERASE, erasure.room, erasure.name, ids, CONSOLE)
+                messages += len(erasure.ids)
+            after = rows[-1].end - 1
+
+    def wait_for_servers(self) -> None:
+        """Until those that are running have obeyed."""
+        if ask_now(self._connection, "SELECT 1 FROM nodes LIMIT 1"):
+            sleep(OBEYED_SECONDS)
 
     def _do(self, query: str, account: Account, change: Change, *more: str) -> None:
         connection = self._connection

@@ -253,6 +253,13 @@ def _tsquery(query: Query) -> str:
     return " & ".join(terms)
 
 
+# The next $2 rows with messages after the id $1, of all rooms.
+SPOKEN = (
+    f"SELECT {_COLUMNS} FROM events WHERE id > $1::bigint AND kind IN ('said', 'emoted') "  # noqa: S608
+    "ORDER BY id LIMIT $2::bigint"
+)
+
+
 def between(*, newest_first: bool, spoken: bool) -> str:
     """The rows of the rooms $1 between the ids $2 and $3, at most $4 of them. Each room is looked
     up in its index."""

@@ -8,9 +8,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatservice.core.deleting import Erasure
 from chatservice.core.events import Refusal
 from chatservice.core.log import Now
 from chatservice.core.stores import MAX_READ_POSITIONS
+from chatservice.storage.erasures import TAKEN_AT_ONCE
 from chatservice.storage.keep import DAY, Keep
 from chatservice.storage.postgres.commits import words_of
 from chatservice.storage.postgres.questions import Questions
@@ -30,8 +32,16 @@ WHERE events.id = r.id AND events.text = r.text AND events.unindexed
 """
 
 
+# One server takes each.
+_TAKE_ERASURES = (
+    "DELETE FROM erasures WHERE number IN (SELECT number FROM erasures ORDER BY number "  # noqa: S608
+    f"LIMIT {TAKEN_AT_ONCE} FOR UPDATE SKIP LOCKED) RETURNING room, name, ids"
+)
+
+
 class Housekeeping:
-    """Does a step now and then. `deleted_before` is told of the first id that is kept."""
+    """Does a step now and then. `deleted_before` is told of the first id that is kept; `erased` of
+    what an operator has erased."""
 
     def __init__(
         self,
@@ -39,13 +49,16 @@ class Housekeeping:
         questions: Questions,
         keep: Keep,
         now: Now,
+        *,
         deleted_before: Callable[[int], None],
+        erased: Callable[[Erasure], None],
     ) -> None:
         self.keep = keep
         self._clock = clock
         self._ask = questions.ask
         self._now = now
         self._deleted_before = deleted_before
+        self._erased = erased
         self._next: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -86,17 +99,23 @@ class Housekeeping:
         """Index the words of what is left of rows from which something was deleted."""
         rows = [{"id": id_, "text": text, "words": words_of([text])} for id_, text in answer]
         if not rows:
-            self._stepped_all(None, step, more)
+            self._indexed(None, step, more)
             return
         asked = self._ask(_INDEX, json.dumps(rows))
         args = (step, more or len(rows) == INDEX_ROWS)
-        asked.addCallbacks(self._stepped_all, self._failed, args, {}, (step,), {}).addErrback(
-            _fault
-        )
+        asked.addCallbacks(self._indexed, self._failed, args, {}, (step,), {}).addErrback(_fault)
 
-    def _stepped_all(self, _: object, step: object, more: bool) -> None:
+    def _indexed(self, _: object, step: object, more: bool) -> None:
         if self._next is step:
-            self._wait(STEP_SECONDS if more else IDLE_SECONDS)
+            asked = self._ask(_TAKE_ERASURES)
+            args = (step, more)
+            asked.addCallbacks(self._tell, self._failed, args, {}, (step,), {}).addErrback(_fault)
+
+    def _tell(self, answer: Any, step: object, more: bool) -> None:
+        for room, name, ids in answer:
+            self._erased(Erasure(room, name, tuple(json.loads(ids))))
+        if self._next is step:
+            self._wait(STEP_SECONDS if more or answer else IDLE_SECONDS)
 
     def _failed(self, failure: Failure, step: object) -> None:
         failure.trap(Refusal)

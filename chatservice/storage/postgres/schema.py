@@ -231,6 +231,15 @@ UPGRADES: tuple[str, ...] = (
         PRIMARY KEY(owner, name)
     );
     """,
+    """
+    -- What an operator's program has erased of what `name` had said: a server takes it, and tells.
+    CREATE TABLE erasures(
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        room text NOT NULL,
+        name text NOT NULL,
+        ids jsonb NOT NULL
+    );
+    """,
 )
 
 FUNCTIONS = """

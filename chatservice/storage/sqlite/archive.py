@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from chatservice.complaints import Complaints
+from chatservice.core.deleting import Erasure
 from chatservice.core.drafts import Committed, Draft
 from chatservice.core.events import ALL_ROOMS, Account, Change, ErrorCode, Refusal, Saving
 from chatservice.core.ignoring import Change as IgnoreChange
@@ -67,7 +68,8 @@ class SqliteArchive(ReadablePast):
     """A `stores.Archive` in the file at `path`: a group commit, and what reads the past.
 
     `notice` is called when what is said cannot be saved, and when it can be again;
-    `account_changed` when a program of the operator's has changed an account. What is asked
+    `account_changed` when a program of the operator's has changed an account; `erased` when one
+    has erased messages. What is asked
     of it in vain raises `Refusal`: NOT_SAVED, BUSY, or TOO_SLOW for a search. `now` tells the time
     of day, for what is kept for some days.
     """
@@ -95,6 +97,7 @@ class SqliteArchive(ReadablePast):
         self.ignored: list[tuple[Account, Ignoring]] = []
         self.notice: Callable[[Saving], None] = lambda _: None
         self.account_changed: Callable[[Account, Change], None] = lambda account, change: None
+        self.erased: Callable[[Erasure], None] = lambda erasure: None
         self.fenced: Callable[[], None] = lambda: None
         self.told: Callable[[str, Any], Callable[[Draft], None] | None] = lambda kind, data: None
         self.hooks = SqliteHookStore(self)
@@ -124,6 +127,7 @@ class SqliteArchive(ReadablePast):
             now,
             deleted_before=self._reading.deleted_before,
             changed=self._tell_change,
+            erased=self._tell_erased,
         )
 
     def open(self, *, may_have_accounts: bool = True) -> None:
@@ -292,6 +296,9 @@ class SqliteArchive(ReadablePast):
 
     def _tell_notice(self, saving: Saving) -> None:
         self.notice(saving)
+
+    def _tell_erased(self, erasure: Erasure) -> None:
+        self.erased(erasure)
 
     def _tell_change(self, change: AccountChange) -> None:
         log.info(

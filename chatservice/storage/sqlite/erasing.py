@@ -6,13 +6,17 @@ write-ahead log, until it starts over, and the index, which notes that a message
 its words when it merges its segments. So both are seen to.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 
+from chatservice.core.deleting import Erasure
 from chatservice.core.drafts import Entry
 from chatservice.core.events import Deleted
+from chatservice.core.measures import CONSOLE
+from chatservice.storage.erasures import TAKEN_AT_ONCE
 from chatservice.storage.sqlite import rows, search, wal
 from chatservice.storage.sqlite.database import Opened
 
@@ -38,6 +42,27 @@ def _erase(connection: sqlite3.Connection, id_: int, by: str, *, indexed: bool) 
         search.forget_message(connection, row, id_)
     connection.execute("DELETE FROM events WHERE id = ?", (row.id,))
     rows.put(connection, row.without(id_, by))
+
+
+def carry_out(connection: sqlite3.Connection, erasure: Erasure) -> None:
+    """Within a transaction: for whoever runs the server. One that is running, or starts, tells."""
+    indexed = search.is_there(connection)
+    for id_ in erasure.ids:
+        _erase(connection, id_, CONSOLE, indexed=indexed)
+    connection.execute(
+        "INSERT INTO erasures(room, name, ids) VALUES(?, ?, ?)",
+        (erasure.room, erasure.name, json.dumps(erasure.ids)),
+    )
+
+
+def take_untold(connection: sqlite3.Connection) -> list[Erasure]:
+    """Within a transaction: some of what is to be told."""
+    found = connection.execute(
+        "DELETE FROM erasures WHERE number IN "
+        "(SELECT number FROM erasures ORDER BY number LIMIT ?) RETURNING number, room, name, ids",
+        (TAKEN_AT_ONCE,),
+    ).fetchall()
+    return [Erasure(room, name, tuple(json.loads(ids))) for _, room, name, ids in sorted(found)]
 
 
 class LogWiper:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import quote
@@ -18,12 +19,15 @@ from chatservice.core.events import ALL_ROOMS, Account, Change, Happening, Role
 from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.bad_database import BadDatabase
+from chatservice.storage.erasures import SCANNED_ROWS, Progress, said_by
 from chatservice.storage.rows import MAX_ID, Row
 from chatservice.storage.sqlite import (
     account_changes,
     accounts,
+    erasing,
     hooks,
     moderation,
+    offline_messages,
     rows,
     schema,
     search,
@@ -39,6 +43,12 @@ from chatservice.storage.sqlite.database import (
 )
 
 LOCKED_SECONDS = 10.0  # for a server that is writing
+OBEYED_SECONDS = 5.0  # for one that looks each second what an operator has changed
+# Whether there is something that a server has to do, and one is running, or was when it crashed.
+_IS_TO_OBEY = (
+    "SELECT 1 FROM account_changes, facts WHERE key = 'opened' "
+    "AND NOT EXISTS(SELECT 1 FROM facts WHERE key = 'clean') LIMIT 1"
+)
 # Rows that are read at once. Whoever reads for longer keeps the server from starting its
 # write-ahead log over, which grows meanwhile; a pager can be open for days.
 STEP_ROWS = 1000
@@ -132,6 +142,35 @@ class AccountFile:
         with self._change() as connection:
             accounts.remove(connection, account)
             account_changes.add(connection, account, Change.UNREGISTERED)
+
+    def erase_messages(self, account: Account, after: int = -1) -> Progress:
+        """Erase all that its owner has said under that name, of messages after that id, and what
+        they have sent to others who have not read it. Servers tell who has seen it."""
+        messages = 0
+        with self._change() as connection:
+            offline_messages.forget_from(connection, account)
+        while True:
+            with explained(self._path):
+                found = rows.rows_between(self._connection, after, MAX_ID, spoken=True)
+                step = list(islice(found, SCANNED_ROWS))
+            if not step:
+                break
+            for erasure in said_by(account, step):
+                with self._change() as connection:
+                    erasing.carry_out(connection, erasure)
+                messages += len(erasure.ids)
+            after = step[-1].end - 1
+        with explained(self._path):
+            if search.is_there(self._connection):
+                search.forget_all_words(self._connection)
+        return Progress(messages, after)
+
+    def wait_for_servers(self) -> None:
+        """Until one that is running has obeyed, or for some seconds."""
+        end = monotonic() + OBEYED_SECONDS
+        with explained(self._path):
+            while self._connection.execute(_IS_TO_OBEY).fetchone() and monotonic() < end:
+                sleep(0.1)
 
     def add_hook(self, token: str, hook: Hook) -> int | None:
         """See `hooks.add`."""

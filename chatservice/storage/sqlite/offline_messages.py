@@ -3,7 +3,7 @@
 import sqlite3
 
 from chatservice.core.events import Account, ErrorCode, Refusal, Told
-from chatservice.core.stores import OfflineMessage, expect_room
+from chatservice.core.stores import OfflineMessage, expect_room, origin_of
 
 
 def post(connection: sqlite3.Connection, owner: Account, message: Told, origin: str) -> int:
@@ -40,6 +40,13 @@ def kept_for(connection: sqlite3.Connection, owner: Account) -> tuple[OfflineMes
             None if since is None else Account(sender, since),
         )
         for number, at, sender, recipient, text, since in rows
+    )
+
+
+def forget_from(connection: sqlite3.Connection, sender: Account) -> None:
+    """Within a transaction: delete what the owner of that account has sent."""
+    connection.execute(
+        "DELETE FROM letters WHERE origin = ? AND at >= ?", (origin_of(sender, ""), sender.since)
     )
 
 

@@ -12,10 +12,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatservice.core.deleting import Erasure
 from chatservice.core.events import Refusal
 from chatservice.storage.keep import DAY, KEEP_ALL, Keep
 from chatservice.storage.rows import Row
-from chatservice.storage.sqlite import account_changes, positions, rows, search
+from chatservice.storage.sqlite import account_changes, erasing, positions, rows, search
 from chatservice.storage.sqlite.account_changes import AccountChange
 
 log = Logger()
@@ -33,19 +34,21 @@ FORGET_SECONDS = 600.0
 
 class _Done(NamedTuple):
     """What a step has done: whether there is more to do, the first id that is kept, and what an
-    operator has changed about accounts; whether it was at words to forget, and there are more."""
+    operator has changed about accounts, and erased; whether it was at words to forget, and there
+    are more."""
 
     more: bool
     first_id: int | None
     changes: list[AccountChange]
+    erasures: list[Erasure]
     has_forgotten: bool
     forgetting: bool
 
 
 class Housekeeping:
     """Does a step now and then. `enqueue` does work on the thread that writes; `now` tells the time
-    of day; `deleted_before` is told of the first id that is kept, and `changed` of each account
-    that an operator has changed."""
+    of day; `deleted_before` is told of the first id that is kept, `changed` of each account that
+    an operator has changed, and `erased` of what one has erased."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Housekeeping:
         *,
         deleted_before: Callable[[int], None],
         changed: Callable[[AccountChange], None],
+        erased: Callable[[Erasure], None],
     ) -> None:
         self._clock = clock
         self._enqueue = enqueue
@@ -63,6 +67,7 @@ class Housekeeping:
         self._now = now
         self._deleted_before = deleted_before
         self._changed = changed
+        self._erased = erased
         self._next: IDelayedCall | None = None
         self._positions_at: float | None = None
         self._forgot_at: float | None = None
@@ -104,10 +109,12 @@ class Housekeeping:
             if positions_due:
                 positions.forget_some(connection)
             more = self._pruning.step(connection, now, indexed=self._indexed) or more
+            erasures = erasing.take_untold(connection)
             return _Done(
-                more or forgetting,
+                more or forgetting or bool(erasures),
                 rows.first_id(connection),
                 account_changes.take(connection),
+                erasures,
                 began,
                 forgetting,
             )
@@ -124,6 +131,8 @@ class Housekeeping:
             self._deleted_before(done.first_id)
         for change in done.changes:
             self._changed(change)
+        for erasure in done.erasures:
+            self._erased(erasure)
         self._wait(STEP_SECONDS if done.more else IDLE_SECONDS)
 
     def _failed(self, failure: Failure) -> None:

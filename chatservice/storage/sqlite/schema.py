@@ -195,6 +195,16 @@ UPGRADES: tuple[str, ...] = (
         PRIMARY KEY(owner, name)
     ) WITHOUT ROWID;
     """,
+    # What an operator's program has erased of what `name` had said: a server takes it, and tells.
+    # `ids`: a JSON list.
+    """
+    CREATE TABLE erasures(
+        number INTEGER PRIMARY KEY,
+        room TEXT NOT NULL,
+        name TEXT NOT NULL,
+        ids TEXT NOT NULL
+    );
+    """,
 )
 # The key among the facts under which stands what `account_keys` were made by.
 _KEYS_MADE_BY = "account keys"

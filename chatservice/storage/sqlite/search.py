@@ -43,6 +43,12 @@ def has_index(connection: sqlite3.Connection) -> bool:
     return True
 
 
+def is_there(connection: sqlite3.Connection) -> bool:
+    """Whether there is an index."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_words'")
+    return found.fetchone() is not None
+
+
 def index_some(connection: sqlite3.Connection) -> bool:
     """Index some of what is not indexed so far, within a transaction. Whether there may be more."""
     done = _indexed_to(connection)

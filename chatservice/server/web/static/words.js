@@ -8,6 +8,7 @@ function some(names) {
 }
 
 const by = (name) => (name === "*" ? "The operator" : name);
+const byWithin = (name) => (name === "*" ? "the operator" : name);
 const because = (why) => (why ? `: ${why}` : ".");
 const until = (time) => (time ? ` until ${time}` : "");
 const everywhere = (on) => (on ? " in the whole chat" : "");
@@ -59,7 +60,7 @@ export const words = {
     return `${by(event.by)} has deleted ${count === 1 ? "a message" : `${count} messages`}${from}.`;
   },
   tombstone: (event) =>
-    `A message from ${event.from} was deleted${event.from === event.by ? "" : ` by ${event.by === "*" ? "the operator" : event.by}`}.`,
+    `A message from ${event.from} was deleted${event.from === event.by ? "" : ` by ${byWithin(event.by)}`}.`,
   role: (event) =>
     ({
       founder: `${by(event.by)} has given the room to ${event.name}.`,
@@ -74,7 +75,7 @@ export const words = {
       ? ["Nobody is banned or muted here."]
       : bans.map(
           (each) =>
-            `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${by(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
+            `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${byWithin(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
         ),
   ignoring: (name) => `You no longer hear ${name}.`,
   notIgnoring: (name) => `You hear ${name} again.`,
