@@ -54,6 +54,8 @@ def show_people(answer: Json) -> Iterable[str]:
         registered = "yes" if person["registered"] else "guest"
         rooms = " ".join(f"#{room}" for room in person["rooms"])
         since, idle = _time(person["since"]), _span(person["idle"])
+        if person["away"] is not None:
+            idle += ", away"
         rows.append((person["name"], registered, since, idle, ", ".join(doors), rooms))
     return table(("NAME", "REGISTERED", "SINCE", "IDLE", "FROM", "ROOMS"), rows)
 

@@ -224,6 +224,7 @@ def _person(user: User, connections: Mapping[Cursor, Connection]) -> Json:
         "since": user.since,
         "idle": round(min((each.idle for each in theirs), default=0.0), 1),
         "rooms": list(user.sorted_rooms),
+        "away": None if user.away is None else user.away.text,
         "elsewhere": bool(user.elsewhere),
         "connections": [
             {"door": each.door, "tls": each.is_encrypted, "address": each.peer.address}

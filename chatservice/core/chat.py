@@ -574,7 +574,8 @@ class Chat:
 
     def set_away(self, user: User, session: UserSession, text: str | None, *, then: Then) -> None:
         """`user` does not answer for now, and says this of it; None: they are back."""
-        suspects.expect_reason(text or "", MAX_AWAY)
+        if len(text or "") > MAX_AWAY:
+            raise Refusal(ErrorCode.AWAY_TOO_LONG, limit=MAX_AWAY)
 
         def decided(outcome: Outcome) -> None:
             if outcome is None:

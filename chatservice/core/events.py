@@ -393,10 +393,12 @@ class SanctionInfo:
 
 @dataclass(frozen=True, slots=True)
 class SanctionList:
-    """Who is banned or muted in `room` (the whole chat, if that is ``*``)."""
+    """Who is banned or muted in `room` (the whole chat, if that is ``*``); if there are too many
+    for one answer, only the newest, and `earlier` says how many there are beside them."""
 
     room: str
     bans: tuple[SanctionInfo, ...]
+    earlier: Id = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -742,6 +744,7 @@ class ErrorCode(StrEnum):
     MUTED = "muted"
     NOT_BANNED = "not_banned"
     NOT_MUTED = "not_muted"
+    HELD_WITH = "held_with"
     TOO_MANY_BANS = "too_many_bans"
     TOO_MANY_OPERATORS = "too_many_operators"
     TOO_MANY_REPORTS = "too_many_reports"
@@ -749,6 +752,7 @@ class ErrorCode(StrEnum):
     NOT_IGNORED = "not_ignored"
     TOO_MANY_IGNORED = "too_many_ignored"
     REASON_TOO_LONG = "reason_too_long"
+    AWAY_TOO_LONG = "away_too_long"
     TOPIC_TOO_LONG = "topic_too_long"
     TOO_MANY_INVITATIONS = "too_many_invitations"
     NO_SUCH_MESSAGE = "no_such_message"

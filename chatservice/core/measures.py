@@ -226,8 +226,11 @@ class Lift(Measure):
         person = registry.person_of(here[0]) if here else Person(0, self.name)
         is_ban = self.kind is SanctionKind.BAN
         sanctions = registry.sanctions.get(self.scope)
-        meant = [] if sanctions is None else sanctions.meant(self.kind, person, self.at)
+        meant = [] if sanctions is None else sanctions.imposed_on(self.kind, person, self.at)
         if not meant:
+            other = sanctions and sanctions.holding(self.kind, person.held, self.at)
+            if other:
+                raise Refusal(ErrorCode.HELD_WITH, name=self.name, other=other.name)
             code = ErrorCode.NOT_BANNED if is_ban else ErrorCode.NOT_MUTED
             raise Refusal(code, name=self.name)
         for sanction in meant:

@@ -148,9 +148,20 @@ class Sanctions:
             self._all[key] = replace(sanction, id=sanction.id - decided_from + first_id)
 
     def meant(self, kind: SanctionKind, person: Person, now: float) -> list[Sanction]:
-        """Those of that kind that were imposed on somebody of that name or account."""
+        """Those of that kind that hold `person` already, or were imposed on somebody of that name
+        or account."""
         keys = person.held | self._of_account_of(person) | self._alike(person.name, person.account)
         return [each for each in self._current(keys, now) if each.kind is kind]
+
+    def imposed_on(self, kind: SanctionKind, person: Person, now: float) -> list[Sanction]:
+        """Those of them that were imposed on `person`, or on somebody of that name or account; not
+        those that hold them because they come from the network of another."""
+        named = self._of_account_of(person) | self._alike(person.name, person.account)
+        return [
+            each
+            for each in self.meant(kind, person, now)
+            if each.key in named or (person.id and each.person == person.id)
+        ]
 
     def found(self, person: Person, now: float, *, newcomer: bool) -> list[Sanction]:
         """Those that hold `person`, or are meant for them; of a `newcomer`, also those against
@@ -209,10 +220,10 @@ def most_sanctions(scope: str, founder: Account | int | None) -> int:
     return MAX_SANCTIONS_BY_GUEST if isinstance(founder, int) else MAX_SANCTIONS_IN_ROOM
 
 
-def expect_reason(why: str, most: int = MAX_REASON) -> None:
-    """Raises REASON_TOO_LONG, if it has more characters than that."""
-    if len(why) > most:
-        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=most)
+def expect_reason(why: str) -> None:
+    """Raises REASON_TOO_LONG, if it has more than MAX_REASON characters."""
+    if len(why) > MAX_REASON:
+        raise Refusal(ErrorCode.REASON_TOO_LONG, limit=MAX_REASON)
 
 
 def longest(sanctions: Iterable[Sanction]) -> Sanction | None:

@@ -290,9 +290,9 @@ class Text:
                 return (f"*** {words.you_removed(self._by(by), where, why)}",)
             case SanctionInfo():
                 return (f"*** {self._sanction(event)}",)
-            case SanctionList(room=room, bans=bans):
+            case SanctionList(room=room, bans=bans, earlier=earlier):
                 where = words.whole_chat if room == ALL_ROOMS else f"#{room}"
-                return [f"*** {words.bans_heading(len(bans), where)}"] + [
+                return [f"*** {words.bans_heading(len(bans), earlier, where)}"] + [
                     f"***   {self._sanction(each)}" for each in bans
                 ]
             case Reported():

@@ -68,6 +68,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.MUTED: "you are muted in {room}{until}; nobody has heard that.",
     ErrorCode.NOT_BANNED: "{name} is not banned there.",
     ErrorCode.NOT_MUTED: "{name} is not muted there.",
+    ErrorCode.HELD_WITH: "{name} is held with {other}, from whose network they come: lift that.",
     ErrorCode.TOO_MANY_BANS: "there are {limit} bans and mutes already.",
     ErrorCode.TOO_MANY_OPERATORS: "{limit} people are in charge of that room already.",
     ErrorCode.TOO_MANY_REPORTS: "too many reports wait for those in charge already.",
@@ -75,6 +76,7 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.NOT_IGNORED: "you do not ignore {name}.",
     ErrorCode.TOO_MANY_IGNORED: "{limit} people are ignored already; nobody else can be.",
     ErrorCode.REASON_TOO_LONG: "a reason can have at most {limit} characters.",
+    ErrorCode.AWAY_TOO_LONG: "what you say of your absence can have at most {limit} characters.",
     ErrorCode.TOPIC_TOO_LONG: "a topic can have at most {limit} characters.",
     ErrorCode.TOO_MANY_INVITATIONS: "too many invitations to {room} are open.",
     ErrorCode.NO_SUCH_MESSAGE: "there is no such message.",
@@ -341,10 +343,11 @@ def _reported(event: Reported, room: str, at: str) -> str:
     return f"{event.by} has reported {event.name}{where}{when}: {event.why}"
 
 
-def _bans_heading(count: int, where: str) -> str:
+def _bans_heading(count: int, earlier: int, where: str) -> str:
     if not count:
         return f"Nobody is banned or muted in {where}."
-    return f"{count} banned or muted in {where}:"
+    newest = f", the newest {count}" if earlier else ""
+    return f"{count + earlier} banned or muted in {where}{newest}:"
 
 
 # Whom a ban or mute holds: the owner of an account, or a guest; and newcomers from their network.
@@ -590,7 +593,7 @@ class Catalogue:
     whole_chat: str = "the whole chat"
     until: str = " until {at}"
     why: str = ": {why}"
-    bans_heading: Callable[[int, str], str] = _bans_heading
+    bans_heading: Callable[[int, int, str], str] = _bans_heading
     listed_ban: str = "{name} is banned ({whom}) by {by} since {at}{until}"
     listed_mute: str = "{name} is muted ({whom}) by {by} since {at}{until}"
     whom: Mapping[tuple[bool, bool], str] = field(default_factory=lambda: _WHOM)

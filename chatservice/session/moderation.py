@@ -29,6 +29,7 @@ from chatservice.core.stores import Report, origin_of
 from chatservice.dialects.text import TEXT
 from chatservice.session.asker import Asker, Services, committed
 
+MAX_LISTED = 1000  # bans and mutes in one answer: with the longest reasons, some 1 MB
 _KINDS = {requests.Ban: SanctionKind.BAN, requests.Mute: SanctionKind.MUTE}
 
 
@@ -54,7 +55,8 @@ def bans(asker: Asker, request: requests.Bans) -> SanctionList:
     chat, scope = asker.services.chat, _scope(asker, request.room)
     room = None if scope == ALL_ROOMS else chat.directory.rooms[scope]
     found = chat.moderation.listed(asker.user, room)
-    return SanctionList(scope, tuple(each.info for each in found))
+    listed = found[-MAX_LISTED:]
+    return SanctionList(scope, tuple(each.info for each in listed), len(found) - len(listed))
 
 
 async def op(asker: Asker, request: requests.Op) -> PersonalEvent | None:

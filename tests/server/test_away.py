@@ -97,7 +97,7 @@ def test_one_text_is_short_and_nobody_who_is_muted_gives_one(tmp_path: Path) -> 
     with IrcServer(tmp_path, "--database", "chat.sqlite3") as house:
         sara = house.join("Sara")
         sara.types("/away " + "x" * 201)
-        sara.hears("Error: a reason can have at most 200 characters.")
+        sara.hears("Error: what you say of your absence can have at most 200 characters.")
         operate(tmp_path, "mute", "Sara")
         sara.hears("*** The operator has muted Sara in the whole chat.")
         sara.types("/away buy now", "/away", "/whois Sara")

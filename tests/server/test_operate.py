@@ -132,14 +132,16 @@ def test_the_operator_sees_who_is_there_without_being_there(served: Operated) ->
     alice.hears(joined("Bob"))
     bob.types("/join secret")
     bob.hears("*** In #secret (1): Bob")
-    bob.types("/private", "/topic plans")
+    bob.types("/private", "/topic plans", "/away lunch")
     hears_of(bob, "Bob has set the topic: plans")
+    hears_of(bob, "You are now away: lunch")
     heads, *rows = cells(served.operate("who"))
     assert heads == ["NAME", "REGISTERED", "SINCE", "IDLE", "FROM", "ROOMS"]
     assert [(row[0], row[1], row[-1]) for row in rows] == [
         ("Alice", "guest", "#lobby"),
         ("Bob", "guest", "#lobby #secret"),
     ]
+    assert [row[3].endswith(", away") for row in rows] == [False, True]
     assert re.fullmatch(r"127\.0\.0\.1:\d+ \(lines\)", rows[0][4])
     assert [row[0] for row in cells(served.operate("who", "--room", "#secret"))] == ["NAME", "Bob"]
     assert cells(served.operate("rooms"))[1:] == [
@@ -151,6 +153,7 @@ def test_the_operator_sees_who_is_there_without_being_there(served: Operated) ->
         ("Alice", ["lobby"]),
         ("Bob", ["lobby", "secret"]),
     ]
+    assert [each["away"] for each in people] == [None, "lunch"]
     status = json.loads(served.operate("status", "--json"))
     assert (status["pid"], status["phase"]) == (served.process.pid, "ready")
     assert (status["people"], status["rooms"], status["connections"]) == (2, 2, 2)
@@ -387,6 +390,7 @@ def test_nothing_of_an_answer_reaches_the_terminal_as_it_is(
         "since": 0,
         "idle": 0,
         "rooms": [bad],
+        "away": bad,
         "elsewhere": False,
         "connections": [{"door": bad, "tls": True, "address": bad}],
     }

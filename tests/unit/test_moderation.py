@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ from chatservice.core.measures import Appoint, Impose, Kick, Lift, Measure, Warr
 from chatservice.core.moderation import person_of
 from chatservice.core.pace import Pace
 from chatservice.core.peer import Peer
-from chatservice.core.requests import History
+from chatservice.core.requests import Bans, History
 from chatservice.core.sanctions import Person
+from chatservice.dialects.text import TEXT
+from chatservice.session import moderation as session_moderation
 from chatservice.storage.sqlite.accounts import SqliteAccountStore
 from chatservice.storage.sqlite.files import AccountFile
 from tests.support.house import House, LateArchive, Session, Sink
@@ -493,6 +496,20 @@ class TestMutes:
         assert house.takes("Alice", Lift, "dev", MUTE, "Eve") is None
         assert house.says("Eve") is None
 
+    def test_it_is_not_lifted_for_somebody_who_is_held_with_another(self, house: Charge) -> None:
+        """Eve would be heard again, whom nobody has forgiven."""
+        house.mutes("Alice", "Eve")
+        house.comes("Mallory", network="net of Eve")
+        house.joins("Mallory", "dev")
+        assert house.takes("Alice", Lift, "dev", MUTE, "Mallory") is ErrorCode.HELD_WITH
+        assert house.says("Eve") is ErrorCode.MUTED
+        assert house.mutes("Alice", "Mallory") is None
+        assert house.listed("Alice") == [(MUTE, "Eve"), (MUTE, "Mallory")]
+        assert house.takes("Alice", Lift, "dev", MUTE, "Mallory") is None
+        assert house.listed("Alice") == [(MUTE, "Eve")]
+        assert house.takes("Alice", Lift, "dev", MUTE, "Eve") is None
+        assert house.says("Mallory") is house.says("Eve") is None
+
 
 class TestSlowRooms:
     def slows(self, house: Charge, name: str, seconds: int) -> ErrorCode | None:
@@ -807,3 +824,18 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     house = KeptHouse(tmp_path / "chat")
     assert house.chat.directory.rooms["dev"].founder == BOB
     house.turns.wait_for(house.archive.close())
+
+
+def test_of_very_many_bans_the_newest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program takes an answer in one line, and nobody reads thousands."""
+    monkeypatch.setattr(session_moderation, "MAX_LISTED", 2)
+    house = Charge()
+    for name in ("Ann", "Bert", "Cleo"):
+        house.takes("", Impose, ALL_ROOMS, BAN, Person(0, name), None, "")
+    house.comes("Olga", OPERATOR)
+    house.chat.moderation.commission(OPERATOR, True)
+    house.turn()
+    asker: Any = SimpleNamespace(services=SimpleNamespace(chat=house.chat), user=house.user("Olga"))
+    listed = session_moderation.bans(asker, Bans(ALL_ROOMS))
+    assert TEXT.lines(listed)[0] == ("*** 3 banned or muted in the whole chat, the newest 2:")
+    assert [each.name for each in listed.bans] == ["Bert", "Cleo"]

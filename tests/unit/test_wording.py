@@ -110,6 +110,7 @@ def samples() -> Iterator[Event]:
             info = events.SanctionInfo(kind, NAME, OTHER, 0.0, 9.0 if on else None, "", on)
             yield info
             yield events.SanctionList("4" if on else "*", (info,) * on)
+            yield events.SanctionList("*", (info,), 3)
         yield events.Removed("4" if on else "*", NAME, TEXT if on else "")
     yield from (events.RoleChanged(1, 0.0, "4", NAME, OTHER, role) for role in events.Role)
     yield events.RoleChanged(1, 0.0, "4", NAME, NAME, events.Role.MEMBER)

@@ -163,7 +163,7 @@ async def _take(
                 session.reply_with(Numeric.CHANOPRIVSNEEDED, shown(room), words)
             case ErrorCode.TOO_MANY_BANS:
                 session.reply(Numeric.BANLISTFULL, shown(room), "b")
-            case ErrorCode.NOT_BANNED | ErrorCode.NOT_MUTED:
+            case ErrorCode.NOT_BANNED | ErrorCode.NOT_MUTED | ErrorCode.HELD_WITH:
                 session.reply_with(Numeric.INVALIDMODEPARAM, shown(room), "b", name, words)
             case _:
                 raise

@@ -150,8 +150,8 @@ export const COMMANDS = [
   inCharge("deop", "NAME", "end that somebody is in charge of the room", (at, name) =>
     ({ type: "op", name, room: inRoom(at), on: false })),
   ["bans", [], "", "list the bans and mutes of the room", async (chat, at) => {
-    const { bans } = await chat.link.ask({ type: "bans", room: inRoom(at) });
-    chat.note(at, words.bans(bans, (time) => fullTimeOf(new Date(time))).join("\n"));
+    const { bans, earlier } = await chat.link.ask({ type: "bans", room: inRoom(at) });
+    chat.note(at, words.bans(bans, earlier, (time) => fullTimeOf(new Date(time))).join("\n"));
   }],
   ["register", [], "[PASSWORD]", "register your name", (chat, at, args) => chat.account("register", args)],
   ["password", [], "[NEW]", "change your password", (chat, at, args) => chat.account("password", args)],

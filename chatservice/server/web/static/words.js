@@ -70,13 +70,16 @@ export const words = {
           ? `${event.name} is no longer in charge of the room.`
           : `${by(event.by)} has removed ${event.name} as operator of the room.`,
     })[event.role],
-  bans: (bans, timeOf) =>
+  bans: (bans, earlier, timeOf) =>
     bans.length === 0
       ? ["Nobody is banned or muted here."]
-      : bans.map(
-          (each) =>
-            `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${byWithin(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
-        ),
+      : [
+          ...(earlier ? [`The newest ${bans.length} of ${bans.length + earlier}:`] : []),
+          ...bans.map(
+            (each) =>
+              `${each.name} is ${each.kind === "ban" ? "banned" : "muted"} by ${byWithin(each.by)} since ${timeOf(each.at)}${until(each.until && timeOf(each.until))}${because(each.why)}`,
+          ),
+        ],
   ignoring: (name) => `You no longer hear ${name}.`,
   notIgnoring: (name) => `You hear ${name} again.`,
   ignored: (names) => (names.length ? `You ignore: ${names.join(", ")}` : "You ignore nobody."),
