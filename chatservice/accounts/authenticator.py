@@ -93,13 +93,23 @@ class Authenticator:
         kept = await self.accounts.token_owner(hashed, peer.network)
         if kept is None or was_forgotten or hashed in self._forgotten:
             return None
-        self._note_hash(kept)
+        self.note_proven(kept)
         return kept.account
 
     def proven(self, account: Account | None) -> Credentials | None:
         """`account`, and the hash of the password that its owner has proven to know by now."""
         hashed = None if account is None else self._proven_hashes.get(account)
         return None if account is None or hashed is None else Credentials(account, hashed)
+
+    def note_proven(self, kept: Credentials) -> None:
+        """The owner has proven that password, maybe on another server. If an earlier one of it was
+        another one, those who are here with that have to go."""
+        earlier = self._proven_hashes.pop(kept.account, kept.hash)
+        self._proven_hashes[kept.account] = kept.hash
+        if len(self._proven_hashes) > MAX_REMEMBERED:
+            self._proven_hashes.popitem(last=False)
+        if earlier != kept.hash:
+            self.account_changed(kept.account, Change.PASSWORD)
 
     def keep_token(self, owner: Credentials, token: str) -> None:
         """The `owner` may come in with `token` for as long as that is their password."""
@@ -209,23 +219,13 @@ class Authenticator:
             or kept != await self.accounts.credentials(name)
         ):  # it has become another's meanwhile, or has another password
             raise Refusal(self._wrong, name=name)
-        self._note_hash(kept)
+        self.note_proven(kept)
         return kept.account
 
     async def _remember_hash(self, accounts: Accounts, account: Account) -> None:
         kept = await accounts.credentials(account.name)
         if kept is not None and kept.account == account:
             self._proven_hashes[account] = kept.hash
-
-    def _note_hash(self, kept: Credentials) -> None:
-        """They have proven that password. If an earlier one of it was another one, those who are
-        here with that have to go."""
-        earlier = self._proven_hashes.pop(kept.account, kept.hash)
-        self._proven_hashes[kept.account] = kept.hash
-        if len(self._proven_hashes) > MAX_REMEMBERED:
-            self._proven_hashes.popitem(last=False)
-        if earlier != kept.hash:
-            self.account_changed(kept.account, Change.PASSWORD)
 
     async def _made(self, peer: Peer, make: Callable[[], Awaitable[T]]) -> T:
         """What `make` makes of a password: this costs as much as to try one."""

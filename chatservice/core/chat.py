@@ -65,7 +65,7 @@ from chatservice.core.requests import History, Search
 from chatservice.core.room import Room
 from chatservice.core.sanctions import Sanction
 from chatservice.core.sanitize import sanitize
-from chatservice.core.stores import Archive, ReadPosition, token_hash
+from chatservice.core.stores import Archive, Credentials, ReadPosition, TokenHolder, token_hash
 from chatservice.core.users import Absence, Departing, User, UserSession
 
 # Messages in one entry: a read of 32 KiB can hold 16,384 short ones, each of which is sent with the
@@ -144,6 +144,8 @@ class Chat:
         self.watchers: list[Callable[[Batch], None]] = []
         # Each is called with somebody who is away from now on, or back; and where they said so.
         self.away_watchers: list[Callable[[User, UserSession | None], None]] = []
+        # What the owner of an account has proven on this server.
+        self.proven: Callable[[Account | None], Credentials | None] = lambda account: None
         self.now = now
         self.echo = echo
         self.one_connection = one_connection
@@ -204,7 +206,7 @@ class Chat:
         """Who was given this token at which connection, if that is on this server."""
         return self._by_token.get(token_hash(token)) if token else None
 
-    async def holder_anywhere(self, token: str, asker: str = "") -> User | None:
+    async def holder_anywhere(self, token: str, asker: str = "") -> TokenHolder | None:
         """Who was given this token on any server of several, and is here."""
         tokens = self.archive.tokens
         return await tokens.holder(token_hash(token), asker) if token and tokens else None
@@ -382,7 +384,7 @@ class Chat:
         self._tokens[session] = token
         self._by_token[token_hash(token)] = user, session
         if self.archive.tokens is not None:
-            self.archive.tokens.keep(token_hash(token), user)
+            self.archive.tokens.keep(token_hash(token), user, self.proven(user.account))
 
     def set_account(self, user: User, account: Account | None) -> None:
         """`user` owns `account` from now on, or none any longer: they stay in their rooms, and what

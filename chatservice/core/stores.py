@@ -147,11 +147,19 @@ class IgnoreStore(Protocol):
         """The same, which nobody waits for."""
 
 
+class TokenHolder(NamedTuple):
+    """Whose a token is, who is here; and what it proves, if they own an account."""
+
+    user: "User"
+    proven: "Credentials | None"
+
+
 class TokenStore(Protocol):
     """Remembers, for all servers of a chat, whose a token is. What it is given are hashes."""
 
-    def keep(self, token: str, user: "User") -> None:
-        """It has been given to `user`, at a connection of this server."""
+    def keep(self, token: str, user: "User", proven: "Credentials | None") -> None:
+        """It has been given to `user`, at a connection of this server; and is good for as long as
+        what they have `proven` is, if they own an account."""
 
     def forget(self, token: str) -> None:
         """That connection is gone."""
@@ -159,7 +167,7 @@ class TokenStore(Protocol):
     def forget_all(self, user: "User") -> None:
         """No token of `user` proves anything any longer."""
 
-    def holder(self, token: str, asker: str) -> "Awaitable[User | None]":
+    def holder(self, token: str, asker: str) -> "Awaitable[TokenHolder | None]":
         """Whose it is, who is here on some server."""
 
 

@@ -79,6 +79,7 @@ class ChatFactory(ServerFactory):
         reports = Reports(chat, clock.seconds)
         self.services = Services(chat, authenticator, offline_messages, reports, settings)
         authenticator.account_changed = self.services.account_changed
+        chat.proven = authenticator.proven
         self.clock = clock
         self._limits = limits
         self.peer_log = PeerLog(clock)

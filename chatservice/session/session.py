@@ -618,7 +618,10 @@ class Session:
     async def _proven_holder(self, token: str) -> User | None:
         chat, authenticator = self.services.chat, self.services.authenticator
         if token and chat.archive.tokens is not None:
-            return await chat.holder_anywhere(token, self.peer.network)
+            found = await chat.holder_anywhere(token, self.peer.network)
+            if found is not None and found.proven is not None:
+                authenticator.note_proven(found.proven)
+            return None if found is None else found.user
         holder = chat.holder(token)
         if holder is None:
             return None

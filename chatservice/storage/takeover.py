@@ -43,8 +43,9 @@ _TABLES = {
     ),
     "tokens": (
         "SELECT hash, account, at FROM account_tokens",
-        "INSERT INTO account_tokens SELECT r->>0, r->>1, (r->>2)::double precision "
-        "FROM jsonb_array_elements($1::jsonb) AS r",
+        "INSERT INTO account_tokens(hash, account, at, password) "
+        "SELECT r->>0, name, (r->>2)::double precision, accounts.hash "
+        "FROM jsonb_array_elements($1::jsonb) AS r JOIN accounts ON name = r->>1",
     ),
     "letters": (
         "SELECT at, sender, recipient, text, origin FROM letters ORDER BY id",

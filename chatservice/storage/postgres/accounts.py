@@ -117,9 +117,11 @@ class PostgresAccountStore:
         # In a statement of its own, what is kept by now is seen; the newest one is never deleted.
         at = repr(self._now())
         await self._ask(
-            "INSERT INTO account_tokens SELECT $4, name, $5::double precision FROM accounts "
-            "WHERE name = $1 AND created = $2::double precision AND hash = $3 FOR SHARE "
-            "ON CONFLICT (hash) DO UPDATE SET account = excluded.account, at = excluded.at",
+            "INSERT INTO account_tokens(hash, account, at, password) "
+            "SELECT $4, name, $5::double precision, hash FROM accounts "
+            "WHERE name = $1 AND created = $2::double precision AND hash = $3 "
+            "ON CONFLICT (hash) DO UPDATE SET account = excluded.account, at = excluded.at, "
+            "password = excluded.password",
             *parameters(owner.account),
             owner.hash,
             token,
@@ -135,7 +137,7 @@ class PostgresAccountStore:
     async def token_owner(self, token: str, asker: str = "") -> Credentials | None:
         found = await self._ask(
             "SELECT name, created, accounts.hash FROM account_tokens "
-            "JOIN accounts ON account = name "
+            "JOIN accounts ON account = name AND password = accounts.hash "
             "WHERE account_tokens.hash = $1 AND at > $2::double precision",
             token,
             repr(self._now() - ACCOUNT_TOKEN_SECONDS),

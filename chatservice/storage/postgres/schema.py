@@ -240,6 +240,14 @@ UPGRADES: tuple[str, ...] = (
         ids jsonb NOT NULL
     );
     """,
+    """
+    -- The hash of the password that a token stands for: it is good while that is the account's.
+    ALTER TABLE account_tokens ADD password text;
+    UPDATE account_tokens SET password = accounts.hash FROM accounts WHERE account = name;
+    ALTER TABLE tokens ADD password text;
+    UPDATE tokens SET password = accounts.hash FROM people, accounts
+        WHERE person = people.id AND account = accounts.name AND account_since = created;
+    """,
 )
 
 FUNCTIONS = """
