@@ -517,6 +517,13 @@ def test_nonsense_is_answered_and_costs_nothing(house: IrcServer) -> None:
     early.hears_next("451")
 
 
+def test_several_servers_are_one_to_those_who_chat(house: IrcServer) -> None:
+    wee = house.irc_join("Wee")
+    wee.types("LINKS", "LINKS chat.*")
+    assert wee.hears_next("365").parameters[1] == "*"
+    assert wee.hears_next("365").parameters[1] == "chat.*"
+
+
 def test_both_doors_at_once(house: IrcServer) -> None:
     assert house.connect().next_line() == QUESTION
     client = house.irc()

@@ -139,6 +139,11 @@ def info(session: "IrcSession", message: Message) -> None:
     session.reply(Numeric.ENDOFINFO)
 
 
+def links(session: "IrcSession", message: Message) -> None:
+    """Which servers there are: to those who chat they are one, and so none is named."""
+    session.reply(Numeric.ENDOFLINKS, message.parameters[-1] if message.parameters else "*")
+
+
 def help_(session: "IrcSession", message: Message) -> None:
     """What one can do."""
     subject = message.parameters[0].upper() if message.parameters else "*"
