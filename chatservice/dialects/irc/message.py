@@ -68,6 +68,7 @@ def parse(line: bytes) -> Message | None:
         text = text.lstrip(" ")
     if len(text.encode()) > MAX_LINE - 2:
         raise BadMessage("LINE_TOO_LONG", tags)
+    is_clean = not _NOT_IN_LINES.search(text)
     source = ""
     if text.startswith(":"):
         source, _, text = text[1:].partition(" ")
@@ -76,7 +77,7 @@ def parse(line: bytes) -> Message | None:
         return None
     front, colon, last = text.partition(" :")
     command, *parameters = [word for word in front.split(" ") if word] or [""]
-    if not _COMMAND.fullmatch(command) or _NOT_IN_LINES.search(text):
+    if not (is_clean and _COMMAND.fullmatch(command)):
         raise BadMessage("INVALID_MESSAGE", tags)
     if len(parameters) >= MAX_PARAMETERS:
         head, rest = parameters[: MAX_PARAMETERS - 1], parameters[MAX_PARAMETERS - 1 :]
