@@ -215,7 +215,7 @@ class IgnoreLists:
             ignores = ignored.by
             if ignores is not user.ignores:
                 ignores.held.setdefault(user, set()).add(ignored)
-                user.ignored_by.add(ignores)
+                user.ignored_by |= {ignores}
 
     def has_account(self, user: "User") -> list[Change]:
         """`user` owns another account now, or none any longer: whom they ignore stays so, and who
@@ -245,7 +245,7 @@ class IgnoreLists:
         if theirs is not None:
             _give(user, theirs)
         if account is not None:
-            for ignores in tuple(user.ignored_by):
+            for ignores in user.ignored_by:
                 changes += self._follow(ignores, user, account)
         self.find(user)
         return changes
@@ -341,7 +341,7 @@ class IgnoreLists:
             ignores.held[user].discard(ignored)
             if not ignores.held[user]:
                 del ignores.held[user]
-                user.ignored_by.discard(ignores)
+                user.ignored_by -= {ignores}
 
     def _drop(self, ignores: IgnoreList) -> None:
         """Nobody has it any longer."""

@@ -161,6 +161,7 @@ class Registry:
         sanctions: Iterable[Sanction] = (),
     ) -> None:
         self.node = node
+        self._here = frozenset((node,))  # one object for all people
         self.rooms: dict[str, RoomRecord] = {}
         self.operators = set(operators)
         self.sanctions: dict[str, Sanctions] = {}
@@ -278,7 +279,7 @@ class Registry:
         """`person` is here, as `name`, in these rooms, with connections on these `nodes`, from
         these networks."""
         founder = _identity(person)
-        there = frozenset((self.node,) if nodes is None else nodes)
+        there = self._here if nodes is None else frozenset(nodes)
         self._note_person(person.id)
         self._give(
             person.id,

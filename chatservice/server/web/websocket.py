@@ -33,6 +33,7 @@ class WebSocketProtocol(Protocol):
     def connectionMade(self) -> None:
         self.connection.begin(self, JSON_FRAMES, private=self._private)
         self.connection.write(self._handshake)
+        self._handshake = b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.connection.lost(reason)
