@@ -8,7 +8,8 @@ import pytest
 from chatservice.core.events import Account
 from chatservice.storage.sqlite import accounts
 from chatservice.storage.sqlite.database import open_for_server
-from tests.support.outsider import Outsider
+from tests.support.irc import IrcServer
+from tests.support.outsider import IrcOutsider, Outsider
 from tests.support.people import QUESTION, Person, Server
 from tests.support.quick_passwords import QUICK, QUICKLY
 
@@ -34,14 +35,20 @@ def meets(alice: Person, bob: Person) -> None:
     alice.hears_until(f"* Bob {LINE}")
 
 
-@pytest.mark.parametrize("as_program", [False, True], ids=["text", "json"])
-def test_it_is_in_no_byte_that_an_outsider_gets(tmp_path: Path, as_program: bool) -> None:
+def outsider(server: IrcServer, name: str, door: str) -> Outsider:
+    if door == "irc":
+        return IrcOutsider(server, name)
+    return Outsider(server, name, as_program=door == "json")
+
+
+@pytest.mark.parametrize("door", ["text", "json", "irc"])
+def test_it_is_in_no_byte_that_an_outsider_gets(tmp_path: Path, door: str) -> None:
     """Also when its members are renamed, leave and come back, and after a restart."""
     opened = open_for_server(tmp_path / "chat.sqlite3")
     accounts.add(opened.connection, Account("Alice", time.time()), QUICK.hash(PASSWORD))
     opened.close()
-    with Server(tmp_path, *KEPT, runner=QUICKLY) as server:
-        early = Outsider(server, "Early", as_program=as_program)
+    with IrcServer(tmp_path, *KEPT, runner=QUICKLY) as server:
+        early = outsider(server, "Early", door)
         early.listens()
         alice, bob = insider(server, "Alice"), insider(server, "Bob")
         meets(alice, bob)
@@ -52,8 +59,8 @@ def test_it_is_in_no_byte_that_an_outsider_gets(tmp_path: Path, as_program: bool
         assert b"Robert" in early.heard
         for secret in SECRETS:
             assert secret.encode() not in early.heard
-    with Server(tmp_path, *KEPT, runner=QUICKLY) as server:
-        late = Outsider(server, "Late", as_program=as_program)
+    with IrcServer(tmp_path, *KEPT, runner=QUICKLY) as server:
+        late = outsider(server, "Late", door)
         alice = insider(server, "Alice")
         alice.types(f"/who {ROOM}")
         alice.hears_until(f"*** In #{ROOM} (1): Alice")

@@ -2,10 +2,12 @@
 
 import re
 import socket
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from chatservice.dialects.irc.message import Message, parse
-from tests.support.people import PATIENCE, Person, Server, trusting
+from tests.support.people import PATIENCE, TWISTD, Person, Server, trusting
 
 NAME = "chat.test"
 
@@ -16,12 +18,18 @@ class IrcServer(Server):
     irc_port = 0
     irc_tls_port = 0
 
-    def __init__(self, folder: Path, *options: str, irc_tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        irc_tls: bool = False,
+        runner: Sequence[str | Path] = (sys.executable, TWISTD),
+    ) -> None:
         doors = ["--irc", "tcp:0:interface=127.0.0.1", "--irc-name", NAME]
         if irc_tls:
             doors += ["--irc-tls", "tcp:0:interface=127.0.0.1"]
         self._irc_tls = irc_tls
-        super().__init__(folder, *doors, *options)
+        super().__init__(folder, *doors, *options, runner=runner)
 
     def __enter__(self) -> "IrcServer":
         self.port = self._port_of("")

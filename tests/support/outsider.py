@@ -7,6 +7,8 @@ from typing import Any
 from chatservice.dialects import jsonlines, schema
 from chatservice.dialects.commands import COMMANDS
 from chatservice.dialects.wording import ENGLISH
+from chatservice.session.irc import commands as irc
+from tests.support.irc import IrcServer
 from tests.support.people import PATIENCE, Server
 
 # What an outsider gives where a command or a field wants something; not the room's own name, which
@@ -99,4 +101,49 @@ class Outsider:
         whois = json.dumps({"type": "whois", "name": last})
         self.person.types(whois if self.as_program else f"/whois {last}")
         self.listens(PATIENCE, until=f"here is called {last}".encode())
+        self.listens(0.2)
+
+
+class IrcOutsider(Outsider):
+    """The same in an IRC client that asks for all capabilities but labels."""
+
+    CAPS = (
+        *("account-notify", "account-tag", "away-notify", "batch", "draft/chathistory"),
+        *("draft/event-playback", "draft/message-redaction", "echo-message", "extended-join"),
+        *("extended-monitor", "invite-notify", "message-tags", "multi-prefix", "server-time"),
+    )
+    # What would end the visit, or change who they are; and the batch of lines that nothing ends.
+    NOT_ASKED = ("AUTHENTICATE", "BATCH", "NICK", "QUIT", "REGISTER")
+    # What is asked for by more than the words, each with every word.
+    QUESTIONS = (
+        "CHATHISTORY LATEST {} * 100",
+        "CHATHISTORY BEFORE #{} timestamp=2100-01-01T00:00:00Z 99",
+        "CHATHISTORY TARGETS timestamp=2000-01-01T00:00:00Z timestamp=2100-01-01T00:00:00Z 99",
+        *("MODE #{} b", "MODE #{} +b Alice", "MODE #{}", "REDACT #{} x-1", "TOPIC #{}"),
+        *("MONITOR + {}", "MONITOR S", "WHO {} %cuhnfdlar", "WHO", "WHOIS {}"),
+        *("LIST", "LIST *{}*", "LIST >0", "NAMES"),
+    )
+
+    def __init__(self, server: IrcServer, name: str) -> None:
+        self.person = server.irc()
+        self.person.registers(name, " ".join(self.CAPS))
+        self._asked = 0
+        self.heard = b""
+        self.person.socket.settimeout(0.01)
+
+    def asks_for_everything(self) -> None:
+        self.listens(0.3, until=b" 366 ")
+        for command in irc.COMMANDS:
+            if command not in self.NOT_ASKED:
+                for word in WORDS:
+                    self.person.types(
+                        f"{command} {word} {word}", f"{command} #{word} {word} :{word}"
+                    )
+                self.listens(0.001)
+        for question in self.QUESTIONS:
+            self.person.types(*(question.format(word) for word in WORDS))
+            self.listens(0.001)
+        self._asked += 1
+        self.person.types("JOIN #lobby", f"PING asked-{self._asked}")
+        self.listens(PATIENCE, until=f"asked-{self._asked}".encode())
         self.listens(0.2)
