@@ -13,6 +13,7 @@ from chatservice.dialects.wording import ENGLISH
 from chatservice.programs import one_line_errors
 from chatservice.storage.bad_database import BadDatabase
 from chatservice.storage.programs import hooks_in, open_hooks
+from chatservice.storage.rows import MAX_ID
 
 TOKEN_BYTES = 24
 
@@ -75,8 +76,9 @@ def add(options: argparse.Namespace) -> None:
 
 def remove(options: argparse.Namespace) -> None:
     with open_hooks(options.database) as hooks:
-        if not hooks.remove_hook(options.number):
-            raise SystemExit(f"hooks: there is no hook {options.number}.")
+        number = options.number
+        if not 0 < number <= MAX_ID or not hooks.remove_hook(number):
+            raise SystemExit(f"hooks: there is no hook {number}.")
 
 
 COMMANDS = {"list": list_, "add": add, "remove": remove}

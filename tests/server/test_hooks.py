@@ -83,7 +83,8 @@ def test_a_room_that_is_gone_and_a_request_that_is_not_signed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "words", [("add", "a b", "lobby"), ("add", "admin", "lobby"), ("remove", "9")]
+    "words",
+    [("add", "a b", "lobby"), ("add", "admin", "lobby"), ("remove", "9"), ("remove", f"{2**63}")],
 )
 def test_what_cannot_be_done_is_said_in_a_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     database = tmp_path / "hooks.sqlite3"

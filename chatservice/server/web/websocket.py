@@ -21,6 +21,8 @@ class WebSocketProtocol(Protocol):
 
     transport: Transport  # type: ignore[assignment]  # from connectionMade on
 
+    __slots__ = ("_frames", "_handshake", "_line", "_private", "_read", "_received", "connection")
+
     def __init__(self, connection: Connection, handshake: bytes, *, private: bool | None) -> None:
         self.connection = connection
         self._handshake = handshake
