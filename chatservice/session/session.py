@@ -179,7 +179,10 @@ class Session:
 
     @property
     def user(self) -> User:
-        """Who has come in. There must be somebody."""
+        """Who has come in. There must be somebody; unless they have gone while something was looked
+        up for them, which ends there: raises `CancelledError`."""
+        if self._user is None and self.closing:
+            raise CancelledError
         assert self._user is not None  # noqa: S101 (the table of requests says who may ask)
         return self._user
 

@@ -364,6 +364,32 @@ def said(transport: Transport) -> list[str]:
     return text.splitlines()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("hello", "/join dev", "/join dev\n/part dev", "/topic new", "/nick New", "/away lunch"),
+        *("hello\n/delete", "/mute Bob", "/kick Bob", "/ban Bob", "/ignore Bob", "/report Bob why"),
+        *("/op Bob", "/slow 5", "/private", "/invite Bob", "/tell Bob hi", "/register swordfish"),
+        *("/whois Bob", "/search hello", "/history", "/rooms", "/me waves"),
+    ],
+)
+@pytest.mark.parametrize("turns", range(3))
+def test_who_is_gone_before_the_answer_is_no_fault(asked: str, turns: int) -> None:
+    """Nor before what they have asked for is carried out."""
+    door = Door()
+    door.join("Bob")
+    alice, transport = door.join("Alice")
+    with capturedLogs() as events:
+        alice.dataReceived(b"/join house\n")
+        door.clock.pump([0, 1, 0])
+        alice.dataReceived(asked.encode() + b"\n")
+        door.clock.pump([0] * turns)
+        transport.abortConnection()
+        door.clock.pump([0, 1, 0, 1])
+    assert not faults(events)
+    assert set(door.chat.users) == {"Bob"}
+
+
 def test_who_talks_too_fast_is_read_from_later_and_loses_nothing() -> None:
     door, alice, alices, bobs = throttled()
     alice.dataReceived(b"".join(b"%d\n" % number for number in range(50)))
