@@ -54,11 +54,12 @@ def test_a_script_finds_and_ends_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, status: int
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tehran")
-    os.putenv("DISPLAY", ":0")  # as Tk does: Python's own environment does not have it
+    os.putenv("KNOWN_TO_C", "1")  # Python's own environment does not have it (Tk so sets DISPLAY)
     script = tmp_path / "script.py"
     script.write_text(f"{SCRIPT}{end}\n")
     command = [sys.executable, str(script), "one", "--two=3"]
     by_itself = ended(command, tmp_path, monkeypatch, own=True)
+    os.unsetenv("KNOWN_TO_C")
     assert ended(command, tmp_path, monkeypatch, own=False) == by_itself
     assert by_itself[0] == status
     assert by_itself[1][0] == "__main__"
