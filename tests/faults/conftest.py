@@ -25,19 +25,24 @@ WAITS = pytest.StashKey[list[str]]()
 WORST_MOST, MEDIAN_MOST, NEWCOMER_MOST = 2000, 200, 5000
 # Attacks that the server does not withstand so far, and those that take long: the names of tests.
 # Both are skipped, unless CHAT_ATTACKS=all.
-NOT_HELD = frozenset({"test_what_those_leave_behind_who_flood_and_go", "test_requests"})
+NOT_HELD = frozenset(
+    {
+        "test_growth.py::test_what_those_leave_behind_who_flood_and_go",
+        "test_waiting.py::test_requests",
+    }
+)
 IN_FULL = frozenset(
     {
-        "test_memory",
-        "test_bytes_without_end_of_those_who_have_no_name",
-        "test_bytes_one_by_one",
-        "test_bytes_without_end_of_those_who_are_in",
-        "test_requests_of_all_kinds",
-        "test_coming_again_and_again",
-        "test_history_of_a_log_full_of_notices",
-        "test_history_while_the_disk_hangs",
-        "test_guesses_at_a_password",
-        "test_searches_in_a_large_database",
+        "test_growth.py::test_memory",
+        "test_waiting.py::test_bytes_without_end_of_those_who_have_no_name",
+        "test_waiting.py::test_bytes_one_by_one",
+        "test_waiting.py::test_bytes_without_end_of_those_who_are_in",
+        "test_waiting.py::test_requests_of_all_kinds",
+        "test_waiting.py::test_coming_again_and_again",
+        "test_waiting.py::test_history_of_a_log_full_of_notices",
+        "test_waiting.py::test_history_while_the_disk_hangs",
+        "test_waiting.py::test_guesses_at_a_password",
+        "test_waiting.py::test_searches_in_a_large_database",
     }
 )
 
@@ -52,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("faults")
             item.add_marker(pytest.mark.usefixtures("own_starts"))
-            name = item.originalname if isinstance(item, pytest.Function) else ""
+            name = f"{item.path.name}::{getattr(item, 'originalname', '')}"
             if not ALL_ATTACKS and name in NOT_HELD:
                 item.add_marker(pytest.mark.skip(reason="not withstood so far"))
             if not ALL_ATTACKS and name in IN_FULL:
