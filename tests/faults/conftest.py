@@ -2,7 +2,7 @@
 
 CHAT_FAULTS=long runs all of it at full length, as the table of the issue has it; otherwise what
 takes long is shorter, and of attacks that are much alike only some are made, so that all together
-take less than six minutes.
+take some ten minutes.
 """
 
 import os
