@@ -56,12 +56,12 @@ def remove(options: argparse.Namespace) -> None:
 
 
 def erase(options: argparse.Namespace) -> None:
+    if not options.messages:
+        remove(options)
+        return
     name = names.well_formed(options.name)
     with open_accounts(options.database) as accounts:
         account = called(accounts, name)
-        if not options.messages:
-            accounts.remove(account)
-            return
         # Most of it first: whoever interrupts this can go on later, while there is the account.
         before = accounts.erase_messages(account)
         accounts.remove(account)

@@ -44,7 +44,7 @@ class _Nowhere:
 
 
 NOWHERE = _Nowhere()
-NONE_QUIET: frozenset[str] = frozenset()  # one object for all: an empty set takes 216 bytes
+_NONE_QUIET: frozenset[str] = frozenset()  # one object for all: an empty set takes 216 bytes
 
 
 class Pages(Protocol):
@@ -233,7 +233,7 @@ class Cursor:
         self._tally: _Tally | None = None  # while it reads on from its position
         self._taken: tuple[Callable[[], None], ...] = ()
         self._current = LOBBY
-        self._quiet: frozenset[str] = NONE_QUIET
+        self._quiet: frozenset[str] = _NONE_QUIET
         self.set_dialect(dialect)
 
     def set_dialect(self, dialect: Dialect) -> None:

@@ -158,8 +158,8 @@ class TokenStore(Protocol):
     """Remembers, for all servers of a chat, whose a token is. What it is given are hashes."""
 
     def keep(self, token: str, user: "User", proven: "Credentials | None") -> None:
-        """It has been given to `user`, at a connection of this server; and is good for as long as
-        what they have `proven` is, if they own an account."""
+        """It has been given to `user`, at a connection of this server. If they own an account, it
+        is good for as long as the password is what they have `proven`."""
 
     def forget(self, token: str) -> None:
         """That connection is gone."""

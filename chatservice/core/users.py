@@ -29,7 +29,7 @@ class UserSession(Protocol):
         """Another connection takes the place of this one: say goodbye, and leave the user alone."""
 
 
-NONE: frozenset[Any] = frozenset()  # one object for all people: an empty set takes 216 bytes
+_NONE: frozenset[Any] = frozenset()  # one object for all people: an empty set takes 216 bytes
 # Writers who have been told of one absence: more are told again.
 MAX_TOLD = 1000
 
@@ -95,13 +95,13 @@ class User:
         self.rooms: dict[str, int] = {}
         self.correspondent: User | Account | None = None
         self.mark = 0
-        self.elsewhere: frozenset[int] = NONE
+        self.elsewhere: frozenset[int] = _NONE
         self.present = True
         self.farewell = ""
         self.away: Absence | None = None
-        self.held: frozenset[int] = NONE
+        self.held: frozenset[int] = _NONE
         self.ignores: IgnoreList | None = None
-        self.ignored_by: frozenset[IgnoreList] = NONE
+        self.ignored_by: frozenset[IgnoreList] = _NONE
         self.name = name
         self.named_from = 0
 

@@ -68,7 +68,8 @@ _ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.MUTED: "you are muted in {room}{until}; nobody has heard that.",
     ErrorCode.NOT_BANNED: "{name} is not banned there.",
     ErrorCode.NOT_MUTED: "{name} is not muted there.",
-    ErrorCode.HELD_WITH: "{name} is held with {other}, from whose network they come: lift that.",
+    ErrorCode.HELD_WITH: "{name} is held only as somebody from the network of {other}: "
+    "lift what holds {other}.",
     ErrorCode.TOO_MANY_BANS: "there are {limit} bans and mutes already.",
     ErrorCode.TOO_MANY_OPERATORS: "{limit} people are in charge of that room already.",
     ErrorCode.TOO_MANY_REPORTS: "too many reports wait for those in charge already.",

@@ -622,9 +622,11 @@ class Session:
         chat, authenticator = self.services.chat, self.services.authenticator
         if token and chat.archive.tokens is not None:
             found = await chat.holder_anywhere(token, self.peer.network)
-            if found is not None and found.proven is not None:
+            if found is None:
+                return None
+            if found.proven is not None:
                 authenticator.note_proven(found.proven)
-            return None if found is None else found.user
+            return found.user
         holder = chat.holder(token)
         if holder is None:
             return None

@@ -17,14 +17,14 @@ from chatservice.core.events import Account, Change, Happening
 from chatservice.core.measures import CONSOLE
 from chatservice.core.stores import Credentials, Hook, closest, origin_of
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.erasures import SCANNED_ROWS, Progress, said_by
+from chatservice.storage.erasures import Progress, said_by
 from chatservice.storage.postgres import accounts, database, hooks
 from chatservice.storage.postgres.connection import QueryFailed, Unreachable, ask_now
 from chatservice.storage.postgres.reading import SPOKEN, between, row_of_values
 from chatservice.storage.rows import MAX_ID
 
 STEP_ROWS = 1000  # rows that are read at once
-OBEYED_SECONDS = 2.0  # servers are told at once; one that is not heard of for longer is fenced
+OBEYED_SECONDS = 2.0  # for servers, which are told at once
 _FORGET_LETTERS = "DELETE FROM letters WHERE origin = $1 AND at >= $2::double precision"
 _ERASE = (
     "WITH told AS (INSERT INTO erasures(room, name, ids) VALUES($1, $2, $3::jsonb)) "
@@ -156,7 +156,7 @@ class AccountDatabase(_Database):
         ask_now(connection, _FORGET_LETTERS, origin, repr(account.since))
         messages = 0
         while True:
-            answer = ask_now(connection, SPOKEN, str(after), str(SCANNED_ROWS))
+            answer = ask_now(connection, SPOKEN, str(after), str(STEP_ROWS))
             if not answer:
                 return Progress(messages, after)
             rows = [row_of_values(values) for values in answer]

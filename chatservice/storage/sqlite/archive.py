@@ -69,9 +69,8 @@ class SqliteArchive(ReadablePast):
 
     `notice` is called when what is said cannot be saved, and when it can be again;
     `account_changed` when a program of the operator's has changed an account; `erased` when one
-    has erased messages. What is asked
-    of it in vain raises `Refusal`: NOT_SAVED, BUSY, or TOO_SLOW for a search. `now` tells the time
-    of day, for what is kept for some days.
+    has erased messages. What is asked of it in vain raises `Refusal`: NOT_SAVED, BUSY, or TOO_SLOW
+    for a search. `now` tells the time of day, for what is kept for some days.
     """
 
     tokens = None

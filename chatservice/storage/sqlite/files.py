@@ -6,7 +6,7 @@ Whatever goes wrong raises `BadDatabase`, one line.
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from chatservice.core.events import ALL_ROOMS, Account, Change, Happening, Role
 from chatservice.core.log import Reach
 from chatservice.core.stores import Credentials, Hook
 from chatservice.storage.bad_database import BadDatabase
-from chatservice.storage.erasures import SCANNED_ROWS, Progress, said_by
+from chatservice.storage.erasures import Progress, said_by
 from chatservice.storage.rows import MAX_ID, Row
 from chatservice.storage.sqlite import (
     account_changes,
@@ -57,15 +57,26 @@ STEP_ROWS = 1000
 def events_in(path: Path, room: str) -> Iterator[Happening]:
     """What has happened in that room, oldest first."""
     with closing(open_to_read(path)) as connection, explained(path):
-        after = -1
         reach = {room: 0}
-        while True:
-            step = list(islice(rows.rows_between(connection, after, MAX_ID, reach), STEP_ROWS))
-            if not step:
-                return
+        for step in _steps(connection, rooms=reach):
             for row in step:
                 yield from _happenings(row, reach)
-            after = step[-1].end - 1
+
+
+def _steps(
+    connection: sqlite3.Connection,
+    after: int = -1,
+    *,
+    rooms: Iterable[str] | None = None,
+    spoken: bool = False,
+) -> Iterator[list[Row]]:
+    """The rows after that id, as `rows.rows_between` has them, so many at once; also those that are
+    written meanwhile."""
+    while step := list(
+        islice(rows.rows_between(connection, after, MAX_ID, rooms, spoken=spoken), STEP_ROWS)
+    ):
+        yield step
+        after = step[-1].end - 1
 
 
 def _happenings(row: Row, reach: Reach) -> list[Happening]:
@@ -146,23 +157,18 @@ class AccountFile:
     def erase_messages(self, account: Account, after: int = -1) -> Progress:
         """Erase all that its owner has said under that name, of messages after that id, and what
         they have sent to others who have not read it. Servers tell who has seen it."""
-        messages = 0
-        with self._change() as connection:
-            offline_messages.forget_from(connection, account)
-        while True:
-            with explained(self._path):
-                found = rows.rows_between(self._connection, after, MAX_ID, spoken=True)
-                step = list(islice(found, SCANNED_ROWS))
-            if not step:
-                break
-            for erasure in said_by(account, step):
-                with self._change() as connection:
-                    erasing.carry_out(connection, erasure)
-                messages += len(erasure.ids)
-            after = step[-1].end - 1
+        connection, messages = self._connection, 0
         with explained(self._path):
-            if search.is_there(self._connection):
-                search.forget_all_words(self._connection)
+            with self._written():
+                offline_messages.forget_from(connection, account)
+            for step in _steps(connection, after, spoken=True):
+                for erasure in said_by(account, step):
+                    with self._written():
+                        erasing.carry_out(connection, erasure)
+                    messages += len(erasure.ids)
+                after = step[-1].end - 1
+            if search.is_there(connection):
+                search.forget_all_words(connection)
         return Progress(messages, after)
 
     def wait_for_servers(self) -> None:
@@ -184,11 +190,15 @@ class AccountFile:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        with explained(self._path):
-            with transaction(self._connection):
-                schema.renew_keys(self._connection)
-                yield self._connection
-            wal.stamp(self._connection, resolve(self._path))
+        with explained(self._path), self._written():
+            yield self._connection
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        with transaction(self._connection):
+            schema.renew_keys(self._connection)
+            yield
+        wal.stamp(self._connection, resolve(self._path))
 
 
 class BackedUp(NamedTuple):
